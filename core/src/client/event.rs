@@ -1,0 +1,270 @@
+//! What a person or a script is told. The names follow the JSON events of the same meaning.
+
+use crate::id::{MessageNumber, OfferId, RoomId};
+use crate::name::UserName;
+use crate::text::FileLabel;
+use crate::time::Timestamp;
+use crate::wire::message::{ActiveUser, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
+
+/// One thing to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Logged in.
+    Welcome {
+        /// As whom.
+        user: UserName,
+        /// The UDP port that this client really has.
+        udp_port: u16,
+    },
+    /// Not logged in; `Login` may be given again, except after `Blocked`.
+    LoginFailed(LoginRefusal),
+    /// Somebody's broadcast.
+    Broadcast {
+        /// Its number.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+        /// Who.
+        from: UserName,
+        /// What.
+        text: String,
+    },
+    /// Somebody's message in a room.
+    RoomMessage {
+        /// Which room.
+        room: RoomId,
+        /// Its number.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+        /// Who.
+        from: UserName,
+        /// What.
+        text: String,
+    },
+    /// Somebody's message to oneself.
+    DirectMessage {
+        /// Its number.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+        /// Who.
+        from: UserName,
+        /// What.
+        text: String,
+    },
+    /// Answer: one's own post is committed.
+    Sent {
+        /// What kind of post.
+        kind: PostKind,
+        /// Its number.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+    },
+    /// Answer: who is active, except oneself.
+    ActiveUsers(Vec<ActiveUser>),
+    /// Someone became active.
+    Joined {
+        /// Who.
+        user: UserName,
+    },
+    /// Someone is not active any more.
+    Left {
+        /// Who.
+        user: UserName,
+    },
+    /// Answer, or someone put oneself there.
+    RoomCreated(RoomInfo),
+    /// Answer: these members have a room already.
+    RoomExists(RoomInfo),
+    /// The members of a room have changed; also the answer to `Invite`.
+    RoomChanged(RoomInfo),
+    /// Answer: one has left a room.
+    LeftRoom {
+        /// Which.
+        room: RoomId,
+    },
+    /// Answer: the rooms one is in.
+    Rooms(Vec<RoomInfo>),
+    /// Answer: everything that was asked for, oldest first within each conversation.
+    History {
+        /// Broadcasts or rooms.
+        kind: HistoryKind,
+        /// Maybe none.
+        messages: Vec<PastMessage>,
+    },
+    /// Somebody offers a file; to be answered with `Accept` or `Reject` if the client does not do so itself.
+    Offer {
+        /// Its id and its transfer's.
+        id: OfferId,
+        /// Who.
+        from: UserName,
+        /// What they call it.
+        name: FileLabel,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Answer to `SendFile` (state `Starting`), and then how every transfer goes.
+    Transfer(Transfer),
+    /// Answer: all transfers that have not ended.
+    Transfers(Vec<Transfer>),
+    /// Answer to `Accept` without a transfer yet, `Reject` and `Cancel`: done.
+    OfferAnswered {
+        /// Which.
+        id: OfferId,
+        /// Whether it was accepted.
+        accepted: bool,
+    },
+    /// Answer: the command was refused or failed.
+    Error(Failure),
+    /// Logged out, the last event.
+    Bye {
+        /// Who.
+        user: UserName,
+    },
+    /// The connection is lost, or was never made: the last event.
+    ConnectionLost {
+        /// In words.
+        reason: String,
+        /// Whether the login had succeeded.
+        was_logged_in: bool,
+    },
+}
+
+/// What kind of post was confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PostKind {
+    /// `BCM`
+    Broadcast,
+    /// `SRM`
+    Room(RoomId),
+    /// `MSG`
+    Direct(String),
+}
+
+/// One transfer, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The same at both ends.
+    pub id: OfferId,
+    /// The other end.
+    pub peer: UserName,
+    /// What the sender calls it.
+    pub name: FileLabel,
+    /// Which way the bytes go.
+    pub direction: Direction,
+    /// How far it has come.
+    pub state: TransferState,
+    /// Bytes that have arrived (or are known to have arrived).
+    pub bytes: u64,
+    /// The size of the file.
+    pub total: u64,
+    /// Bits a second, lately.
+    pub rate_bps: u64,
+}
+
+/// Which way the bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// To us.
+    In,
+    /// From us.
+    Out,
+}
+
+/// How far a transfer has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TransferState {
+    /// Waiting for the other person or for the first packet.
+    Starting,
+    /// Bytes are moving.
+    Moving,
+    /// Verified, and under its final name.
+    Done {
+        /// Of the whole file.
+        blake3: [u8; 32],
+        /// At the receiver: the name it was given (or that held the same content already).
+        saved_as: Option<String>,
+    },
+    /// It will not go on.
+    Failed(TransferFailure),
+}
+
+/// Why a transfer failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransferFailure {
+    /// The receiver said no.
+    #[error("the other person rejected the file")]
+    Rejected,
+    /// Nobody answered the offer in time.
+    #[error("nobody answered the offer in time")]
+    Expired,
+    /// The other person left, or took the offer back.
+    #[error("the other person left or took the offer back")]
+    PeerLeft,
+    /// One of the two cancelled it.
+    #[error("the transfer was cancelled")]
+    Cancelled,
+    /// The other person's client cancelled it.
+    #[error("the other person cancelled the transfer")]
+    CancelledByPeer,
+    /// No packet came through for too long.
+    #[error("nothing was heard from the other person's computer by UDP; a firewall may be in the way")]
+    TimedOut,
+    /// The file does not have the hash or size that its sender told.
+    #[error("the file that arrived is not the file that was sent; it may have changed while it was read")]
+    Integrity,
+    /// Reading the file failed here.
+    #[error("the file could not be read: {0}")]
+    Read(String),
+    /// Writing the file failed here.
+    #[error("the file could not be written: {0}")]
+    Write(String),
+    /// The same at the other end.
+    #[error("the other person's computer could not read or write the file")]
+    PeerStorage,
+    /// The other end broke the protocol.
+    #[error("the other end broke the transfer protocol")]
+    Protocol,
+    /// The connection to the server was lost before the transfer began.
+    #[error("the connection to the server was lost")]
+    ServerLost,
+}
+
+/// Why a command has no better answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// As the server said.
+    NoSuchUser(Vec<String>),
+    /// As the server said.
+    UserOffline(Vec<UserName>),
+    /// As the server said.
+    NoSuchRoom,
+    /// As the server said.
+    NotAMember,
+    /// As the server said.
+    NobodyElse,
+    /// As the server said.
+    AlreadyAMember,
+    /// As the server said.
+    Oneself,
+    /// No such offer or transfer, or it cannot be answered (any more).
+    NoSuchOffer,
+    /// The text is empty or too long.
+    BadText,
+    /// A limit of the server, in words.
+    LimitReached(String),
+    /// The server cannot write to its disk.
+    StorageFailed,
+    /// The file to be sent does not exist.
+    NoSuchFile(String),
+    /// The file to be sent cannot be read, in words.
+    UnreadableFile(String),
+    /// Too many commands are waiting for their answers.
+    Busy,
+    /// Not logged in (any more).
+    NotLoggedIn,
+    /// The connection was lost before the answer came; a post may or may not have been stored.
+    ConnectionLost,
+}

@@ -1,0 +1,161 @@
+//! What the client machine hears and says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::command::Command;
+use super::event::{Event, TransferFailure};
+use crate::id::{OfferId, PeerIndex};
+use crate::name::UserName;
+use crate::secure::PeerSecret;
+use crate::text::FileLabel;
+use crate::wire::message::{Request, ServerMessage};
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The connection is there and the server greeted us properly.
+    Connected,
+    /// The connection is gone; `reason` in words.
+    Disconnected {
+        /// In words.
+        reason: String,
+    },
+    /// The server said something.
+    Message(ServerMessage),
+    /// The person asks for something.
+    Command(Command),
+    /// The answer to `Output::OpenSource`.
+    SourceOpened {
+        /// Echoed.
+        source: SourceId,
+        /// What the file is called.
+        label: FileLabel,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The answer to `Output::OpenSource`: there is no such file, or it cannot be read.
+    SourceFailed {
+        /// Echoed.
+        source: SourceId,
+        /// Whether it does not exist, as opposed to not being readable.
+        missing: bool,
+        /// In words.
+        reason: String,
+    },
+    /// How a transfer goes.
+    Report(Report),
+    /// The deadline passed.
+    Woke,
+}
+
+/// How a transfer goes, as the transfer machine says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which.
+    pub transfer: OfferId,
+    /// What is new.
+    pub progress: Progress,
+}
+
+/// What is new about a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// This many bytes have arrived; said at most ten times a second.
+    Moving {
+        /// Bytes.
+        bytes: u64,
+        /// Bits a second, lately.
+        rate_bps: u64,
+    },
+    /// Verified, and under its final name. The transfer has ended.
+    Done {
+        /// Of the whole file.
+        blake3: [u8; 32],
+        /// At the receiver.
+        saved_as: Option<String>,
+    },
+    /// The transfer has ended.
+    Failed(TransferFailure),
+}
+
+/// A file to be sent, before it has an offer; chosen by the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceId(pub u64);
+
+/// What must be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this to the server.
+    Send(Request),
+    /// Close the connection to the server.
+    Disconnect,
+    /// Show this.
+    Event(Event),
+    /// Open a file for reading; `SourceOpened` or `SourceFailed` follows.
+    OpenSource {
+        /// Echoed.
+        source: SourceId,
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Close a file that was opened for sending and never started.
+    CloseSource {
+        /// Which.
+        source: SourceId,
+    },
+    /// Start a transfer: both sides have agreed. `Report`s follow, the last one `Done` or `Failed`.
+    Start(Start),
+    /// End a transfer now; `Report` with `Failed(Cancelled)` follows.
+    Cancel {
+        /// Which.
+        transfer: OfferId,
+    },
+}
+
+/// An agreed transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The same at both ends.
+    pub transfer: OfferId,
+    /// Where the other end is expected.
+    pub remote: SocketAddr,
+    /// What datagrams to us carry.
+    pub local_index: PeerIndex,
+    /// What datagrams to them carry.
+    pub remote_index: PeerIndex,
+    /// From which the keys of both directions are derived.
+    pub secret: PeerSecret,
+    /// The size of the file.
+    pub bytes: u64,
+    /// Which way, and where the bytes come from or go to.
+    pub side: Side,
+}
+
+/// Which side of a transfer this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The initiator.
+    Send {
+        /// A file that the driver has opened.
+        source: SourceId,
+    },
+    /// The responder.
+    Receive {
+        /// Who sends.
+        from: UserName,
+        /// What they call it. Stored as `text::received_name(from, label)` or an alternative.
+        label: FileLabel,
+    },
+}
+
+/// What to do with offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptPolicy {
+    /// Wait for `Accept` or `Reject`.
+    Ask,
+    /// Accept all.
+    All,
+    /// Reject all.
+    None,
+}

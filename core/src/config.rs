@@ -1,0 +1,56 @@
+//! What a driver is told at its start; the same for every driver.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::client::io::AcceptPolicy;
+
+/// A server's settings.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where to accept connections; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Holds everything of the server; made if missing.
+    pub data: PathBuf,
+    /// How many consecutive failed logins block a user, within `limits::ATTEMPTS`.
+    pub attempts: u32,
+    /// For how long.
+    pub block: Duration,
+}
+
+/// A client's settings.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// `HOST:PORT`.
+    pub server: String,
+    /// The local UDP port; 0 takes any free one.
+    pub udp_port: u16,
+    /// Where received files are put; must exist when the first one comes.
+    pub downloads: PathBuf,
+    /// What to do with offers.
+    pub accept: AcceptPolicy,
+    /// Random bytes, never used twice.
+    pub seed: [u8; 32],
+}
+
+/// How a transfer is packed; a machine's own settings, the same for both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferConfig {
+    /// The largest UDP payload, header and tag included, in bytes: at least [`TransferConfig::MIN_PAYLOAD`],
+    /// at most [`TransferConfig::MAX_PAYLOAD`].
+    pub payload: usize,
+}
+
+impl TransferConfig {
+    /// What every path must carry (RFC 9000, section 14).
+    pub const MIN_PAYLOAD: usize = 1_200;
+    /// Somewhat under what a UDP datagram over IPv4 can hold.
+    pub const MAX_PAYLOAD: usize = 65_000;
+}
+
+impl Default for TransferConfig {
+    fn default() -> Self {
+        TransferConfig { payload: TransferConfig::MIN_PAYLOAD }
+    }
+}

@@ -1,0 +1,45 @@
+//! The one idiom of the core: a state machine that owns no socket, file, clock, thread or randomness.
+//!
+//! # Contract
+//!
+//! * [`Machine::handle`] first expires whatever is due at `now`, then applies one fact, then appends every
+//!   consequence to `out`, in the order in which they must be carried out. A flood of facts can therefore
+//!   never starve a timer.
+//! * Work for one call is bounded. If more could be done at once than the bound allows, [`Machine::deadline`]
+//!   answers with a moment that is not after `now`, which means "call me again once the output at hand has
+//!   been carried out".
+//! * `now` never goes backwards. It is the driver's monotonic clock ([`crate::time::Instant`]); wall-clock
+//!   time comes inside the inputs that need it ([`crate::time::Timestamp`]).
+//! * [`Machine::deadline`] is O(1) and pure: the moment at which the machine's `Woke` input would next do
+//!   something, or `None`. After `handle(now, ..)` it is never before `now`.
+//! * A peer's bad input is never a panic and never an `Err`: it becomes a counted reason, and a `Close` where
+//!   that is right. `Result` is for constructors and codecs.
+//! * Everything is bounded by a named constant. Capacity is an input: a machine never emits beyond what it
+//!   was given, so that no driver needs a queue without a bound.
+//! * Nothing depends on the iteration order of a hash map, on an address, or on the environment: the list of
+//!   `(now, input)` is a complete replay.
+//! * Slow or expensive work (disk, password hashes) is an output that comes back as an input.
+
+use crate::time::Instant;
+
+/// A deterministic state machine; the module's documentation is its contract.
+pub trait Machine {
+    /// What has happened, in the past tense.
+    type Input<'a>;
+    /// What must be done, in the imperative.
+    type Output;
+
+    /// Expires what is due at `now`, applies `input`, and appends what must be done to `out`.
+    fn handle(&mut self, now: Instant, input: Self::Input<'_>, out: &mut Vec<Self::Output>);
+
+    /// When `Woke` would next do something; `None` if only another input can.
+    fn deadline(&self) -> Option<Instant>;
+}
+
+/// The earlier of two deadlines, where `None` is "never".
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,200 @@
+//! What the server machine hears and says.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::activity::Activity;
+use super::fact::{Committed, Conversation, Fact, Message};
+use crate::id::{CheckId, ConnectionId, MessageNumber, QueryId, Ticket};
+use crate::name::UserName;
+use crate::secure::{Password, PasswordHash};
+use crate::time::Timestamp;
+use crate::wire::message::{Request, ServerMessage};
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A fact read back from the log at start, in order, before any connection. `wall` is now.
+    Recovered {
+        /// With `ticket: None`.
+        committed: &'a Committed,
+        /// The wall clock.
+        wall: Timestamp,
+    },
+    /// Someone connected and greeted properly.
+    Connected {
+        /// Never used before.
+        connection: ConnectionId,
+        /// From where.
+        address: SocketAddr,
+    },
+    /// A request arrived.
+    Request {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What.
+        request: Request,
+        /// The wall clock.
+        wall: Timestamp,
+    },
+    /// A connection is gone, whoever ended it (also after `Output::Close`). `wall` is now.
+    Disconnected {
+        /// Which.
+        connection: ConnectionId,
+        /// The wall clock.
+        wall: Timestamp,
+    },
+    /// The answer to `Output::CheckPassword`.
+    PasswordChecked {
+        /// Which check.
+        check: CheckId,
+        /// Whether the password matches the hash.
+        matches: bool,
+        /// The wall clock.
+        wall: Timestamp,
+    },
+    /// The next fact of the log: our own proposal's or somebody else's. In the order of the log.
+    Committed {
+        /// The fact and its place.
+        committed: Committed,
+        /// The wall clock.
+        wall: Timestamp,
+    },
+    /// A proposal will not be committed: the store has stopped writing.
+    ProposalFailed {
+        /// Which.
+        ticket: Ticket,
+    },
+    /// The answer to `Output::Query`.
+    Found {
+        /// Which query.
+        query: QueryId,
+        /// The page, or `None` if the store could not read.
+        page: Option<Page>,
+    },
+    /// The deadline passed.
+    Woke {
+        /// The wall clock.
+        wall: Timestamp,
+    },
+}
+
+/// What must be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send one message to each of these connections, in this order with other sends. Ids of connections
+    /// that are gone are skipped.
+    Send {
+        /// To whom; each at most once.
+        to: Vec<ConnectionId>,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Write what is waiting, then close; `Disconnected` follows.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Compare a password with a hash off this thread; `PasswordChecked` follows.
+    CheckPassword {
+        /// Echoed.
+        check: CheckId,
+        /// What was typed.
+        password: Password,
+        /// What it must match.
+        hash: PasswordHash,
+    },
+    /// Append a fact to the log; `Committed` or `ProposalFailed` follows.
+    Propose {
+        /// Echoed.
+        ticket: Ticket,
+        /// What.
+        fact: Fact,
+    },
+    /// A message was numbered: index it for history and write it to the text logs. Derived from the log: may
+    /// be repeated after a restart, and then says the same.
+    Record(Message),
+    /// Read one page of messages; sees every `Record` before it. `Found` follows.
+    Query {
+        /// Echoed.
+        query: QueryId,
+        /// What.
+        select: Select,
+    },
+    /// Something that an operator may want to see, and that the text logs follow. Not emitted while
+    /// recovering, except [`Activity::RoomKnown`].
+    Activity(Activity),
+}
+
+/// Why the server closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum CloseReason {
+    /// It logged out.
+    #[error("logged out")]
+    LoggedOut,
+    /// It did not log in in time.
+    #[error("did not log in in time")]
+    LoginTimedOut,
+    /// It asked for something before it logged in.
+    #[error("sent a request before it logged in")]
+    NotLoggedIn,
+    /// It had more unanswered requests than allowed.
+    #[error("had too many unanswered requests")]
+    TooManyRequests,
+    /// A field of a request was over its limit.
+    #[error("sent a request that breaks a limit")]
+    LimitBroken,
+    /// There are too many connections.
+    #[error("too many connections")]
+    TooManyConnections,
+    /// Its account was removed.
+    #[error("its account was removed")]
+    AccountRemoved,
+}
+
+/// A page of messages to read: those of `spans`, in their order, not before a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    /// In order of conversation, then number; disjoint.
+    pub spans: Vec<Span>,
+    /// Only messages at this moment or later.
+    pub not_before: Timestamp,
+    /// At most this many messages.
+    pub max_messages: usize,
+    /// At most this many bytes of text, but at least one message.
+    pub max_bytes: usize,
+}
+
+/// An interval of one conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Which conversation.
+    pub conversation: Conversation,
+    /// The first number.
+    pub first: MessageNumber,
+    /// The last number, included.
+    pub last: MessageNumber,
+}
+
+/// What a [`Select`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of the spans.
+    pub messages: Vec<Message>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// One row of the list of active users, as the server's terminal and `userlog.txt` have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Who.
+    pub name: UserName,
+    /// From where.
+    pub address: IpAddr,
+    /// Where datagrams reach them.
+    pub udp_port: u16,
+    /// Since when.
+    pub since: Timestamp,
+}

@@ -1,0 +1,9 @@
+//! Remote text on its way to a terminal, a log or a file name: the one place where it is made harmless.
+
+mod file_name;
+mod log_field;
+mod terminal;
+
+pub use file_name::{FileLabel, MAX_FILE_NAME_BYTES, alternative_name, received_name};
+pub use log_field::{escape_log_field, unescape_log_field};
+pub use terminal::{is_unprintable, printable};

@@ -1,0 +1,197 @@
+//! What the transfer machine hears and says.
+
+use core::ops::Range;
+use std::net::SocketAddr;
+
+use crate::client::io::{Report, Start};
+use crate::id::{OfferId, PeerIndex};
+use crate::peer::Packet;
+use crate::secure::PeerSecret;
+use crate::wire::packet::{Header, PacketNumber, Role};
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Two people agreed on a transfer, and its file is open: for reading, or as a new partial file.
+    Start(Start),
+    /// A datagram arrived and was opened with the key of its index.
+    Datagram {
+        /// Its source.
+        from: SocketAddr,
+        /// Its header.
+        header: Header,
+        /// Its frames, opened.
+        payload: &'a [u8],
+    },
+    /// `Output::Read` was carried out: the slot has the bytes.
+    Read {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Which slot.
+        slot: SlotId,
+    },
+    /// All bytes of the source have been read once, in order: their hash.
+    SourceHashed {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Of the whole file.
+        blake3: [u8; 32],
+    },
+    /// These many bytes of `Output::Write` are with the file now, and their buffers are free.
+    Written {
+        /// Which transfer.
+        transfer: OfferId,
+        /// How many.
+        bytes: u64,
+    },
+    /// `Output::Verify` was carried out: the hash of the whole partial file.
+    Verified {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Of the whole file.
+        blake3: [u8; 32],
+    },
+    /// `Output::Publish` was carried out.
+    Published {
+        /// Which transfer.
+        transfer: OfferId,
+        /// The final name.
+        saved_as: String,
+    },
+    /// The file could not be read, written, hashed or renamed.
+    StorageFailed {
+        /// Which transfer.
+        transfer: OfferId,
+        /// In words.
+        reason: String,
+    },
+    /// The person cancels, or logs out.
+    Cancel {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// The deadline passed.
+    Woke,
+}
+
+/// One of the sender's buffers of [`SLOT_BYTES`]; from 0, less than [`SLOTS`], for each transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotId(pub u8);
+
+/// How many slots a sending transfer has: read-ahead for a few bursts.
+pub const SLOTS: u8 = 8;
+/// What one slot holds: enough for a burst of the largest size that one system call takes.
+pub const SLOT_BYTES: usize = 64 * 1024;
+
+/// What must be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// From now on, datagrams with this index are opened with the key of this role and secret, and passed in.
+    Listen {
+        /// Which index.
+        index: PeerIndex,
+        /// For the keys; see `secure::{SealingKey, OpeningKey}`.
+        secret: PeerSecret,
+        /// Our role.
+        role: Role,
+        /// Whose bursts are sealed with the same secret.
+        transfer: OfferId,
+    },
+    /// The connection is over: forget its keys. Datagrams with this index are dropped.
+    Forget {
+        /// Which index.
+        index: PeerIndex,
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// Read this range of the source into a slot; `Read` follows (and `SourceHashed` after the first time
+    /// that the end is reached; ranges that were never read come in order, so they can be hashed as they are
+    /// read).
+    Read {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Where in the file.
+        offset: u64,
+        /// At most `SLOT_BYTES`; 0 for an empty file, so that its hash comes too.
+        length: usize,
+        /// Where to.
+        slot: SlotId,
+    },
+    /// Build, seal and send these packets.
+    Burst(Burst),
+    /// Write a range of the datagram at hand to the partial file; `Written` follows.
+    Write {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Where in the file.
+        offset: u64,
+        /// Where in the payload of the datagram that this call was about.
+        range: Range<usize>,
+    },
+    /// Every byte is written: hash the partial file; `Verified` follows.
+    Verify {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// The hash is right: give the file its final name, replacing nothing; `Published` follows.
+    Publish {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// The transfer is over and its file is needed no more: close it; a partial file that was not published
+    /// is removed.
+    Close {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// For the client machine.
+    Report(Report),
+}
+
+/// Packets to one address, all of one size except that the last may be shorter, so that one system call can
+/// send them all (GSO).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// Whose keys seal it, and whose slots it refers to.
+    pub transfer: OfferId,
+    /// Where to.
+    pub to: SocketAddr,
+    /// The index that the other end knows us by.
+    pub index: PeerIndex,
+    /// The size of every datagram but the last, header and tag included.
+    pub segment_size: usize,
+    /// In order; at least one, at most `peer::MAX_BURST_PACKETS`.
+    pub packets: Vec<Packet>,
+}
+
+/// What the driver counts about datagrams that never reached the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Too short, another protocol, another version.
+    pub not_ours: u64,
+    /// An index that nobody listens on.
+    pub unknown_index: u64,
+    /// Not sealed by the other end, or changed on the way.
+    pub forged: u64,
+}
+
+/// Counters of one transfer, for `bench` and for people who look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that left.
+    pub packets_sent: u64,
+    /// Packets that arrived and could be opened.
+    pub packets_received: u64,
+    /// Packets that arrived twice, or whose number is too old to tell.
+    pub duplicates: u64,
+    /// Packets that were taken for lost.
+    pub packets_lost: u64,
+    /// File bytes that were sent again.
+    pub retransmitted_bytes: u64,
+    /// Acknowledgements that left.
+    pub acks_sent: u64,
+    /// Payloads with frames that make no sense.
+    pub malformed: u64,
+    /// The largest packet number that arrived.
+    pub largest_received: PacketNumber,
+}

@@ -1,0 +1,15 @@
+//! Files over peer connections: all the transfers of one UDP socket.
+//!
+//! # Theory of operation
+//!
+//! [`io`] has what the machine hears and says. The machine exchanges descriptors with its driver, not bytes:
+//! it asks for a range of a file to be read into one of a few numbered slots, and then says which packets to
+//! build from the slots' bytes; on the other side it says where in the file a range of a datagram belongs.
+//! Building, sealing and opening packets are pure functions that the driver calls at the edge
+//! ([`crate::peer`]). A retransmission is a new packet with old data, read from the file again.
+//!
+//! The sender hashes the file as it first reads it, and sends length and hash when it has read all; the
+//! receiver, once every byte is written, compares them, gives the file its final name, and says `VERIFIED`.
+//! Only then is the sender done.
+
+pub mod io;

@@ -1,0 +1,56 @@
+//! Every limit on what a peer can make us hold or do, with its reason.
+
+use core::time::Duration;
+
+/// A user's name. Room for a name of sixteen four-byte characters, and for file names made of it.
+pub const MAX_NAME_BYTES: usize = 64;
+/// A password. Longer ones would only make the hash slow.
+pub const MAX_PASSWORD_BYTES: usize = 1_024;
+/// The text of one message: four screens of it.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// One frame over TCP, without its length. The largest are a page of history and a list of users.
+pub const MAX_FRAME_BYTES: usize = 256 * 1024;
+/// How deep MessagePack may nest: our deepest message has seven levels.
+pub const MAX_FRAME_DEPTH: usize = 16;
+/// What a page of history may hold in text, so that it fits a frame with its overhead.
+pub const MAX_PAGE_BYTES: usize = 128 * 1024;
+/// What a page of history may hold in messages: overhead is under 128 bytes each.
+pub const MAX_PAGE_MESSAGES: usize = 512;
+/// Users in one list of a request or reply (64 bytes of name and 60 of address each fit a frame).
+pub const MAX_LISTED_USERS: usize = 1_024;
+/// Members of a room.
+pub const MAX_ROOM_MEMBERS: usize = 256;
+/// Rooms in which one user can be at the same time.
+pub const MAX_ROOMS_PER_USER: usize = 1_024;
+/// Rooms of one server, so that a member cannot fill its memory.
+pub const MAX_ROOMS: usize = 1_000_000;
+/// Accounts of one server.
+pub const MAX_ACCOUNTS: usize = 1_000_000;
+/// Requests of one connection that have not been answered; the client keeps to it, more is a violation.
+pub const MAX_REQUESTS_IN_FLIGHT: usize = 256;
+/// Connections of one server, logged in or not.
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// Password checks that may be under way or waiting. More logins at once are answered with `busy`.
+pub const MAX_PASSWORD_CHECKS: usize = 1_024;
+/// Names without an account whose failed logins are remembered, so that guessing names costs no memory.
+pub const MAX_UNKNOWN_NAMES: usize = 4_096;
+/// Offers of one user that have not been answered.
+pub const MAX_OFFERS_PER_USER: usize = 64;
+/// Bytes waiting to be written to one connection; a reader that is slower is disconnected.
+pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long a connection may take to send its preamble, and then to log in.
+pub const LOGIN_DEADLINE: Duration = Duration::from_secs(120);
+/// How long the preamble may take.
+pub const PREAMBLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the rest of a frame may take, once its first byte is there.
+pub const FRAME_DEADLINE: Duration = Duration::from_secs(30);
+/// How long an offer waits for its answer.
+pub const OFFER_LIFETIME: Duration = Duration::from_secs(600);
+
+/// How many consecutive failed logins block a user.
+pub const ATTEMPTS: core::ops::RangeInclusive<u32> = 1..=5;
+/// The default of `--attempts`.
+pub const DEFAULT_ATTEMPTS: u32 = 3;
+/// The default of `--block`.
+pub const DEFAULT_BLOCK: Duration = Duration::from_secs(10);

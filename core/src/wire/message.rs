@@ -1,0 +1,399 @@
+//! The messages of the control protocol: what a client asks, what the server answers and announces.
+//!
+//! Every [`Request`] gets exactly one [`Reply`] with its id. What others do arrives as an [`Event`]. The
+//! order of events and of the reply to one's own post is the order of the log.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
+use crate::name::UserName;
+use crate::secure::{Password, PeerSecret};
+use crate::text::FileLabel;
+use crate::time::Timestamp;
+
+/// From a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the client; the reply echoes it.
+    pub id: RequestId,
+    /// What is asked.
+    pub body: RequestBody,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// Must come first; after a refusal it may come again on the same connection.
+    Login {
+        /// As typed: what is no valid name fails like an unknown one. At most `MAX_NAME_BYTES`.
+        name: String,
+        /// At most `MAX_PASSWORD_BYTES`.
+        password: Password,
+        /// Where this client receives datagrams, at the address from which it is connected.
+        udp_port: u16,
+    },
+    /// Ends the session; the server closes the connection after its reply.
+    Logout,
+    /// To everyone active.
+    Broadcast {
+        /// 1 to `MAX_TEXT_BYTES`.
+        text: String,
+    },
+    /// To the members of a room.
+    RoomMessage {
+        /// Which room.
+        room: RoomId,
+        /// 1 to `MAX_TEXT_BYTES`.
+        text: String,
+    },
+    /// To one user, who may be offline.
+    DirectMessage {
+        /// Any text; what is no user's name is an unknown user.
+        to: String,
+        /// 1 to `MAX_TEXT_BYTES`.
+        text: String,
+    },
+    /// This client showed a direct message: those of `from` up to `through` need not be delivered again.
+    DirectReceived {
+        /// The other end of the conversation.
+        from: UserName,
+        /// The number of the newest one shown.
+        through: MessageNumber,
+    },
+    /// Who is active, except oneself.
+    ActiveUsers,
+    /// Builds a separate room of oneself and these users.
+    BuildRoom {
+        /// At most `MAX_ROOM_MEMBERS`; oneself and repetitions are ignored.
+        users: Vec<String>,
+    },
+    /// The rooms one is in.
+    Rooms,
+    /// Adds a user to a room.
+    Invite {
+        /// Which room.
+        room: RoomId,
+        /// Whom; must be active.
+        user: String,
+    },
+    /// Leaves a room.
+    Leave {
+        /// Which room.
+        room: RoomId,
+    },
+    /// One page of what one may read since a time.
+    History {
+        /// Broadcasts or rooms.
+        kind: HistoryKind,
+        /// Only messages at this moment or later (already rounded up to the next second by the client).
+        not_before: Timestamp,
+        /// Where the page before this one ended.
+        after: Option<Cursor>,
+    },
+    /// Offers a file to an active user.
+    Offer {
+        /// To whom.
+        to: String,
+        /// What the file is called here.
+        label: FileLabel,
+        /// Its size.
+        bytes: u64,
+        /// Where the sender expects the receiver's datagrams.
+        endpoint: PeerEndpoint,
+    },
+    /// Answers an offer: with where datagrams should go, or with a refusal.
+    AnswerOffer {
+        /// Which offer.
+        offer: OfferId,
+        /// `None` refuses.
+        index: Option<PeerIndex>,
+    },
+    /// Takes back an offer of one's own that has not been answered.
+    WithdrawOffer {
+        /// Which offer.
+        offer: OfferId,
+    },
+}
+
+/// What each end of a transfer tells the other through the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerEndpoint {
+    /// The index that datagrams to this end must carry.
+    pub index: PeerIndex,
+    /// Seals the datagrams of this transfer. It passes through the server in clear until peers do their own
+    /// handshake, so for now it keeps out accidents and strangers, not the server.
+    pub secret: PeerSecret,
+}
+
+/// Which messages `RDM` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HistoryKind {
+    /// `RDM b`.
+    Broadcast,
+    /// `RDM s`.
+    Rooms,
+}
+
+/// The last message of a page; the next page begins after it. Pages are ordered by conversation, then number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// `None` for broadcasts.
+    pub room: Option<RoomId>,
+    /// Of the last message.
+    pub number: MessageNumber,
+}
+
+/// From the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerMessage {
+    /// The answer to a request of this connection.
+    Reply(Reply),
+    /// Something that others did.
+    Event(Event),
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's.
+    pub id: RequestId,
+    /// The answer.
+    pub body: ReplyBody,
+}
+
+/// What the server answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplyBody {
+    /// The login succeeded.
+    Welcome {
+        /// The name of the account.
+        user: UserName,
+    },
+    /// The login failed; see [`LoginRefusal`].
+    LoginFailed(LoginRefusal),
+    /// `Logout` is done.
+    Bye,
+    /// A post is committed.
+    Sent {
+        /// Its place in its conversation.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+    },
+    /// Done, and there is nothing to say (`DirectReceived`, `WithdrawOffer`, `AnswerOffer`).
+    Done,
+    /// Who is active.
+    ActiveUsers(Vec<ActiveUser>),
+    /// A room was built.
+    RoomCreated(RoomInfo),
+    /// These members have a room already.
+    RoomExists(RoomInfo),
+    /// The rooms one is in, by id.
+    Rooms(Vec<RoomInfo>),
+    /// The user was added; the room as it is now.
+    Invited(RoomInfo),
+    /// One has left the room.
+    Left {
+        /// Which room.
+        room: RoomId,
+    },
+    /// One page of messages, oldest first within each conversation.
+    History {
+        /// At most `MAX_PAGE_MESSAGES`.
+        messages: Vec<PastMessage>,
+        /// Where to go on; `None` if this was the last page.
+        next: Option<Cursor>,
+    },
+    /// The offer has been shown to the other user, who may answer it.
+    Offered {
+        /// Its id, the same at both ends.
+        offer: OfferId,
+    },
+    /// The request was refused.
+    Refused(Refusal),
+}
+
+/// Why a login failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LoginRefusal {
+    /// Unknown name or wrong password.
+    InvalidCredentials,
+    /// Too many consecutive failures; said for the right password too.
+    Blocked {
+        /// How long the block still lasts, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The right password, but this user is active already.
+    AlreadyActive,
+    /// The server has too much to do.
+    Busy {
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// These users do not exist.
+    NoSuchUser(Vec<String>),
+    /// These users exist, but are not active.
+    UserOffline(Vec<UserName>),
+    /// The room does not exist.
+    NoSuchRoom,
+    /// The room exists, but one is not in it.
+    NotAMember,
+    /// A room needs somebody else.
+    NobodyElse,
+    /// The user is in the room already.
+    AlreadyAMember,
+    /// A message or file for oneself.
+    Oneself,
+    /// No such offer, or it is not waiting any more.
+    NoSuchOffer,
+    /// Empty or over `MAX_TEXT_BYTES`.
+    BadText,
+    /// One of the limits in `wire::limits` is reached; which one, in words.
+    LimitReached(String),
+    /// The server cannot write to its disk, so nothing that must last is accepted.
+    StorageFailed,
+    /// Not logged in, or logged in already.
+    OutOfOrder,
+}
+
+/// One active user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveUser {
+    /// Who.
+    pub name: UserName,
+    /// From where, as the server sees it.
+    pub address: std::net::IpAddr,
+    /// Where datagrams reach them.
+    pub udp_port: u16,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A room and who is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomInfo {
+    /// Its id.
+    pub room: RoomId,
+    /// By name; oneself included.
+    pub members: Vec<UserName>,
+}
+
+/// A message as history has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastMessage {
+    /// `None` for a broadcast.
+    pub room: Option<RoomId>,
+    /// Its place in its conversation.
+    pub number: MessageNumber,
+    /// Its time.
+    pub at: Timestamp,
+    /// Who wrote it.
+    pub from: UserName,
+    /// What.
+    pub text: String,
+}
+
+/// Something that others did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Someone broadcast.
+    Broadcast {
+        /// Its place among the broadcasts.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+        /// Who.
+        from: UserName,
+        /// What.
+        text: String,
+    },
+    /// Someone wrote in a room one is in.
+    RoomMessage {
+        /// Which room.
+        room: RoomId,
+        /// Its place in the room.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+        /// Who.
+        from: UserName,
+        /// What.
+        text: String,
+    },
+    /// Someone wrote to oneself, maybe while one was offline.
+    DirectMessage {
+        /// Its place between these two people.
+        number: MessageNumber,
+        /// Its time.
+        at: Timestamp,
+        /// Who.
+        from: UserName,
+        /// What.
+        text: String,
+    },
+    /// Someone became active.
+    Joined {
+        /// Who.
+        user: UserName,
+    },
+    /// Someone is not active any more.
+    Left {
+        /// Who.
+        user: UserName,
+    },
+    /// Someone put oneself in a room.
+    RoomCreated(RoomInfo),
+    /// The members of a room one is in have changed.
+    RoomChanged(RoomInfo),
+    /// Someone offers a file.
+    Offer {
+        /// Its id, the same at both ends.
+        offer: OfferId,
+        /// Who.
+        from: UserName,
+        /// What they call it.
+        label: FileLabel,
+        /// Its size.
+        bytes: u64,
+        /// Where the sender is reached.
+        address: SocketAddr,
+        /// How the sender is addressed there.
+        endpoint: PeerEndpoint,
+    },
+    /// One's offer was accepted.
+    OfferAccepted {
+        /// Which.
+        offer: OfferId,
+        /// Where the receiver is reached.
+        address: SocketAddr,
+        /// How the receiver is addressed there.
+        index: PeerIndex,
+    },
+    /// One's offer was refused, or can no longer be answered.
+    OfferEnded {
+        /// Which.
+        offer: OfferId,
+        /// Why.
+        reason: OfferEnd,
+    },
+}
+
+/// Why an offer ended before a transfer began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum OfferEnd {
+    /// The receiver said no.
+    Rejected,
+    /// The sender took it back.
+    Withdrawn,
+    /// The other user is not active any more.
+    UserLeft,
+    /// Nobody answered in time.
+    Expired,
+}
