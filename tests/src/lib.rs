@@ -1,1 +1,13 @@
-//! placeholder
+//! Proof that Toom does what it should: a simulator, which is a third driver of the machines, and scenarios
+//! that every driver must pass.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`scenario`] | the scenarios, written once against the trait [`scenario::World`] |
+//! | [`sim`] | a world of virtual time: one seed gives one run |
+//! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
+#![forbid(unsafe_code)]
+
+pub mod real;
+pub mod scenario;
+pub mod sim;

@@ -1,0 +1,118 @@
+//! What a scenario can do to a world.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use toom_core::client::command::Command;
+use toom_core::client::event::Event;
+use toom_core::client::io::AcceptPolicy;
+use toom_core::id::RoomId;
+
+/// A client of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientId(pub usize);
+
+/// A TCP connection to the server without a client: the scenario writes its bytes by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RawId(pub usize);
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names and passwords.
+    pub accounts: Vec<(String, String)>,
+    /// How many consecutive failures block.
+    pub attempts: u32,
+    /// For how long.
+    pub block: Duration,
+}
+
+/// A file that clients can send.
+#[derive(Clone, Debug)]
+pub struct TestFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it has.
+    pub content: Downloaded,
+}
+
+/// The content of a file, told by its size and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// The size.
+    pub bytes: u64,
+    /// The hash.
+    pub blake3: [u8; 32],
+}
+
+/// A server and its clients, somewhere.
+pub trait World {
+    /// Makes the accounts and starts the server.
+    fn start_server(&mut self, setup: &Setup);
+
+    /// Stops the server and starts it again on the same data. All connections are lost.
+    fn restart_server(&mut self);
+
+    /// A new client, connected, not logged in.
+    fn connect(&mut self, accept: AcceptPolicy) -> ClientId;
+
+    /// The person at a client asks for something.
+    fn command(&mut self, client: ClientId, command: Command);
+
+    /// What the person was told and no `wait` has taken yet, oldest first.
+    fn untaken(&mut self, client: ClientId) -> &mut VecDeque<Event>;
+
+    /// Lets the world go on until the client has a new untaken event. `false` if nothing has come for so long
+    /// that nothing will.
+    fn fetch(&mut self, client: ClientId) -> bool;
+
+    /// Lets this much time pass: at once in virtual time.
+    fn pause(&mut self, time: Duration);
+
+    /// Time since the world began.
+    fn elapsed(&self) -> Duration;
+
+    /// The address from which a client is connected.
+    fn address(&mut self, client: ClientId) -> IpAddr;
+
+    /// A client is gone at once: its connection is dropped without a word.
+    fn kill(&mut self, client: ClientId);
+
+    /// A new connection that has sent nothing; from this address, if one is given.
+    fn connect_raw(&mut self, from: Option<IpAddr>) -> RawId;
+
+    /// Writes bytes, which may meet a connection that the server has closed.
+    fn write_raw(&mut self, raw: RawId, bytes: &[u8]);
+
+    /// The next bytes from the server; `None` once it has closed the connection.
+    fn read_raw(&mut self, raw: RawId) -> Option<Vec<u8>>;
+
+    /// Closes a connection.
+    fn close_raw(&mut self, raw: RawId);
+
+    /// A datagram of a stranger arrives at a client's UDP port.
+    fn datagram(&mut self, to: ClientId, bytes: &[u8]);
+
+    /// Makes a file of pseudo-random content, which `seed` decides. `path` is relative, and may have folders.
+    fn put_file(&mut self, path: &str, bytes: u64, seed: u64) -> TestFile;
+
+    /// The files in a client's folder of downloads, by name.
+    fn downloads(&mut self, client: ClientId) -> BTreeMap<String, Downloaded>;
+
+    /// `userlog.txt`.
+    fn user_log(&mut self) -> String;
+
+    /// `messagelog.txt`, or a room's.
+    fn message_log(&mut self, room: Option<RoomId>) -> String;
+
+    /// The size of a file that is large here.
+    fn large(&self) -> u64;
+
+    /// How long a block should last here, so that nobody waits long for its end.
+    fn block(&self) -> Duration;
+
+    /// What may explain a failure.
+    fn report(&mut self) -> String;
+}

@@ -1,0 +1,207 @@
+//! A client's files, in memory. Everything takes a while, and comes back in the order in which it was asked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use toom_core::client::io::SourceId;
+use toom_core::id::OfferId;
+use toom_core::name::UserName;
+use toom_core::text::{FileLabel, alternative_name, received_name};
+use toom_core::time::Instant;
+use toom_core::transfer::io::{SLOTS, SlotId};
+
+use super::dice::Dice;
+use super::options::WorkOptions;
+use super::pending::Pending;
+
+/// The content of a file.
+pub type Content = Arc<[u8]>;
+
+/// A client's disk.
+#[derive(Debug)]
+pub struct Disk {
+    under_way: Pending<Work>,
+    work: WorkOptions,
+    dice: Dice,
+    opened: BTreeMap<SourceId, Content>,
+    sources: BTreeMap<OfferId, Source>,
+    sinks: BTreeMap<OfferId, Sink>,
+    downloads: BTreeMap<String, Vec<u8>>,
+}
+
+/// Something that takes a while.
+#[derive(Debug)]
+pub enum Work {
+    /// Open a file for sending.
+    Open {
+        /// Echoed.
+        source: SourceId,
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Read a range into a slot.
+    Read {
+        /// Which transfer.
+        transfer: OfferId,
+        /// From where.
+        offset: u64,
+        /// How much.
+        length: usize,
+        /// Where to.
+        slot: SlotId,
+    },
+    /// So many bytes were written.
+    Written {
+        /// Which transfer.
+        transfer: OfferId,
+        /// How many.
+        bytes: u64,
+    },
+    /// Hash a partial file.
+    Verify {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// Give it its final name.
+    Publish {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+}
+
+#[derive(Debug)]
+struct Source {
+    content: Content,
+    slots: Vec<Vec<u8>>,
+    hasher: blake3::Hasher,
+    hashed: u64,
+    hash_told: bool,
+}
+
+#[derive(Debug)]
+struct Sink {
+    name: String,
+    content: Vec<u8>,
+}
+
+impl Disk {
+    /// An empty disk.
+    pub fn new(work: WorkOptions, dice: Dice) -> Disk {
+        Disk {
+            under_way: Pending::default(),
+            work,
+            dice,
+            opened: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            sinks: BTreeMap::new(),
+            downloads: BTreeMap::new(),
+        }
+    }
+
+    /// Starts something.
+    pub fn ask(&mut self, now: Instant, work: Work) {
+        self.under_way.push_in_order(now + self.dice.up_to(self.work.file), work);
+    }
+
+    /// The next thing that is done.
+    pub fn pop_due(&mut self, now: Instant) -> Option<Work> {
+        self.under_way.pop_due(now)
+    }
+
+    /// When the next thing is done.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.under_way.deadline()
+    }
+
+    /// A file to be sent is open.
+    pub fn opened(&mut self, source: SourceId, content: Content) {
+        self.opened.insert(source, content);
+    }
+
+    /// It will not be sent.
+    pub fn close_source(&mut self, source: SourceId) {
+        self.opened.remove(&source);
+    }
+
+    /// It is sent by this transfer.
+    pub fn start_source(&mut self, transfer: OfferId, source: SourceId) -> bool {
+        let Some(content) = self.opened.remove(&source) else { return false };
+        let slots = vec![Vec::new(); usize::from(SLOTS)];
+        let hasher = blake3::Hasher::new();
+        self.sources.insert(transfer, Source { content, slots, hasher, hashed: 0, hash_told: false });
+        true
+    }
+
+    /// A new partial file of this transfer.
+    pub fn create_sink(&mut self, transfer: OfferId, from: &UserName, label: &FileLabel, bytes: u64) {
+        let content = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        self.sinks.insert(transfer, Sink { name: received_name(from, label), content });
+    }
+
+    /// Reads a range into a slot; the hash of the whole file when its end is read for the first time in order.
+    pub fn read(&mut self, transfer: OfferId, offset: u64, length: usize, slot: SlotId) -> Result<Option<[u8; 32]>, String> {
+        let source = self.sources.get_mut(&transfer).ok_or("no such source")?;
+        let start = usize::try_from(offset).map_err(|_| "too far")?;
+        let range = source.content.get(start..start + length).ok_or("the file is shorter than that")?;
+        source.slots[usize::from(slot.0)] = range.to_vec();
+        if offset == source.hashed {
+            source.hasher.update(range);
+            source.hashed += length as u64;
+        }
+        let whole = source.hashed == source.content.len() as u64 && !source.hash_told;
+        source.hash_told |= whole;
+        Ok(whole.then(|| source.hasher.finalize().into()))
+    }
+
+    /// The bytes of a slot.
+    pub fn slot(&self, transfer: OfferId, slot: SlotId) -> &[u8] {
+        &self.sources[&transfer].slots[usize::from(slot.0)]
+    }
+
+    /// Writes a range of a partial file.
+    pub fn write(&mut self, transfer: OfferId, offset: u64, bytes: &[u8]) -> Result<(), String> {
+        let sink = self.sinks.get_mut(&transfer).ok_or("no such partial file")?;
+        let start = usize::try_from(offset).map_err(|_| "too far")?;
+        let range = sink.content.get_mut(start..start + bytes.len()).ok_or("a write beyond the end")?;
+        range.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The hash of a partial file.
+    pub fn hash(&self, transfer: OfferId) -> Option<[u8; 32]> {
+        self.sinks.get(&transfer).map(|sink| blake3::hash(&sink.content).into())
+    }
+
+    /// Gives a partial file its final name, replacing nothing; the name that has its content now.
+    pub fn publish(&mut self, transfer: OfferId) -> Option<String> {
+        let sink = self.sinks.remove(&transfer)?;
+        for name in (1..).map(|attempt| alternative_name(&sink.name, attempt)) {
+            match self.downloads.get(&name) {
+                Some(there) if *there == sink.content => return Some(name),
+                Some(_) => {}
+                None => {
+                    self.downloads.insert(name.clone(), sink.content);
+                    return Some(name);
+                }
+            }
+        }
+        None
+    }
+
+    /// The transfer is over.
+    pub fn close(&mut self, transfer: OfferId) {
+        self.sources.remove(&transfer);
+        self.sinks.remove(&transfer);
+    }
+
+    /// What was received and published, by name.
+    pub fn downloads(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.downloads
+    }
+
+    /// Partial files that are still there.
+    pub fn partial_files(&self) -> usize {
+        self.sinks.len()
+    }
+}

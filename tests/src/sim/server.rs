@@ -1,0 +1,276 @@
+//! The server as a node: the real machine, driven.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use toom_core::id::{CheckId, ConnectionId};
+use toom_core::link::{Inbound, Input as LinkInput, Outbound, Output as LinkOutput, Violation};
+use toom_core::machine::Machine;
+use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::server::activity::Activity;
+use toom_core::server::fact::Fact;
+use toom_core::server::io::{CloseReason, Input, Output};
+use toom_core::server::{Server, Settings};
+use toom_core::time::Instant;
+use toom_core::wire::codec::encode;
+use toom_core::wire::message::Request;
+
+use super::dice::Dice;
+use super::network::{Context, Toward};
+use super::options::WorkOptions;
+use super::pending::Pending;
+use super::store::{self, Durable, Store};
+use super::stream::Item;
+use super::text_log::UserLog;
+
+/// The server.
+#[derive(Debug)]
+pub struct ServerNode {
+    machine: Server,
+    store: Store,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Connections with something to write.
+    dirty: BTreeSet<ConnectionId>,
+    checks: Pending<(CheckId, bool)>,
+    inbox: VecDeque<Input<'static>>,
+    work: WorkOptions,
+    dice: Dice,
+    user_log: UserLog,
+    violations: Vec<Violation>,
+    closes: Vec<CloseReason>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    address: SocketAddr,
+    inbound: Inbound<Request>,
+    outbound: Outbound,
+    /// Whether the machine knows it.
+    greeted: bool,
+    /// Whether it is closed as soon as everything is written.
+    closing: bool,
+}
+
+impl ServerNode {
+    /// A server that starts on what is durable.
+    pub fn start(ctx: &mut Context<'_>, durable: Durable, settings: Settings, work: WorkOptions, mut dice: Dice) -> Self {
+        let decoy = PasswordHash::new(&Password("decoy".into()), [1; 16], HashCost::Trivial);
+        let log = durable.replay();
+        let mut node = ServerNode {
+            machine: Server::new(settings, decoy, dice.seed()),
+            store: Store::new(durable, work, dice.fork()),
+            connections: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            checks: Pending::default(),
+            inbox: VecDeque::new(),
+            work,
+            dice,
+            user_log: UserLog::default(),
+            violations: Vec::new(),
+            closes: Vec::new(),
+        };
+        for committed in &log {
+            let mut out = Vec::new();
+            node.machine.handle(ctx.now, Input::Recovered { committed, wall: ctx.wall }, &mut out);
+            node.carry_out(ctx, out);
+        }
+        node.run(ctx);
+        node
+    }
+
+    /// The end of the process: every connection is closed; what was not committed is lost.
+    pub fn stop(self, ctx: &mut Context<'_>) -> Durable {
+        for connection in self.connections.keys() {
+            ctx.network.end(ctx.now, *connection, Toward::Client);
+        }
+        self.store.into_durable()
+    }
+
+    /// Something arrived on a connection.
+    pub fn arrived(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr, item: Item) {
+        let mut out = Vec::new();
+        match (item, self.connections.get_mut(&connection)) {
+            (Item::Opened, None) => self.accept(ctx, connection, address),
+            (Item::Bytes(mut bytes), Some(known)) if !known.closing => {
+                known.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out);
+            }
+            (Item::Ended, Some(known)) => known.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
+            _ => {}
+        }
+        self.decoded(ctx, connection, out);
+        self.run(ctx);
+    }
+
+    /// There is room again on the way to a client.
+    pub fn writable(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
+        self.dirty.insert(connection);
+        self.run(ctx);
+    }
+
+    /// The deadline of the node has passed.
+    pub fn woke(&mut self, ctx: &mut Context<'_>) {
+        while let Some((check, matches)) = self.checks.pop_due(ctx.now) {
+            self.inbox.push_back(Input::PasswordChecked { check, matches, wall: ctx.wall });
+        }
+        self.ask_store(ctx.now, ctx, store::Input::Woke);
+        self.inbox.push_back(Input::Woke { wall: ctx.wall });
+        self.run(ctx);
+    }
+
+    /// The deadline of a connection has passed.
+    pub fn connection_woke(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        let mut out = Vec::new();
+        known.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
+        self.decoded(ctx, connection, out);
+        self.run(ctx);
+    }
+
+    /// When the node must wake.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.machine.deadline(), self.store.deadline(), self.checks.deadline()].into_iter().flatten().min()
+    }
+
+    /// When a connection must wake.
+    pub fn connection_deadline(&self, connection: ConnectionId) -> Option<Instant> {
+        self.connections.get(&connection).and_then(|known| known.inbound.deadline())
+    }
+
+    /// Another process appends a fact to the same log.
+    pub fn append(&mut self, ctx: &mut Context<'_>, fact: Fact) {
+        self.ask_store(ctx.now, ctx, store::Input::Proposed(None, fact));
+    }
+
+    /// What is durable now.
+    pub fn durable(&self) -> &Durable {
+        self.store.durable()
+    }
+
+    /// Who is active.
+    pub fn user_log(&self) -> &UserLog {
+        &self.user_log
+    }
+
+    /// How connections misbehaved, in order.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Why the machine closed connections, in order.
+    pub fn closes(&self) -> &[CloseReason] {
+        &self.closes
+    }
+
+    fn accept(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr) {
+        ctx.network.accept(ctx.now, connection);
+        let (inbound, outbound) = (Inbound::new(ctx.now), Outbound::new());
+        self.connections.insert(connection, Connection { address, inbound, outbound, greeted: false, closing: false });
+        self.dirty.insert(connection);
+    }
+
+    fn decoded(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, out: Vec<LinkOutput<Request>>) {
+        for output in out {
+            match output {
+                LinkOutput::Greeted => {
+                    let Some(known) = self.connections.get_mut(&connection) else { return };
+                    known.greeted = true;
+                    self.inbox.push_back(Input::Connected { connection, address: known.address });
+                }
+                LinkOutput::Message(request) => {
+                    self.inbox.push_back(Input::Request { connection, request, wall: ctx.wall });
+                }
+                LinkOutput::Close(violation) => {
+                    self.violations.extend(violation);
+                    self.drop_connection(ctx, connection);
+                }
+            }
+        }
+    }
+
+    fn drop_connection(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
+        let Some(known) = self.connections.remove(&connection) else { return };
+        ctx.network.end(ctx.now, connection, Toward::Client);
+        if known.greeted {
+            self.inbox.push_back(Input::Disconnected { connection, wall: ctx.wall });
+        }
+    }
+
+    /// Gives the machine what is waiting, and writes, until nothing is left to do now.
+    fn run(&mut self, ctx: &mut Context<'_>) {
+        loop {
+            while let Some(input) = self.inbox.pop_front() {
+                let mut out = Vec::new();
+                self.machine.handle(ctx.now, input, &mut out);
+                self.carry_out(ctx, out);
+            }
+            for connection in core::mem::take(&mut self.dirty) {
+                let Some(known) = self.connections.get_mut(&connection) else { continue };
+                ctx.network.flush(ctx.now, connection, Toward::Client, &mut known.outbound);
+                if known.closing && known.outbound.pending().is_empty() {
+                    self.drop_connection(ctx, connection);
+                }
+            }
+            if self.inbox.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, ctx: &mut Context<'_>, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Send { to, message } => {
+                    let frame = encode(&message);
+                    for connection in to {
+                        self.push(ctx, connection, &frame);
+                    }
+                }
+                Output::Close { connection, reason } => {
+                    self.closes.push(reason);
+                    if let Some(known) = self.connections.get_mut(&connection) {
+                        known.closing = true;
+                        self.dirty.insert(connection);
+                    }
+                }
+                Output::CheckPassword { check, password, hash } => {
+                    let at = ctx.now + self.dice.up_to(self.work.password);
+                    self.checks.push(at, (check, hash.matches(&password)));
+                }
+                Output::Propose { ticket, fact } => {
+                    self.ask_store(ctx.now, ctx, store::Input::Proposed(Some(ticket), fact));
+                }
+                Output::Record(message) => self.store.record(&message),
+                Output::Query { query, select } => self.ask_store(ctx.now, ctx, store::Input::Asked(query, select)),
+                Output::Activity(activity) => self.note(ctx, &activity),
+            }
+        }
+    }
+
+    fn push(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, frame: &[u8]) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        if known.closing {
+            return;
+        }
+        match known.outbound.push(frame) {
+            Ok(()) => {
+                self.dirty.insert(connection);
+            }
+            Err(_full) => self.drop_connection(ctx, connection),
+        }
+    }
+
+    fn note(&mut self, ctx: &mut Context<'_>, activity: &Activity) {
+        self.user_log.activity(activity);
+        ctx.note(format_args!("server: {activity:?}"));
+    }
+
+    fn ask_store(&mut self, now: Instant, ctx: &Context<'_>, input: store::Input) {
+        let mut out = Vec::new();
+        self.store.handle(now, input, &mut out);
+        let wall = ctx.wall;
+        self.inbox.extend(out.into_iter().map(|output| match output {
+            store::Output::Committed(committed) => Input::Committed { committed, wall },
+            store::Output::Found(query, page) => Input::Found { query, page: Some(page) },
+        }));
+    }
+}

@@ -1,0 +1,355 @@
+//! The clock, the nodes, and the one loop that runs them.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use toom_core::client::command::Command;
+use toom_core::client::io::AcceptPolicy;
+use toom_core::config::TransferConfig;
+use toom_core::id::ConnectionId;
+use toom_core::server::Settings;
+use toom_core::server::fact::Fact;
+use toom_core::time::{Instant, Timestamp};
+
+use super::client::{ClientNode, ClientOptions};
+use super::dice::Dice;
+use super::disk::Content;
+use super::network::{Context, Delivery, Network, Node, Toward};
+use super::options::Options;
+use super::raw::RawNode;
+use super::schedule::Schedule;
+use super::server::ServerNode;
+use super::store::Durable;
+use super::stream::Item;
+use super::trace::Trace;
+
+/// More steps than this without the clock moving are a machine that asks to be woken for ever.
+const MAX_STEPS_AT_ONE_MOMENT: u32 = 200_000;
+
+/// A whole world.
+#[derive(Debug)]
+pub struct Simulation {
+    options: Options,
+    now: Instant,
+    steps_at_now: u32,
+    schedule: Schedule<Node>,
+    network: Network,
+    server: Option<ServerNode>,
+    /// Of a server that is stopped.
+    durable: Durable,
+    /// How often the server was started.
+    starts: u64,
+    /// How many hosts have an address.
+    hosts: u32,
+    clients: Vec<Option<ClientNode>>,
+    raws: Vec<RawNode>,
+    ends: BTreeMap<ConnectionId, End>,
+    ports: BTreeMap<SocketAddr, usize>,
+    files: BTreeMap<PathBuf, Content>,
+}
+
+/// Who is at the client's end of a connection, and where.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    address: SocketAddr,
+    who: Who,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    Client(usize),
+    Raw(usize),
+}
+
+impl Simulation {
+    /// An empty world.
+    pub fn new(options: Options) -> Simulation {
+        Simulation {
+            network: Network::new(options.clone()),
+            options,
+            now: Instant::ZERO,
+            steps_at_now: 0,
+            schedule: Schedule::default(),
+            server: None,
+            durable: Durable::default(),
+            starts: 0,
+            hosts: 0,
+            clients: Vec::new(),
+            raws: Vec::new(),
+            ends: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Starts the server on what is durable.
+    pub fn start_server(&mut self, settings: Settings) {
+        assert!(self.server.is_none(), "the server runs already");
+        self.starts += 1;
+        let dice = Dice::new(self.options.seed, &format!("server {}", self.starts));
+        let durable = core::mem::take(&mut self.durable);
+        let work = self.options.work;
+        let mut ctx = context(self.now, self.options.epoch, &mut self.network);
+        self.server = Some(ServerNode::start(&mut ctx, durable, settings, work, dice));
+        self.update(Node::Server);
+        self.settle();
+    }
+
+    /// Ends the server's process.
+    pub fn stop_server(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.durable = server.stop(&mut context(self.now, self.options.epoch, &mut self.network));
+            self.update(Node::Server);
+            self.settle();
+        }
+    }
+
+    /// Appends a fact from outside the server, which may run.
+    pub fn append(&mut self, fact: Fact) {
+        if self.server.is_some() {
+            self.with_server(|server, ctx| server.append(ctx, fact));
+            self.settle();
+        } else {
+            self.durable.append(None, fact);
+        }
+    }
+
+    /// The server, if it runs.
+    pub fn server(&self) -> Option<&ServerNode> {
+        self.server.as_ref()
+    }
+
+    /// What is durable.
+    pub fn durable(&self) -> &Durable {
+        self.server.as_ref().map_or(&self.durable, ServerNode::durable)
+    }
+
+    /// A new client that connects; its number.
+    pub fn connect(&mut self, accept: AcceptPolicy) -> usize {
+        let number = self.clients.len();
+        let address = SocketAddr::new(self.fresh_address(), 40_000 + number as u16);
+        let connection = self.network.connect(self.now);
+        let dice = Dice::new(self.options.seed, &format!("client {number}"));
+        let options = ClientOptions { address, accept, transfer: TransferConfig::default() };
+        self.clients.push(Some(ClientNode::new(self.now, connection, options, self.options.work, dice)));
+        self.ports.insert(address, number);
+        let address = SocketAddr::new(address.ip(), 50_000 + number as u16);
+        self.ends.insert(connection, End { address, who: Who::Client(number) });
+        self.update(Node::Client(number));
+        self.settle();
+        number
+    }
+
+    /// A client that was not killed.
+    pub fn client(&mut self, number: usize) -> &mut ClientNode {
+        self.clients[number].as_mut().expect("this client was killed")
+    }
+
+    /// A client's person asks for something.
+    pub fn command(&mut self, number: usize, command: Command) {
+        self.with_client(number, |client, ctx, files| client.command(ctx, command, files));
+        self.settle();
+    }
+
+    /// A client is gone at once, with its connection and its UDP port.
+    pub fn kill(&mut self, number: usize) {
+        if let Some(client) = self.clients[number].take() {
+            self.ports.remove(&client.address());
+            self.network.end(self.now, client.connection(), Toward::Server);
+            self.update(Node::Client(number));
+            self.settle();
+        }
+    }
+
+    /// A new connection without a client, from `address` or from a fresh one; its number.
+    pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
+        let number = self.raws.len();
+        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), 60_000 + number as u16);
+        let connection = self.network.connect(self.now);
+        self.ends.insert(connection, End { address, who: Who::Raw(number) });
+        self.raws.push(RawNode::new(connection));
+        self.settle();
+        number
+    }
+
+    /// A connection without a client.
+    pub fn raw(&mut self, number: usize) -> &mut RawNode {
+        &mut self.raws[number]
+    }
+
+    /// Writes on a connection without a client.
+    pub fn write_raw(&mut self, number: usize, bytes: &[u8]) {
+        self.with_raw(number, |raw, ctx| raw.write(ctx, bytes));
+        self.settle();
+    }
+
+    /// Ends a connection without a client.
+    pub fn end_raw(&mut self, number: usize) {
+        let connection = self.raws[number].connection();
+        self.network.end(self.now, connection, Toward::Server);
+        self.settle();
+    }
+
+    /// A datagram from somewhere arrives at a client's UDP port, after the delay of the link.
+    pub fn datagram(&mut self, number: usize, bytes: &[u8]) {
+        let to = self.client(number).address();
+        let from = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 9);
+        self.network.send(self.now, from, to, bytes);
+        self.settle();
+    }
+
+    /// Makes a file that every client can send.
+    pub fn put_file(&mut self, path: PathBuf, content: Content) {
+        self.files.insert(path, content);
+    }
+
+    /// The clock.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// What happened so far.
+    pub fn trace(&self) -> &Trace {
+        &self.network.trace
+    }
+
+    /// Runs until `until`, and moves the clock there.
+    pub fn run_until(&mut self, until: Instant) {
+        while self.schedule.next().is_some_and(|next| next <= until) {
+            self.step();
+        }
+        self.now = self.now.max(until);
+        self.steps_at_now = 0;
+    }
+
+    /// Runs for `time`.
+    pub fn advance(&mut self, time: Duration) {
+        self.run_until(self.now + time);
+    }
+
+    /// Moves the clock to the next deadline and wakes its node; `false` if nothing will ever happen again.
+    pub fn step(&mut self) -> bool {
+        let Some((at, node)) = self.schedule.pop() else { return false };
+        if at > self.now {
+            self.now = at;
+            self.steps_at_now = 0;
+        }
+        self.steps_at_now += 1;
+        assert!(self.steps_at_now < MAX_STEPS_AT_ONE_MOMENT, "{node:?} asks to be woken again and again");
+        match node {
+            Node::Server => self.with_server(|server, ctx| server.woke(ctx)),
+            Node::Connection(connection) => self.with_server(|server, ctx| server.connection_woke(ctx, connection)),
+            Node::Client(number) => self.with_client(number, |client, ctx, _| client.woke(ctx)),
+            Node::Stream(..) | Node::Link(..) => self.network.wake(self.now, node),
+        }
+        self.update(node);
+        self.settle();
+        true
+    }
+
+    /// Delivers what has arrived, and sets the deadlines that may have changed.
+    fn settle(&mut self) {
+        while let Some(delivery) = self.network.take_delivery() {
+            match delivery {
+                Delivery::Stream { connection, toward, item } => self.deliver(connection, toward, item),
+                Delivery::Datagram { from, to, datagram } => {
+                    if let Some(&number) = self.ports.get(&to) {
+                        self.with_client(number, |client, ctx, _| client.datagram(ctx, from, datagram));
+                    }
+                }
+            }
+        }
+        for (link, deadline) in self.network.take_touched() {
+            self.schedule.set(link, deadline.map(|at| at.max(self.now)));
+        }
+    }
+
+    fn update(&mut self, node: Node) {
+        let deadline = match node {
+            Node::Server => self.server.as_ref().and_then(ServerNode::deadline),
+            Node::Connection(connection) => {
+                self.server.as_ref().and_then(|server| server.connection_deadline(connection))
+            }
+            Node::Client(number) => self.clients[number].as_ref().and_then(ClientNode::deadline),
+            Node::Stream(..) | Node::Link(..) => return,
+        };
+        self.schedule.set(node, deadline.map(|at| at.max(self.now)));
+    }
+
+    fn deliver(&mut self, connection: ConnectionId, toward: Toward, item: Item) {
+        let Some(&End { address, who }) = self.ends.get(&connection) else { return };
+        let opened = item == Item::Opened;
+        match (toward, who) {
+            (Toward::Server, _) if self.server.is_some() => {
+                self.with_server(|server, ctx| server.arrived(ctx, connection, address, item));
+            }
+            // Nobody listens.
+            (Toward::Server, _) => self.network.end(self.now, connection, Toward::Client),
+            (Toward::Client, Who::Client(number)) => {
+                self.with_client(number, |client, ctx, _| client.arrived(ctx, item));
+            }
+            (Toward::Client, Who::Raw(number)) => self.raws[number].arrived(item),
+        }
+        self.update(Node::Connection(connection));
+        if !opened {
+            self.writable(connection, toward, who);
+        }
+    }
+
+    /// The stream has room again: whoever writes into it may go on.
+    fn writable(&mut self, connection: ConnectionId, toward: Toward, who: Who) {
+        match (toward, who) {
+            (Toward::Client, _) => {
+                self.with_server(|server, ctx| server.writable(ctx, connection));
+            }
+            (Toward::Server, Who::Client(number)) => {
+                self.with_client(number, |client, ctx, _| client.writable(ctx));
+            }
+            (Toward::Server, Who::Raw(number)) => self.with_raw(number, RawNode::writable),
+        }
+    }
+
+    fn with_server(&mut self, act: impl FnOnce(&mut ServerNode, &mut Context<'_>)) {
+        if let Some(server) = &mut self.server {
+            act(server, &mut context(self.now, self.options.epoch, &mut self.network));
+        }
+        self.update(Node::Server);
+    }
+
+    fn with_client(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(&mut ClientNode, &mut Context<'_>, &BTreeMap<PathBuf, Content>),
+    ) {
+        if let Some(client) = &mut self.clients[number] {
+            act(client, &mut context(self.now, self.options.epoch, &mut self.network), &self.files);
+        }
+        self.update(Node::Client(number));
+    }
+
+    fn with_raw(&mut self, number: usize, act: impl FnOnce(&mut RawNode, &mut Context<'_>)) {
+        act(&mut self.raws[number], &mut context(self.now, self.options.epoch, &mut self.network));
+    }
+
+    /// An address for each host: 10.0.0.1 and on.
+    fn fresh_address(&mut self) -> IpAddr {
+        self.hosts += 1;
+        let [_, b, c, d] = self.hosts.to_be_bytes();
+        Ipv4Addr::new(10, b, c, d).into()
+    }
+}
+
+fn context(now: Instant, epoch: Timestamp, network: &mut Network) -> Context<'_> {
+    Context { now, wall: epoch.saturating_add(now.saturating_since(Instant::ZERO)), network }
+}
+
+impl Drop for Simulation {
+    /// A run that fails says how to repeat it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the seed of this run is {}; its latest events:\n{}", self.options.seed, self.trace().latest());
+        }
+    }
+}
