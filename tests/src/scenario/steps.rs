@@ -6,14 +6,12 @@ use toom_core::client::command::Command;
 use toom_core::client::event::{Event, Failure, PostKind};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::{MessageNumber, RequestId, RoomId};
-use toom_core::link::{Inbound, Input, Output};
-use toom_core::machine::Machine;
 use toom_core::name::UserName;
 use toom_core::secure::Password;
-use toom_core::time::{Instant, Timestamp};
-use toom_core::wire::codec::encode;
+use toom_core::time::Timestamp;
+use toom_core::wire::codec::{LENGTH_BYTES, decode, decode_length, encode};
 use toom_core::wire::message::{LoginRefusal, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
-use toom_core::wire::preamble::preamble;
+use toom_core::wire::preamble::{PREAMBLE_BYTES, preamble};
 
 use super::world::{ClientId, RawId, Setup, World};
 
@@ -194,29 +192,59 @@ impl dyn World + '_ {
         })
     }
 
-    /// Sends requests without a client and waits for so many replies.
-    pub fn ask_raw(&mut self, raw: RawId, bytes: &[u8], replies: usize) -> Vec<ReplyBody> {
+    /// Greets the server without a client, sends requests, and waits for so many replies.
+    pub fn ask_raw(&mut self, raw: RawId, requests: &[u8], replies: usize) -> Vec<ReplyBody> {
         self.write_raw(raw, &preamble());
-        self.write_raw(raw, bytes);
-        let mut link = Inbound::<ServerMessage>::new(Instant::ZERO);
-        let (mut out, mut found) = (Vec::new(), Vec::new());
+        self.ask_more_raw(raw, requests, replies)
+    }
+
+    /// The same on a connection that has greeted.
+    pub fn ask_more_raw(&mut self, raw: RawId, requests: &[u8], replies: usize) -> Vec<ReplyBody> {
+        self.write_raw(raw, requests);
+        let mut found = Vec::new();
         while found.len() < replies {
-            let Some(mut bytes) = self.read_raw(raw) else {
-                panic!("the server closed a connection that waited for its reply\n{}", self.report());
-            };
-            link.handle(Instant::ZERO, Input::Bytes(&mut bytes), &mut out);
-            for output in out.drain(..) {
-                if let Output::Message(ServerMessage::Reply(reply)) = output {
-                    found.push(reply.body);
-                }
+            match self.reply_raw(raw) {
+                Some(reply) => found.push(reply),
+                None => panic!("the server closed a connection that waited for its reply\n{}", self.report()),
             }
         }
         found
     }
 
+    /// The next reply, events left aside; `None` if the server closes the connection.
+    fn reply_raw(&mut self, raw: RawId) -> Option<ReplyBody> {
+        loop {
+            match self.message_raw(raw)? {
+                ServerMessage::Reply(reply) => return Some(reply.body),
+                ServerMessage::Event(_) => {}
+            }
+        }
+    }
+
+    /// The next message of the server. The bytes are taken one message at a time, so that nothing is lost.
+    fn message_raw(&mut self, raw: RawId) -> Option<ServerMessage> {
+        loop {
+            let received = self.received_raw(raw);
+            if received.starts_with(&preamble()) {
+                received.drain(..PREAMBLE_BYTES);
+            }
+            if let Some((length, rest)) = received.split_first_chunk::<LENGTH_BYTES>() {
+                let length = decode_length(*length).expect("a length of the server");
+                if let Some(body) = rest.get(..length) {
+                    let message = decode(body).expect("a message of the server");
+                    received.drain(..LENGTH_BYTES + length);
+                    return Some(message);
+                }
+            }
+            if !self.fetch_raw(raw) {
+                return None;
+            }
+        }
+    }
+
     /// Waits until the server closes a connection without a client.
     pub fn closed_raw(&mut self, raw: RawId) {
-        while self.read_raw(raw).is_some() {}
+        while self.fetch_raw(raw) {}
     }
 }
 

@@ -86,8 +86,11 @@ pub trait World {
     /// Writes bytes, which may meet a connection that the server has closed.
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]);
 
-    /// The next bytes from the server; `None` once it has closed the connection.
-    fn read_raw(&mut self, raw: RawId) -> Option<Vec<u8>>;
+    /// What has arrived on a connection and was not taken.
+    fn received_raw(&mut self, raw: RawId) -> &mut Vec<u8>;
+
+    /// Waits until more has arrived; `false` once the server has closed the connection.
+    fn fetch_raw(&mut self, raw: RawId) -> bool;
 
     /// Closes a connection.
     fn close_raw(&mut self, raw: RawId);
