@@ -95,8 +95,7 @@ pub fn rooms_since_a_time_are_strictly_later(world: &mut dyn World) {
     world.say(luke, second, "new");
     world.say(yoda, first, "new");
     let messages = history(world, yoda, HistoryKind::Rooms, at);
-    let found: Vec<_> =
-        messages.iter().map(|m| (m.room, m.number, m.from.as_str(), m.text.as_str())).collect();
+    let found: Vec<_> = messages.iter().map(|m| (m.room, m.number, m.from.as_str(), m.text.as_str())).collect();
     let number = MessageNumber(2);
     assert_eq!(found, [(Some(first), number, "yoda", "new"), (Some(second), number, "luke", "new")]);
 }

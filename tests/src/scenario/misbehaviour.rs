@@ -93,7 +93,8 @@ pub fn a_request_before_the_login_is_closed(world: &mut dyn World) {
 pub fn a_second_login_on_a_connection_is_refused(world: &mut dyn World) {
     let bystanders = bystanders(world);
     let raw = world.connect_raw(None);
-    let logins = [login_request(1, "leia", &password_of("leia")), login_request(2, "han", &password_of("han"))].concat();
+    let logins =
+        [login_request(1, "leia", &password_of("leia")), login_request(2, "han", &password_of("han"))].concat();
     let first = world.ask_raw(raw, &logins, 2);
     let refused = |reply: &ReplyBody| matches!(reply, ReplyBody::Refused(Refusal::OutOfOrder));
     assert_eq!(first.iter().filter(|reply| refused(reply)).count(), 1, "{first:?}");

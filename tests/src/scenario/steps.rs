@@ -183,11 +183,15 @@ impl dyn World + '_ {
         })
     }
 
-    /// Builds a room that must not exist yet.
+    /// Builds a room of oneself and these others, each named once; it must not exist yet.
     pub fn build_room(&mut self, client: ClientId, others: &[&str]) -> RoomInfo {
         self.command(client, build_room(others));
+        // One may have been put in other rooms, which is told by the same event.
+        let is_it = |room: &RoomInfo| {
+            room.members.len() == others.len() + 1 && users(others).iter().all(|other| room.members.contains(other))
+        };
         self.pick(client, "the new room", |event| match event {
-            Event::RoomCreated(room) => Some(room.clone()),
+            Event::RoomCreated(room) if is_it(room) => Some(room.clone()),
             _ => None,
         })
     }

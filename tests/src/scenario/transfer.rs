@@ -1,5 +1,7 @@
 //! `UPD` and what belongs to it: files between two people.
 
+use std::path::PathBuf;
+
 use toom_core::client::command::Command;
 use toom_core::client::event::{Event, Failure, Transfer, TransferFailure, TransferState};
 use toom_core::client::io::AcceptPolicy;
@@ -101,7 +103,7 @@ pub fn an_offer_can_be_rejected(world: &mut dyn World) {
     let id = send(world, yoda, "leia", &file);
     assert_eq!(failed(world, yoda, id), TransferFailure::Rejected);
     for client in [luke, leia] {
-        assert_eq!(world.downloads(client), [].into());
+        nothing_is_left(world, client);
     }
 }
 
@@ -133,13 +135,12 @@ pub fn a_receiver_can_cancel(world: &mut dyn World) {
 /// A person who logs out in the middle ends their transfers; the other end is told.
 pub fn logging_out_ends_transfers(world: &mut dyn World) {
     let (yoda, luke) = two_accepting(world);
-    let file = world.put_file("large.bin", world.large(), 7);
-    let id = send(world, yoda, "luke", &file);
+    let id = send_for_long(world, yoda, "luke");
     moves(world, luke, id);
     world.log_out(yoda);
     let failure = failed(world, luke, id);
     assert!(matches!(failure, TransferFailure::CancelledByPeer | TransferFailure::PeerLeft), "{failure:?}");
-    assert_eq!(world.downloads(luke), [].into());
+    nothing_is_left(world, luke);
 }
 
 /// An offer to someone who logs out comes to nothing, and so does one of someone who does.
@@ -214,7 +215,17 @@ pub fn two_accepting(world: &mut dyn World) -> (ClientId, ClientId) {
 
 /// Offers a file, and waits until the offer is made.
 pub fn send(world: &mut dyn World, client: ClientId, to: &str, file: &TestFile) -> OfferId {
-    world.command(client, Command::SendFile { to: to.into(), path: file.path.clone() });
+    send_path(world, client, to, file.path.clone())
+}
+
+/// A file that takes long enough to be stopped in the middle.
+fn send_for_long(world: &mut dyn World, client: ClientId, to: &str) -> OfferId {
+    let path = world.put_zeros("zeros.bin", 10 * world.large());
+    send_path(world, client, to, path)
+}
+
+fn send_path(world: &mut dyn World, client: ClientId, to: &str, path: PathBuf) -> OfferId {
+    world.command(client, Command::SendFile { to: to.into(), path });
     world.pick(client, "the offer of one's own", |event| match event {
         Event::Transfer(Transfer { id, state: TransferState::Starting, .. }) => Some(*id),
         _ => None,
@@ -237,6 +248,11 @@ pub fn moves(world: &mut dyn World, client: ClientId, id: OfferId) {
     world.wait(client, "moving bytes", |event| {
         matches!(event, Event::Transfer(Transfer { id: this, state: TransferState::Moving, .. }) if *this == id)
     });
+}
+
+/// Not even a partial file.
+fn nothing_is_left(world: &mut dyn World, client: ClientId) {
+    world.until("nothing is left of the file", |world| world.downloads(client).is_empty());
 }
 
 fn offered(world: &mut dyn World, client: ClientId) -> (OfferId, String, String, u64) {
@@ -272,13 +288,12 @@ fn ended(world: &mut dyn World, client: ClientId, id: OfferId) -> TransferState 
 
 fn cancelled_in_the_middle(world: &mut dyn World, yoda: ClientId, luke: ClientId, who: ClientId) {
     let other = if who == yoda { luke } else { yoda };
-    let file = world.put_file("large.bin", world.large(), 7);
-    let id = send(world, yoda, "luke", &file);
+    let id = send_for_long(world, yoda, "luke");
     moves(world, who, id);
     world.command(who, Command::Cancel { transfer: id });
     assert_eq!(failed(world, who, id), TransferFailure::Cancelled);
     assert_eq!(failed(world, other, id), TransferFailure::CancelledByPeer);
-    assert_eq!(world.downloads(luke), [].into());
+    nothing_is_left(world, luke);
     // The next file is none the worse for it.
     let small = world.put_file("small.bin", 10_000, 8);
     let id = send(world, yoda, "luke", &small);

@@ -101,14 +101,17 @@ pub trait World {
     /// Makes a file of pseudo-random content, which `seed` decides. `path` is relative, and may have folders.
     fn put_file(&mut self, path: &str, bytes: u64, seed: u64) -> TestFile;
 
-    /// The files in a client's folder of downloads, by name.
+    /// Makes a file of zeros, which may be larger than what there is room for if all of it were written.
+    fn put_zeros(&mut self, path: &str, bytes: u64) -> PathBuf;
+
+    /// The files in a client's folder of downloads, by name, partial ones included.
     fn downloads(&mut self, client: ClientId) -> BTreeMap<String, Downloaded>;
 
     /// `userlog.txt`.
     fn user_log(&mut self) -> String;
 
-    /// `messagelog.txt`, or a room's.
-    fn message_log(&mut self, room: Option<RoomId>) -> String;
+    /// `messagelog.txt`, or a room's; `None` if there is no such file.
+    fn message_log(&mut self, room: Option<RoomId>) -> Option<String>;
 
     /// The size of a file that is large here.
     fn large(&self) -> u64;

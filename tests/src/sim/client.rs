@@ -16,8 +16,8 @@ use toom_core::peer::build_burst;
 use toom_core::secure::{OpeningKey, SealingKey};
 use toom_core::text::FileLabel;
 use toom_core::time::Instant;
-use toom_core::transfer::io::{Burst, Dropped, Input as TransferInput, Output as TransferOutput};
 use toom_core::transfer::Transfers;
+use toom_core::transfer::io::{Burst, Dropped, Input as TransferInput, Output as TransferOutput};
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::ServerMessage;
 use toom_core::wire::packet::Header;
@@ -77,7 +77,13 @@ enum Happened {
 
 impl ClientNode {
     /// A client that is connecting.
-    pub fn new(now: Instant, connection: ConnectionId, options: ClientOptions, work: WorkOptions, mut dice: Dice) -> Self {
+    pub fn new(
+        now: Instant,
+        connection: ConnectionId,
+        options: ClientOptions,
+        work: WorkOptions,
+        mut dice: Dice,
+    ) -> Self {
         let ClientOptions { address, accept, transfer } = options;
         ClientNode {
             events: VecDeque::new(),

@@ -140,7 +140,13 @@ impl Disk {
     }
 
     /// Reads a range into a slot; the hash of the whole file when its end is read for the first time in order.
-    pub fn read(&mut self, transfer: OfferId, offset: u64, length: usize, slot: SlotId) -> Result<Option<[u8; 32]>, String> {
+    pub fn read(
+        &mut self,
+        transfer: OfferId,
+        offset: u64,
+        length: usize,
+        slot: SlotId,
+    ) -> Result<Option<[u8; 32]>, String> {
         let source = self.sources.get_mut(&transfer).ok_or("no such source")?;
         let start = usize::try_from(offset).map_err(|_| "too far")?;
         let range = source.content.get(start..start + length).ok_or("the file is shorter than that")?;
@@ -200,8 +206,8 @@ impl Disk {
         &self.downloads
     }
 
-    /// Partial files that are still there.
-    pub fn partial_files(&self) -> usize {
-        self.sinks.len()
+    /// Partial files, with the names that they would get.
+    pub fn partial_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.sinks.values().map(|sink| (sink.name.as_str(), sink.content.as_slice()))
     }
 }

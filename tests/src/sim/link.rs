@@ -106,8 +106,7 @@ mod tests {
         assert!((800..980).contains(&lost.len()) && lost.is_sorted(), "{}", lost.len());
         let doubled = cross(LinkOptions { duplicate: 0.1, ..calm }, 1);
         assert!((1_020..1_200).contains(&doubled.len()), "{}", doubled.len());
-        let reordered =
-            cross(LinkOptions { reorder: 0.1, reorder_by: Duration::from_micros(50), ..calm }, 1);
+        let reordered = cross(LinkOptions { reorder: 0.1, reorder_by: Duration::from_micros(50), ..calm }, 1);
         assert!(reordered.len() == 1000 && !reordered.is_sorted());
     }
 

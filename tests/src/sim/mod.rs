@@ -21,8 +21,8 @@ pub mod network;
 pub mod options;
 pub mod pending;
 pub mod raw;
-pub mod schedule;
 pub mod scene;
+pub mod schedule;
 pub mod server;
 pub mod store;
 pub mod stream;
@@ -31,4 +31,5 @@ pub mod trace;
 pub mod world;
 
 pub use options::Options;
+pub use scene::SimulatedWorld;
 pub use world::Simulation;

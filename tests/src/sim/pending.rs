@@ -72,6 +72,9 @@ mod tests {
         let mut pending = Pending::default();
         pending.push_in_order(at(9), 'a');
         pending.push_in_order(at(1), 'b');
-        assert_eq!((pending.pop_due(at(8)), pending.pop_due(at(9)), pending.pop_due(at(9))), (None, Some('a'), Some('b')));
+        assert_eq!(
+            (pending.pop_due(at(8)), pending.pop_due(at(9)), pending.pop_due(at(9))),
+            (None, Some('a'), Some('b'))
+        );
     }
 }

@@ -17,7 +17,6 @@ use toom_core::time::Instant;
 
 use super::dice::Dice;
 use super::options::Options;
-use super::text_log::message_log;
 use super::world::Simulation;
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
 
@@ -144,19 +143,28 @@ impl World for SimulatedWorld {
         TestFile { path, content: facts }
     }
 
+    fn put_zeros(&mut self, path: &str, bytes: u64) -> PathBuf {
+        let path = PathBuf::from("/files").join(path);
+        let bytes = usize::try_from(bytes).expect("a file that fits memory");
+        self.simulation.put_file(path.clone(), vec![0; bytes].into());
+        path
+    }
+
     fn downloads(&mut self, client: ClientId) -> BTreeMap<String, Downloaded> {
         let disk = self.simulation.client(client.0).disk();
-        assert_eq!(disk.partial_files(), 0, "a partial file is left behind");
-        let facts = |content: &Vec<u8>| Downloaded { bytes: content.len() as u64, blake3: blake3::hash(content).into() };
-        disk.downloads().iter().map(|(name, content)| (name.clone(), facts(content))).collect()
+        let facts = |content: &[u8]| Downloaded { bytes: content.len() as u64, blake3: blake3::hash(content).into() };
+        let partial = disk.partial_files().map(|(name, content)| (format!("{name}.part"), facts(content)));
+        let whole = disk.downloads().iter().map(|(name, content)| (name.clone(), facts(content)));
+        whole.chain(partial).collect()
     }
 
     fn user_log(&mut self) -> String {
-        self.simulation.server().map(|server| server.user_log().text()).unwrap_or_default()
+        self.simulation.server().map(|server| server.text_logs().user_log()).unwrap_or_default()
     }
 
-    fn message_log(&mut self, room: Option<RoomId>) -> String {
-        message_log(self.simulation.durable(), room)
+    fn message_log(&mut self, room: Option<RoomId>) -> Option<String> {
+        let server = self.simulation.server()?;
+        server.text_logs().message_log(server.durable(), room)
     }
 
     fn large(&self) -> u64 {

@@ -21,7 +21,7 @@ use super::options::WorkOptions;
 use super::pending::Pending;
 use super::store::{self, Durable, Store};
 use super::stream::Item;
-use super::text_log::UserLog;
+use super::text_log::TextLogs;
 
 /// The server.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct ServerNode {
     inbox: VecDeque<Input<'static>>,
     work: WorkOptions,
     dice: Dice,
-    user_log: UserLog,
+    text_logs: TextLogs,
     violations: Vec<Violation>,
     closes: Vec<CloseReason>,
 }
@@ -53,7 +53,13 @@ struct Connection {
 
 impl ServerNode {
     /// A server that starts on what is durable.
-    pub fn start(ctx: &mut Context<'_>, durable: Durable, settings: Settings, work: WorkOptions, mut dice: Dice) -> Self {
+    pub fn start(
+        ctx: &mut Context<'_>,
+        durable: Durable,
+        settings: Settings,
+        work: WorkOptions,
+        mut dice: Dice,
+    ) -> Self {
         let decoy = PasswordHash::new(&Password("decoy".into()), [1; 16], HashCost::Trivial);
         let log = durable.replay();
         let mut node = ServerNode {
@@ -65,7 +71,7 @@ impl ServerNode {
             inbox: VecDeque::new(),
             work,
             dice,
-            user_log: UserLog::default(),
+            text_logs: TextLogs::default(),
             violations: Vec::new(),
             closes: Vec::new(),
         };
@@ -146,9 +152,9 @@ impl ServerNode {
         self.store.durable()
     }
 
-    /// Who is active.
-    pub fn user_log(&self) -> &UserLog {
-        &self.user_log
+    /// The text logs.
+    pub fn text_logs(&self) -> &TextLogs {
+        &self.text_logs
     }
 
     /// How connections misbehaved, in order.
@@ -260,7 +266,7 @@ impl ServerNode {
     }
 
     fn note(&mut self, ctx: &mut Context<'_>, activity: &Activity) {
-        self.user_log.activity(activity);
+        self.text_logs.activity(activity);
         ctx.note(format_args!("server: {activity:?}"));
     }
 

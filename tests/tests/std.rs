@@ -1,0 +1,3 @@
+//! Every scenario over real sockets, with everything on blocking threads.
+
+toom_tests::play_all_scenarios!(toom_tests::real::RealWorld::new(toom_tests::real::Runtimes::STD));
