@@ -1,0 +1,5 @@
+//! Random people and random servers.
+
+use proptest::prelude::*;
+
+use super::*;
