@@ -63,8 +63,8 @@ impl Disk {
         Disk { downloads, files: BTreeMap::new(), gathered: Gathered::default(), finished: Arc::new(finished) }
     }
 
-    /// Makes ready for a transfer.
-    pub(super) fn open(&mut self, start: &Start, source: Option<Source>) -> Result<(), Input<'static>> {
+    /// Makes ready for a transfer; what the machine must hear if that fails.
+    pub(super) fn open(&mut self, start: &Start, source: Option<Source>) -> Option<Input<'static>> {
         let file = match (&start.side, source) {
             (Side::Send { .. }, Some(source)) => {
                 Ok(File::Source { source, slots: vec![Vec::new(); usize::from(SLOTS)] })
@@ -74,8 +74,13 @@ impl Disk {
                 Sink::create(&self.downloads, from, label, start.bytes).map(File::Sink)
             }
         };
-        self.files.insert(start.transfer, file.map_err(|error| failed(start.transfer, &error))?);
-        Ok(())
+        match file {
+            Ok(file) => {
+                self.files.insert(start.transfer, file);
+                None
+            }
+            Err(error) => Some(failed(start.transfer, &error)),
+        }
     }
 
     /// Reads a range into a slot; the hash too, once the whole file has been read.

@@ -19,8 +19,8 @@ use super::disk::Disk;
 use super::socket::{Received, Socket};
 use super::{Command, Counted};
 use crate::clock::{Alarm, Clock};
-use crate::mailbox::Mailbox;
 use crate::in_words;
+use crate::mailbox::Mailbox;
 
 /// Commands carried out before looking at the socket again.
 const MAX_COMMANDS_AT_ONCE: usize = 32;
@@ -119,10 +119,10 @@ impl<R: FnMut(Report)> Driver<R> {
 
     async fn start(&mut self, start: Start, source: Option<Source>) {
         let transfer = start.transfer;
-        let opened = self.disk.open(&start, source);
+        let failed = self.disk.open(&start, source);
         self.open.push(transfer);
         self.handle(Input::Start(start)).await;
-        self.followed.extend(opened.err());
+        self.followed.extend(failed);
         self.counted.update(transfer, self.machine.counters(transfer));
     }
 
