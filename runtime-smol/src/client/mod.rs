@@ -65,8 +65,10 @@ pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static)
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
     let udp = unspecified(reader.server(), config.udp_port);
     let seed = random_seed().map_err(local)?;
-    let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), seed, on_report)
-        .map_err(|error| ClientError::Local(format!("cannot use UDP port {}: {}", config.udp_port, in_words(&error))))?;
+    let endpoint =
+        Endpoint::bind(udp, config.downloads, TransferConfig::default(), seed, on_report).map_err(|error| {
+            ClientError::Local(format!("cannot use UDP port {}: {}", config.udp_port, in_words(&error)))
+        })?;
     let udp_port = endpoint.port();
 
     let machine = machine::Client::new(config.accept, udp_port, config.seed);

@@ -16,8 +16,8 @@ use super::conference::Mail;
 use super::connection::{Connection, Socket};
 use super::shard::Shards;
 use crate::clock::Clock;
-use crate::mailbox::Posts;
 use crate::in_words;
+use crate::mailbox::Posts;
 
 /// Connections that the kernel completes before we accept them: a few hundred may arrive at once.
 const BACKLOG: i32 = 1_024;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_lite::future;
 use toom_core::id::ConnectionId;
 use toom_core::machine::Machine;
+use toom_core::server::Server;
 use toom_core::server::activity::Activity;
 use toom_core::server::io::{Input, Output};
-use toom_core::server::Server;
 use toom_core::time::Instant;
 use toom_core::wire::codec;
 use toom_core::wire::message::ServerMessage;
@@ -83,10 +83,13 @@ impl<A: FnMut(Activity)> Conference<A> {
         }
     }
 
-    /// Keeps what a recovered fact led to.
+    /// Keeps what a recovered fact led to; the logs skip what they have already.
     pub(super) fn keep(&mut self, output: Output) {
         match output {
-            Output::Record(message) => self.log.record(&message),
+            Output::Record(message) => {
+                self.log.record(&message);
+                self.text_logs.record(&message);
+            }
             Output::Activity(activity) => self.text_logs.activity(&activity),
             _ => {}
         }

@@ -76,14 +76,14 @@ impl Scratch {
     }
 }
 
-/// What a step of reading came to.
-enum Step {
-    /// The machine may have said something.
-    Went,
+/// What ended a wait.
+enum Woken {
+    /// Bytes, or the end of them; the machine knows.
+    Read(io::Result<()>),
+    /// The machine's deadline passed.
+    DeadlinePassed,
     /// The shard closed the connection.
     Closed,
-    /// The socket failed.
-    Failed(io::Error),
 }
 
 impl Connection {
@@ -94,13 +94,14 @@ impl Connection {
         let mut out = Vec::new();
         let mut known = false;
         'open: loop {
-            match self.step(&mut inbound, &mut alarm, &scratch, &closed, &mut out).await {
-                Step::Went => {}
-                Step::Closed => break,
-                Step::Failed(error) => {
+            match self.wait(&mut inbound, &mut alarm, &scratch, &closed, &mut out).await {
+                Woken::Read(Ok(())) => {}
+                Woken::Read(Err(error)) => {
                     tracing::debug!(address = %self.address, "a connection failed: {}", in_words(&error));
                     break;
                 }
+                Woken::DeadlinePassed => inbound.handle(self.clock.now(), link::Input::Woke, &mut out),
+                Woken::Closed => break,
             }
             for output in out.drain(..) {
                 let input = match output {
@@ -129,47 +130,36 @@ impl Connection {
         }
     }
 
-    /// Waits for bytes, for the machine's deadline or for the shard, and tells the machine.
-    async fn step(
+    /// Waits for bytes, which it gives to the machine; for the machine's deadline; or for the shard.
+    async fn wait(
         &self,
         inbound: &mut Inbound<Request>,
         alarm: &mut Alarm,
         scratch: &Scratch,
         closed: &Receiver<Infallible>,
         out: &mut Vec<link::Output<Request>>,
-    ) -> Step {
+    ) -> Woken {
         let deadline = inbound.deadline();
-        let shard_closed = async {
-            drop(closed.recv().await);
-            Step::Closed
-        };
-        let read = async {
-            let read = self.socket.stream.read_with(|mut stream| {
-                let mut buffer = scratch.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = stream.read(&mut buffer)?;
-                let input = match count {
-                    0 => link::Input::Ended,
-                    _ => link::Input::Bytes(&mut buffer[..count]),
-                };
-                inbound.handle(self.clock.now(), input, out);
-                Ok(())
-            });
-            match read.await {
-                Ok(()) => Step::Went,
-                Err(error) => Step::Failed(error),
-            }
-        };
+        let read = self.socket.stream.read_with(|mut stream| {
+            let mut buffer = scratch.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let input = match stream.read(&mut buffer)? {
+                0 => link::Input::Ended,
+                count => link::Input::Bytes(&mut buffer[..count]),
+            };
+            inbound.handle(self.clock.now(), input, out);
+            Ok(())
+        });
+        let read = async { Woken::Read(read.await) };
         let passed = async {
             alarm.passed(deadline).await;
-            None
+            Woken::DeadlinePassed
         };
-        match future::or(future::or(async { Some(shard_closed.await) }, async { Some(read.await) }), passed).await {
-            Some(step) => step,
-            None => {
-                inbound.handle(self.clock.now(), link::Input::Woke, out);
-                Step::Went
-            }
-        }
+        let closed = async {
+            // Nothing is ever sent: it fails when the other end is dropped.
+            let _ = closed.recv().await;
+            Woken::Closed
+        };
+        future::or(closed, future::or(read, passed)).await
     }
 
     fn count(&self, why: Option<Violation>) {

@@ -90,22 +90,19 @@ struct Tallies {
 }
 
 /// Opens the data, reads the log, listens. `on_activity` is called from one thread, in order.
-pub fn start(
-    config: ServerConfig,
-    on_activity: impl FnMut(Activity) + Send + 'static,
-) -> Result<Server, ServerError> {
+pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 'static) -> Result<Server, ServerError> {
     let clock = Clock::start();
     let tallies = Arc::new(Tallies::default());
     let (posts, mailbox) = mailbox(REQUESTS_WAITING);
     let mut log = Log::open(&config.data)?;
     let mut machine = new_machine(&config)?;
     let recovered = recover(&mut machine, &mut log, clock)?;
+    let (listener, address) = accept::listen(config.listen)
+        .map_err(|error| ServerError(format!("cannot listen on {}: {}", config.listen, in_words(&error))))?;
     let text_logs = TextLogs::start(&config.data)?;
     let completions = posts.clone();
     let log = log.start(move |completion| completions.post(mail(completion)));
 
-    let (listener, address) = accept::listen(config.listen)
-        .map_err(|error| ServerError(format!("cannot listen on {}: {}", config.listen, in_words(&error))))?;
     let (shards, shard_threads) = Shards::start(SHARDS, &tallies)?;
     // Should a thread be missing, dropping `server` ends those that have started.
     let mut server = Server {
