@@ -143,11 +143,7 @@ pub struct Ack<'a> {
 impl<'a> Ack<'a> {
     /// Ranges of packet numbers, the largest first.
     pub fn ranges(&self) -> AckRanges<'a> {
-        AckRanges {
-            next: Some((self.largest.0, self.first)),
-            left: self.count,
-            reader: Reader::new(self.ranges),
-        }
+        AckRanges { next: Some((self.largest.0, self.first)), left: self.count, reader: Reader::new(self.ranges) }
     }
 
     fn decode(reader: &mut Reader<'a>, payload: &'a [u8]) -> Option<Ack<'a>> {
