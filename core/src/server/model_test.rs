@@ -170,10 +170,10 @@ impl Model {
         if !self.active.insert(user) {
             return failed(LoginRefusal::AlreadyActive);
         }
-        for peer in 0..NAMES.len() {
+        for (peer, author) in NAMES.iter().enumerate() {
             let missed = self.said.iter().filter(|it| it.place == between(user, peer) && it.from == peer);
             for message in missed.filter(|it| it.number > self.shown(user, peer)) {
-                effects.tell([user], &format!("direct #{} {}", message.number, NAMES[peer]));
+                effects.tell([user], &format!("direct #{} {author}", message.number));
             }
         }
         effects
@@ -196,17 +196,19 @@ impl Model {
         effects
     }
 
-    fn build(&mut self, user: usize, others: &[usize]) -> Effects {
-        let others: BTreeSet<usize> = others.iter().copied().filter(|other| *other != user).collect();
+    fn build(&mut self, user: usize, typed: &[usize]) -> Effects {
+        let others: BTreeSet<usize> = typed.iter().copied().filter(|other| *other != user).collect();
         if others.is_empty() {
             return refuse(Refusal::NobodyElse);
         }
         if others.contains(&UNKNOWN) {
             return refuse(no_such_user(UNKNOWN));
         }
-        let offline: BTreeSet<usize> = others.difference(&self.active).copied().collect();
-        if !offline.is_empty() {
-            return refuse(Refusal::UserOffline(names_of(&offline)));
+        if !others.is_subset(&self.active) {
+            // As typed, each once.
+            let mut told = self.active.clone();
+            let offline = typed.iter().filter(|other| **other != user && told.insert(**other));
+            return refuse(Refusal::UserOffline(offline.map(|other| name(NAMES[*other])).collect()));
         }
         let members: BTreeSet<usize> = others.iter().copied().chain([user]).collect();
         if let Some(at) = self.rooms.iter().position(|room| *room == members) {
@@ -455,7 +457,7 @@ fn in_words(event: Event) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_server_does_what_its_model_does(steps in vec(step(), 1..80)) {
