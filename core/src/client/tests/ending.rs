@@ -26,7 +26,8 @@ fn receiving() -> World {
     let mut world = World::logged_in(AcceptPolicy::All);
     world.server(offer(1));
     world.answer(ReplyBody::Done);
-    (world.events(), world.orders());
+    world.events();
+    world.orders();
     world
 }
 
@@ -250,7 +251,8 @@ fn an_offer_that_is_made_while_one_leaves_is_taken_back() {
     world.wait(ANSWERS_PATIENCE);
     world.reply(offering.id, ReplyBody::Offered { offer: OfferId(1) });
     assert_eq!(world.answer(ReplyBody::Done), RequestBody::WithdrawOffer { offer: OfferId(1) });
-    (world.events(), world.orders());
+    world.events();
+    world.orders();
     says_bye(&mut world);
 }
 

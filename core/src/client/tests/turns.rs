@@ -134,7 +134,14 @@ fn what_follows_a_file_waits_until_it_is_offered() {
     world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 5 });
     world.answer(ReplyBody::Offered { offer: OfferId(1) });
     let [Event::Transfer(starting), Event::Transfers(list)] = &world.events()[..] else { panic!() };
-    assert_eq!(list[..], [starting.clone()]);
+    assert_eq!(&list[..], core::slice::from_ref(starting));
+    assert_eq!(world.bodies(), [RequestBody::Broadcast { text: "hi".into() }]);
+
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(broadcast("hi"));
+    assert_eq!(world.requests(), []);
+    world.input(Input::SourceFailed { source: SourceId(1), missing: true, reason: "gone".into() });
     assert_eq!(world.bodies(), [RequestBody::Broadcast { text: "hi".into() }]);
 }
 
