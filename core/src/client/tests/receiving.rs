@@ -56,7 +56,8 @@ fn receiving() -> World {
     let mut world = World::logged_in(AcceptPolicy::All);
     world.server(offer(1));
     world.answer(ReplyBody::Done);
-    (world.events(), world.orders());
+    world.events();
+    world.orders();
     world
 }
 
@@ -128,7 +129,8 @@ fn the_policy_answers_for_the_person() {
 fn an_acceptance_that_comes_too_late_ends_the_transfer_once() {
     let mut world = World::logged_in(AcceptPolicy::All);
     world.server(offer(1));
-    (world.events(), world.orders());
+    world.events();
+    world.orders();
     world.server(wire::Event::OfferEnded { offer: OfferId(1), reason: OfferEnd::Withdrawn });
     world.answer(ReplyBody::Refused(Refusal::NoSuchOffer));
     assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);

@@ -172,7 +172,8 @@ fn one_s_own_offers_are_bounded() {
         world.input(opened(id));
         world.answer(ReplyBody::Offered { offer: OfferId(id) });
     }
-    (world.events(), world.orders());
+    world.events();
+    world.orders();
     world.command(send_file());
     assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
     assert_eq!(world.orders(), []);
