@@ -66,7 +66,8 @@ impl Connection {
 
     fn control_packet(&mut self, now: Instant) -> Option<Flight> {
         let challenge = self.due.challenge && !self.path.is_proven() && self.sent.has_room();
-        if !challenge && !(self.may_send_control() && self.has_frames(now)) {
+        let others = self.may_send_control() && self.has_frames(now);
+        if !challenge && !others {
             return None;
         }
         // A challenge may always leave, and fills its packet.

@@ -100,6 +100,11 @@ impl Link {
         Some(entry.remove())
     }
 
+    /// How many datagrams that is.
+    pub(super) fn lose_what_travels(&mut self) -> usize {
+        core::mem::take(&mut self.in_flight).len()
+    }
+
     fn travel(&mut self, now: Instant, datagram: Datagram) {
         let mut leaves = now;
         if let Some((rate, queue)) = self.quality.rate {
