@@ -4,6 +4,7 @@ use super::sending::offering;
 use super::*;
 use crate::client::ending::{ANSWERS_PATIENCE, BYE_PATIENCE, TRANSFERS_PATIENCE};
 use crate::client::event::{Failure, TransferFailure, TransferState};
+use crate::client::io::SourceId;
 use crate::wire::message::{LoginRefusal, OfferEnd};
 
 const LOST: Event = Event::Error(Failure::ConnectionLost);
@@ -234,7 +235,70 @@ fn a_file_that_is_opened_too_late_is_closed() {
     world.input(disconnected());
     assert_eq!(world.events(), [LOST, connection_lost(true)]);
     assert_eq!(world.orders(), []);
-    let source = crate::client::io::SourceId(1);
+    let source = SourceId(1);
     world.input(Input::SourceOpened { source, label: FileLabel::new("a"), bytes: 1 });
     assert_eq!(world.orders(), [Output::CloseSource { source }]);
+}
+
+#[test]
+fn an_offer_that_is_made_while_one_leaves_is_taken_back() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
+    world.command(Command::Logout);
+    let [offering] = world.requests().try_into().unwrap();
+    world.wait(ANSWERS_PATIENCE);
+    world.reply(offering.id, ReplyBody::Offered { offer: OfferId(1) });
+    assert_eq!(world.answer(ReplyBody::Done), RequestBody::WithdrawOffer { offer: OfferId(1) });
+    (world.events(), world.orders());
+    says_bye(&mut world);
+}
+
+#[test]
+fn who_leaves_is_offered_nothing() {
+    let mut world = receiving();
+    world.command(Command::Logout);
+    world.orders();
+    world.server(offer(2));
+    assert_eq!((world.events(), world.requests(), world.orders()), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn receipts_are_confirmed_before_the_logout() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    let (number, from) = (MessageNumber(1), name("luke"));
+    world.server(wire::Event::DirectMessage { number, at: AT, from, text: "hi".into() });
+    world.command(Command::Logout);
+    world.events();
+    assert!(matches!(world.answer(ReplyBody::Done), RequestBody::DirectReceived { .. }));
+    says_bye(&mut world);
+}
+
+#[test]
+fn finishing_accepts_nothing_new_by_policy() {
+    let mut world = receiving();
+    world.command(Command::Finish);
+    world.server(offer(2));
+    assert_eq!(world.bodies(), [RequestBody::AnswerOffer { offer: OfferId(2), index: None }]);
+    assert_eq!(world.orders(), []);
+}
+
+#[test]
+fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
+    let mut world = World::new(AcceptPolicy::Ask);
+    world.input(Input::Connected);
+    world.command(login());
+    world.command(Command::Finish);
+    assert_eq!((world.events(), world.orders()), (vec![], vec![]));
+    world.answer(ReplyBody::Welcome { user: name("yoda") });
+    world.events();
+    says_bye(&mut world);
+
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::Finish);
+    assert_eq!((world.requests(), world.client.deadline()), (vec![], None));
+    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
+    assert!(matches!(world.answer(ReplyBody::Offered { offer: OfferId(1) }), RequestBody::Offer { .. }));
+    assert_eq!(world.requests(), []);
 }

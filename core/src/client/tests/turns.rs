@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::client::event::{Failure, PostKind};
+use crate::client::io::SourceId;
 use crate::client::requests::MAX_COMMANDS_IN_FLIGHT;
 use crate::client::session::MAX_WAITING_COMMANDS;
 use crate::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_REQUESTS_IN_FLIGHT};
@@ -121,4 +122,30 @@ fn transfers_are_managed_while_a_history_is_read() {
     world.command(Command::History { kind: wire::HistoryKind::Rooms, since: AT });
     world.command(Command::Transfers);
     assert_eq!(world.events(), [Event::Transfers(vec![])]);
+}
+
+#[test]
+fn what_follows_a_file_waits_until_it_is_offered() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::Transfers);
+    world.command(broadcast("hi"));
+    assert_eq!((world.events(), world.requests()), (vec![], vec![]));
+    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 5 });
+    world.answer(ReplyBody::Offered { offer: OfferId(1) });
+    let [Event::Transfer(starting), Event::Transfers(list)] = &world.events()[..] else { panic!() };
+    assert_eq!(list[..], [starting.clone()]);
+    assert_eq!(world.bodies(), [RequestBody::Broadcast { text: "hi".into() }]);
+}
+
+#[test]
+fn answers_that_wait_for_one_before_them_are_bounded() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(broadcast("never answered"));
+    for _ in 1..MAX_COMMANDS_IN_FLIGHT + MAX_WAITING_COMMANDS {
+        world.command(broadcast(""));
+    }
+    assert_eq!(world.events(), []);
+    world.command(broadcast(""));
+    assert_eq!(world.events(), [Event::Error(Failure::Busy)]);
 }
