@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use toom_core::client::command::Command;
 use toom_core::client::event::{Event, Failure, PostKind};
+use toom_core::config::ServerConfig;
 use toom_core::id::RoomId;
+use toom_core::server::activity::Activity;
 use toom_core::time::Timestamp;
 use toom_core::wire::message::{HistoryKind, LoginRefusal};
 use world::{PASSWORD, World, user};
@@ -130,4 +132,44 @@ fn fifty_clients_see_every_broadcast_of_the_others_once_and_in_one_order() {
     // The same number is the same message for everyone, and none is missing.
     let numbers: Vec<u64> = everything.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (1..=total as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why_and_leaves_the_data_to_the_next() {
+    let mut world = World::new(&["yoda"]);
+    let second = toom_smol::server::start(world.config(), |_| {}).unwrap_err();
+    assert!(second.to_string().contains("data"), "{second}");
+
+    let address = world.server().address();
+    world.server.take().unwrap().stop();
+    let taken = std::net::TcpListener::bind(address).unwrap();
+    let config = ServerConfig { listen: address, ..world.config() };
+    let error = toom_smol::server::start(config.clone(), |_| {}).unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    drop(taken);
+    let server = toom_smol::server::start(config, |_| {}).unwrap();
+    assert_eq!(server.address(), address);
+}
+
+#[test]
+fn what_happens_is_told_in_order_also_that_everyone_leaves_at_a_stop() {
+    let mut world = World::new(&["yoda", "luke"]);
+    world.server.take().unwrap().stop();
+    let (sender, activities) = std::sync::mpsc::channel();
+    world.server = Some(toom_smol::server::start(world.config(), move |activity| drop(sender.send(activity))).unwrap());
+    let (yoda, luke) = (world.person("yoda"), world.person("luke"));
+    yoda.broadcast("hello");
+    luke.next_broadcast();
+    world.server.take().unwrap().stop();
+    let told: Vec<String> = activities
+        .iter()
+        .map(|activity| match activity {
+            Activity::LoggedIn(presence) => format!("{} in", presence.name),
+            Activity::LoggedOut { user, asked: false, .. } => format!("{user} lost"),
+            Activity::Broadcast { user, text, .. } => format!("{user}: {text}"),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told[..3], ["yoda in", "luke in", "yoda: hello"]);
+    assert_eq!(BTreeSet::from_iter(told[3..].iter().map(String::as_str)), BTreeSet::from(["luke lost", "yoda lost"]));
 }

@@ -64,6 +64,20 @@ fn files_of_every_size_arrive_as_they_were_and_both_ends_know_their_hash() {
 }
 
 #[test]
+fn a_file_crosses_by_ipv6_where_the_system_has_it() {
+    let listen = "[::1]:0".parse().unwrap();
+    if std::net::TcpListener::bind(listen).is_err() {
+        return;
+    }
+    let world = World::at(listen, &["yoda", "luke"]);
+    let (yoda, luke) = (world.person("yoda"), world.person("luke"));
+    let (path, content) = file_of(&world, "film.mp4", 1_000_000);
+    send(&yoda, "luke", &path);
+    done(&yoda);
+    assert!(fs::read(luke.downloads.path().join(done(&luke).1.unwrap())).unwrap() == content);
+}
+
+#[test]
 fn a_name_that_is_taken_by_something_else_is_not_replaced() {
     let world = World::new(&["yoda", "luke"]);
     let (yoda, luke) = (world.person("yoda"), world.person("luke"));

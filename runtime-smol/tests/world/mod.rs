@@ -25,23 +25,31 @@ use toom_smol::server::{self, Server};
 /// After this a wait fails; everything here takes milliseconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Any free port, for this computer only.
+pub(crate) const LOCAL: &str = "127.0.0.1:0";
+
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "a password";
 
 /// A running server with some accounts.
 pub(crate) struct World {
     pub(crate) server: Option<Server>,
+    pub(crate) listen: SocketAddr,
     pub(crate) directory: TempDir,
 }
 
 impl World {
     pub(crate) fn new(names: &[&str]) -> World {
+        World::at(LOCAL.parse().unwrap(), names)
+    }
+
+    pub(crate) fn at(listen: SocketAddr, names: &[&str]) -> World {
         let directory = tempfile::tempdir().unwrap();
         let hash = PasswordHash::new(&Password(PASSWORD.into()), [1; 16], HashCost::Trivial);
         let account = |name: &&str| Fact::AccountAdded { name: user(name), hash: hash.clone() };
         let facts: Vec<Fact> = names.iter().map(account).collect();
         toom_store::log::append(&directory.path().join("data"), &facts).unwrap();
-        let mut world = World { server: None, directory };
+        let mut world = World { server: None, listen, directory };
         world.restart();
         world
     }
@@ -49,13 +57,16 @@ impl World {
     /// Stops the server if it runs, and starts another one on the same data.
     pub(crate) fn restart(&mut self) {
         self.server.take().into_iter().for_each(Server::stop);
-        let config = ServerConfig {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        self.server = Some(server::start(self.config(), |_| {}).unwrap());
+    }
+
+    pub(crate) fn config(&self) -> ServerConfig {
+        ServerConfig {
+            listen: self.listen,
             data: self.directory.path().join("data"),
             attempts: DEFAULT_ATTEMPTS,
             block: DEFAULT_BLOCK,
-        };
-        self.server = Some(server::start(config, |_| {}).unwrap());
+        }
     }
 
     pub(crate) fn server(&self) -> &Server {
