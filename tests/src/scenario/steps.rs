@@ -83,8 +83,8 @@ impl dyn World + '_ {
             }
             seen = untaken.len();
             if !self.fetch(client) {
-                let untaken = format!("{:#?}", self.untaken(client));
-                panic!("client {} waited in vain for {what}.\nuntaken: {untaken}\n{}", client.0, self.report());
+                let untaken: String = self.untaken(client).iter().map(|event| format!("  {event:?}\n")).collect();
+                panic!("client {} waited in vain for {what}; untaken:\n{untaken}{}", client.0, self.report());
             }
         }
     }

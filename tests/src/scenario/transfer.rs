@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use toom_core::client::command::Command;
-use toom_core::client::event::{Event, Failure, Transfer, TransferFailure, TransferState};
+use toom_core::client::event::{Direction, Event, Failure, Transfer, TransferFailure, TransferState};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::OfferId;
 
@@ -227,7 +227,7 @@ fn send_for_long(world: &mut dyn World, client: ClientId, to: &str) -> OfferId {
 fn send_path(world: &mut dyn World, client: ClientId, to: &str, path: PathBuf) -> OfferId {
     world.command(client, Command::SendFile { to: to.into(), path });
     world.pick(client, "the offer of one's own", |event| match event {
-        Event::Transfer(Transfer { id, state: TransferState::Starting, .. }) => Some(*id),
+        Event::Transfer(Transfer { id, direction: Direction::Out, state: TransferState::Starting, .. }) => Some(*id),
         _ => None,
     })
 }
@@ -244,7 +244,7 @@ pub fn arrives(world: &mut dyn World, from: ClientId, to: ClientId, id: OfferId,
 }
 
 /// Waits until bytes of a transfer are moving.
-pub fn moves(world: &mut dyn World, client: ClientId, id: OfferId) {
+fn moves(world: &mut dyn World, client: ClientId, id: OfferId) {
     world.wait(client, "moving bytes", |event| {
         matches!(event, Event::Transfer(Transfer { id: this, state: TransferState::Moving, .. }) if *this == id)
     });
