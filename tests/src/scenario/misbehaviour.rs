@@ -4,14 +4,17 @@
 use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 
-use toom_core::id::RoomId;
+use toom_core::id::{OfferId, RoomId};
+use toom_core::secure::Password;
+use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_FRAME_BYTES, MAX_NAME_BYTES, MAX_REQUESTS_IN_FLIGHT};
-use toom_core::wire::message::{Refusal, ReplyBody, RequestBody};
+use toom_core::wire::message::{HistoryKind, Refusal, ReplyBody, RequestBody};
 use toom_core::wire::preamble::preamble;
 
 use super::steps::{log_in, login_request, password_of, request, start};
 use super::transfer::{arrives, send, two_accepting};
 use super::world::{ClientId, RawId, World};
+use crate::sim::dice::Dice;
 
 /// Another protocol, another version, unknown options.
 pub fn a_wrong_greeting_is_closed(world: &mut dyn World) {
@@ -122,15 +125,14 @@ pub fn stray_datagrams_disturb_no_transfer(world: &mut dyn World) {
     let (yoda, luke) = two_accepting(world);
     let file = world.put_file("large.bin", world.large() / 10, 7);
     let id = send(world, yoda, "luke", &file);
-    let mut noise: u32 = 1;
+    let mut dice = Dice::new(1, "noise");
     for length in (0..1_400).step_by(7) {
-        let datagram: Vec<u8> = (0..length)
-            .map(|place| {
-                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                // Every other one begins like one of ours.
-                if place == 0 && length % 2 == 0 { 0b1100_1000 } else { (noise >> 24) as u8 }
-            })
-            .collect();
+        let mut datagram = vec![0; length];
+        dice.fill(&mut datagram);
+        // Every other one begins like one of ours.
+        if let Some(first) = datagram.first_mut().filter(|_| length % 2 == 0) {
+            *first = 0b1100_1000;
+        }
         world.datagram(luke, &datagram);
         world.datagram(yoda, &datagram);
         // So that they come all through the transfer.
@@ -155,6 +157,73 @@ pub fn connections_that_come_and_go_harm_nobody(world: &mut dyn World) {
         world.close_raw(raw);
     }
     undisturbed(world, bystanders);
+}
+
+/// So many connections send what `seed` decides: noise, noise after a greeting, requests with a few bytes
+/// changed, before and after a login. Some go at once, some wait to be closed.
+pub fn random_bytes_harm_nobody(world: &mut dyn World, connections: usize, seed: u64) {
+    let bystanders = bystanders(world);
+    let mut dice = Dice::new(seed, "noise");
+    let mut waiting = Vec::new();
+    for _ in 0..connections {
+        let raw = world.connect_raw(None);
+        let bytes = noise(&mut dice);
+        for piece in bytes.chunks(1 + bytes.len() / 3) {
+            world.write_raw(raw, piece);
+        }
+        if dice.chance(0.5) {
+            world.close_raw(raw);
+        } else {
+            waiting.push(raw);
+        }
+    }
+    undisturbed(world, bystanders);
+    for raw in waiting {
+        world.close_raw(raw);
+    }
+    undisturbed(world, bystanders);
+}
+
+fn noise(dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if dice.chance(0.8) {
+        bytes.extend_from_slice(&preamble());
+    }
+    if dice.chance(0.3) {
+        bytes.extend(login_request(1, "leia", &password_of("leia")));
+    }
+    let start = bytes.len();
+    if dice.chance(0.3) {
+        bytes.resize(start + dice.within(1..=400) as usize, 0);
+        dice.fill(&mut bytes[start..]);
+        return bytes;
+    }
+    for id in 2..2 + dice.within(1..=6) {
+        bytes.extend(request(id, any_request(dice)));
+    }
+    for _ in 0..dice.within(0..=4) {
+        let place = dice.within(start as u64..=bytes.len() as u64 - 1) as usize;
+        bytes[place] ^= 1 << dice.within(0..=7);
+    }
+    bytes
+}
+
+fn any_request(dice: &mut Dice) -> RequestBody {
+    let text = "x".repeat(dice.within(0..=300) as usize);
+    let room = RoomId(dice.within(0..=3) as u32);
+    let not_before = Timestamp::from_millis(0);
+    match dice.within(0..=9) {
+        0 => RequestBody::Login { name: "leia".into(), password: Password(text), udp_port: 9 },
+        1 => RequestBody::ActiveUsers,
+        2 => RequestBody::Rooms,
+        3 => RequestBody::RoomMessage { room, text },
+        4 => RequestBody::DirectMessage { to: text.clone(), text },
+        5 => RequestBody::BuildRoom { users: vec![text; dice.within(0..=300) as usize] },
+        6 => RequestBody::Invite { room, user: text },
+        7 => RequestBody::Leave { room },
+        8 => RequestBody::History { kind: HistoryKind::Broadcast, not_before, after: None },
+        _ => RequestBody::WithdrawOffer { offer: OfferId(dice.within(0..=3)) },
+    }
 }
 
 /// Two who are logged in and have done nothing wrong.
