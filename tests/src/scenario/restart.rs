@@ -31,7 +31,7 @@ pub fn a_restart_keeps_everything(world: &mut dyn World) {
     let yoda = log_in(world, "yoda");
     let luke = log_in(world, "luke");
     assert_eq!(receives(world, luke), (MessageNumber(1), "yoda".into(), "for the morning".into()));
-    assert_eq!(rooms_of(world, luke), [room.clone()]);
+    assert_eq!(rooms_of(world, luke), std::slice::from_ref(&room));
     let after = [HistoryKind::Broadcast, HistoryKind::Rooms].map(|kind| history(world, yoda, kind, ever));
     assert_eq!(after, before);
     assert_eq!(world.broadcast(yoda, "a new day").0, MessageNumber(2));
