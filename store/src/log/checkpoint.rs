@@ -1,0 +1,161 @@
+//! The thread that moves what is committed from the write-ahead log into the database file.
+//!
+//! SQLite would do that inside some unlucky commit, and would swallow its errors. A sync that failed here is as
+//! bad as one that failed in a commit, so the writer hears of it and stops.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{schema, spawn};
+
+/// A checkpoint is due after this many commits: about 4 MiB of write-ahead log when each is small.
+const COMMITS_BETWEEN: u32 = 256;
+/// ... or after this many bytes of facts.
+const BYTES_BETWEEN: usize = 1024 * 1024;
+/// Without a pause in writing the write-ahead log never starts anew by itself. At this size the writer waits
+/// for it.
+const MAX_WAL_BYTES: u64 = 64 * 1024 * 1024;
+/// How long it waits: commits wait behind it, and it is tried again soon.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The writer's end of the thread.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    path: PathBuf,
+    commits: u32,
+    bytes: usize,
+    due: SyncSender<()>,
+    failure: Arc<OnceLock<String>>,
+    thread: JoinHandle<()>,
+}
+
+impl Checkpoints {
+    /// Starts the thread for the database at `path`.
+    pub(super) fn start(path: &Path) -> Checkpoints {
+        // One signal may wait; more would ask for the same.
+        let (due, signals) = mpsc::sync_channel(1);
+        let failure = Arc::new(OnceLock::new());
+        let thread = {
+            let (path, failure) = (path.to_owned(), failure.clone());
+            spawn("toom-log-checkpoint", move || run(&path, &signals, &failure))
+        };
+        Checkpoints { path: path.to_owned(), commits: 0, bytes: 0, due, failure, thread }
+    }
+
+    /// Why writing must stop, if it must.
+    pub(super) fn failure(&self) -> Option<&String> {
+        self.failure.get()
+    }
+
+    /// Counts a commit of about `bytes`; signals the thread when it is time.
+    pub(super) fn committed(&mut self, bytes: usize, writer: &Connection) -> Result<(), rusqlite::Error> {
+        self.commits += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.commits < COMMITS_BETWEEN && self.bytes < BYTES_BETWEEN {
+            return Ok(());
+        }
+        (self.commits, self.bytes) = (0, 0);
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > MAX_WAL_BYTES) {
+            return self.start_anew(writer);
+        }
+        // A full channel means that the thread has been told already.
+        let _ = self.due.try_send(());
+        Ok(())
+    }
+
+    /// Moves everything and empties the write-ahead log, unless someone who reads keeps us from it for long.
+    fn start_anew(&self, writer: &Connection) -> Result<(), rusqlite::Error> {
+        writer.busy_timeout(PATIENCE)?;
+        checkpoint(writer, "TRUNCATE")?;
+        writer.busy_timeout(schema::BUSY_TIMEOUT)
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(self) {
+        drop(self.due);
+        let _ = self.thread.join();
+    }
+}
+
+fn run(path: &Path, signals: &Receiver<()>, failure: &OnceLock<String>) {
+    let connection = match schema::open_writable(path) {
+        Ok(connection) => connection,
+        Err(error) => {
+            let _ = failure.set(schema::sentence(path, &error));
+            return;
+        }
+    };
+    for () in signals {
+        if let Err(error) = checkpoint(&connection, "PASSIVE") {
+            let _ = failure.set(schema::sentence(path, &error));
+            return;
+        }
+    }
+}
+
+/// Being kept out by a reader or writer is no failure: the next checkpoint does more.
+fn checkpoint(connection: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
+    match connection.pragma(None, "wal_checkpoint", mode, |_| Ok(())) {
+        Err(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::facts;
+    use toom_core::id::LogIndex;
+    use toom_core::name::UserName;
+    use toom_core::server::fact::Fact;
+    use toom_core::time::Timestamp;
+
+    #[test]
+    fn a_write_ahead_log_that_grew_too_large_is_emptied_unless_it_is_being_read() {
+        let data = tempfile::tempdir().expect("a directory");
+        let connection = schema::open_or_create(data.path()).expect("made");
+        schema::trust(&connection).expect("set");
+        let from = UserName::new("yoda").expect("a name");
+        let fact = Fact::Broadcast { from, text: "x".repeat(1024 * 1024), at: Timestamp::from_millis(0) };
+        let transaction = connection.unchecked_transaction().expect("begun");
+        for index in 1..=65 {
+            facts::insert(&transaction, LogIndex(index), &fact).expect("inserted");
+        }
+        transaction.commit().expect("committed");
+
+        let wal = || data.path().join("toom.db-wal").metadata().expect("there").len();
+        let mut checkpoints = Checkpoints::start(&schema::path(data.path()));
+        checkpoints.committed(1, &connection).expect("not due");
+        assert!(wal() > MAX_WAL_BYTES);
+        let other = schema::open_read_only(data.path()).expect("opened").expect("there");
+        other.execute_batch("BEGIN; SELECT count(*) FROM log").expect("read");
+        checkpoints.committed(BYTES_BETWEEN, &connection).expect("kept out");
+        assert!(wal() > MAX_WAL_BYTES);
+        other.execute_batch("COMMIT").expect("ended");
+        checkpoints.committed(BYTES_BETWEEN, &connection).expect("emptied");
+        assert_eq!(wal(), 0);
+        assert_eq!(checkpoints.failure(), None);
+        checkpoints.stop();
+    }
+
+    #[test]
+    fn a_failure_is_kept_for_the_writer() {
+        let data = tempfile::tempdir().expect("a directory");
+        let missing = data.path().join("missing");
+        let checkpoints = Checkpoints::start(&missing);
+        let failure = checkpoints.failure.clone();
+        checkpoints.stop();
+        assert_eq!(failure.get(), Some(&format!("{} cannot be opened", missing.display())));
+    }
+}
