@@ -93,6 +93,8 @@ impl ReceiveFlow {
 }
 
 #[cfg(test)]
+// A list of one range is meant as such.
+#[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
 

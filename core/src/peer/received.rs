@@ -96,6 +96,8 @@ impl Received {
 }
 
 #[cfg(test)]
+// A list of one range is meant as such.
+#[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
     use crate::wire::peer_frame::{Frame, Frames};

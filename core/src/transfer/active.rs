@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 
-use super::io::{Burst, Counters, Output};
+use super::io::{Burst, Counters, Output, SlotId};
 use super::manifest::FILE;
 use super::progress::Meter;
 use super::receiver::Receiver;
@@ -86,11 +86,7 @@ impl ActiveTransfer {
                 self.on_event(now, event, payload, out);
             }
         }
-        if let Work::Receive(receiver) = &mut self.work {
-            if !self.ended {
-                receiver.verify_if_whole(&self.connection, self.id, out);
-            }
-        }
+        self.verify_if_whole(out);
     }
 
     fn on_event(&mut self, now: Instant, event: Event, payload: &[u8], out: &mut Vec<Output>) {
@@ -120,7 +116,7 @@ impl ActiveTransfer {
     }
 
     /// A slot has its bytes.
-    pub(super) fn on_read(&mut self, now: Instant, slot: super::io::SlotId) {
+    pub(super) fn on_read(&mut self, now: Instant, slot: SlotId) {
         if let Work::Send(sender) = &mut self.work {
             sender.on_read(now, &mut self.connection, slot);
         }
@@ -137,21 +133,15 @@ impl ActiveTransfer {
     pub(super) fn on_written(&mut self, now: Instant, bytes: u64, out: &mut Vec<Output>) {
         if let Work::Receive(receiver) = &mut self.work {
             receiver.on_written(now, &mut self.connection, bytes);
-            if !self.ended {
-                receiver.verify_if_whole(&self.connection, self.id, out);
-            }
         }
+        self.verify_if_whole(out);
     }
 
     /// The hash of the partial file is known.
     pub(super) fn on_verified(&mut self, now: Instant, blake3: [u8; 32], out: &mut Vec<Output>) {
-        if self.ended {
-            return;
-        }
-        if let Work::Receive(receiver) = &mut self.work {
-            if receiver.on_verified(self.id, blake3, out).is_err() {
-                self.fail(now, TransferFailure::Integrity, CloseReason::Integrity, out);
-            }
+        let Work::Receive(receiver) = &mut self.work else { return };
+        if !self.ended && receiver.on_verified(self.id, blake3, out).is_err() {
+            self.fail(now, TransferFailure::Integrity, CloseReason::Integrity, out);
         }
     }
 
@@ -209,6 +199,13 @@ impl ActiveTransfer {
             self.move_on(now, out);
         }
         taken
+    }
+
+    fn verify_if_whole(&mut self, out: &mut Vec<Output>) {
+        match &mut self.work {
+            Work::Receive(receiver) if !self.ended => receiver.verify_if_whole(&self.connection, self.id, out),
+            _ => {}
+        }
     }
 
     /// Reads ahead, and tells how far it is.

@@ -2,6 +2,8 @@
 
 mod receive;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 use core::ops::Range;

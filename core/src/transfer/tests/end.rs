@@ -1,5 +1,6 @@
 //! One end: a machine, and what a driver is to it, with a file in memory.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -42,6 +43,8 @@ pub(super) struct End {
     pub(super) file: Vec<u8>,
     /// What is read a second time is not what it was.
     pub(super) source_changes: bool,
+    /// How long the hash of the partial file takes.
+    pub(super) slow_hash: Option<Duration>,
     pub(super) reports: Vec<(Instant, Progress)>,
     /// Datagrams that could not be opened.
     pub(super) dropped: u64,
@@ -52,7 +55,7 @@ pub(super) struct End {
     sealing: Option<SealingKey>,
     slots: Vec<Vec<u8>>,
     hashed_to: u64,
-    answers: VecDeque<Answer>,
+    answers: VecDeque<(Instant, Answer)>,
     next_number: u64,
     outbox: Vec<Datagram>,
 }
@@ -64,6 +67,7 @@ impl End {
             machine: Transfers::new(config, [seed; 32]),
             file,
             source_changes: false,
+            slow_hash: None,
             reports: Vec::new(),
             dropped: 0,
             bytes_written: 0,
@@ -117,7 +121,7 @@ impl End {
 
     /// The disk is done with the oldest thing that it was asked; answers whether there was any.
     pub(super) fn disk(&mut self, now: Instant) -> bool {
-        let Some(answer) = self.answers.pop_front() else { return false };
+        let Some((_, answer)) = self.answers.pop_front_if(|(at, _)| *at <= now) else { return false };
         let transfer = TRANSFER;
         let input = match answer {
             Answer::Read(slot) => Input::Read { transfer, slot },
@@ -130,6 +134,11 @@ impl End {
         true
     }
 
+    /// When the disk is done with the next thing.
+    pub(super) fn disk_at(&self) -> Option<Instant> {
+        self.answers.front().map(|(at, _)| *at)
+    }
+
     pub(super) fn take_outbox(&mut self) -> Vec<Datagram> {
         core::mem::take(&mut self.outbox)
     }
@@ -140,6 +149,10 @@ impl End {
         let outcomes: Vec<_> = self.reports.iter().map(|(_, progress)| progress).filter(ends).collect();
         assert!(outcomes.len() <= 1, "more than one end: {outcomes:?}");
         outcomes.first().copied()
+    }
+
+    pub(super) fn has_read_all(&self) -> bool {
+        self.hashed_to == self.file.len() as u64
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -171,17 +184,20 @@ impl End {
             }
             Output::Close { .. } => self.ending.push("close"),
             Output::Burst(burst) => self.send(&burst),
-            Output::Read { offset, length, slot, .. } => self.read(offset, length, slot),
+            Output::Read { offset, length, slot, .. } => self.read(now, offset, length, slot),
             Output::Write { offset, range, .. } => {
                 let bytes = &payload[range];
                 self.file[offset as usize..][..bytes.len()].copy_from_slice(bytes);
                 self.bytes_written += bytes.len() as u64;
-                self.answers.push_back(Answer::Written(bytes.len() as u64));
+                self.answers.push_back((now, Answer::Written(bytes.len() as u64)));
             }
-            Output::Verify { .. } => self.answers.push_back(Answer::Verified(hash(&self.file))),
+            Output::Verify { .. } => {
+                let at = now + self.slow_hash.unwrap_or_default();
+                self.answers.push_back((at, Answer::Verified(hash(&self.file))));
+            }
             Output::Publish { .. } => {
                 self.published = true;
-                self.answers.push_back(Answer::Published);
+                self.answers.push_back((now, Answer::Published));
             }
             Output::Report(report) => {
                 assert_eq!(report.transfer, TRANSFER);
@@ -190,7 +206,7 @@ impl End {
         }
     }
 
-    fn read(&mut self, offset: u64, length: usize, slot: SlotId) {
+    fn read(&mut self, now: Instant, offset: u64, length: usize, slot: SlotId) {
         assert!(length <= SLOT_BYTES);
         let end = offset + length as u64;
         let mut bytes = self.file[offset as usize..end as usize].to_vec();
@@ -202,9 +218,9 @@ impl End {
             self.hashed_to = end;
         }
         self.slots[usize::from(slot.0)] = bytes;
-        self.answers.push_back(Answer::Read(slot));
+        self.answers.push_back((now, Answer::Read(slot)));
         if end == self.file.len() as u64 && offset + length as u64 == self.hashed_to {
-            self.answers.push_back(Answer::SourceHashed(hash(&self.file)));
+            self.answers.push_back((now, Answer::SourceHashed(hash(&self.file))));
         }
     }
 

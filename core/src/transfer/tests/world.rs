@@ -16,6 +16,8 @@ use crate::text::FileLabel;
 use crate::time::Instant;
 use crate::transfer::io::Counters;
 
+const PORT: u16 = 4_000;
+
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) now: Instant,
@@ -26,6 +28,10 @@ pub(super) struct World {
     pub(super) back: Link,
     /// A digest of every datagram that was sent, in order.
     pub(super) trace: [u8; 32],
+    /// Every datagram to the receiver comes again at once, from somewhere else.
+    pub(super) replay_from_elsewhere: bool,
+    /// Where the receiver is told that the sender is.
+    pub(super) receiver_expects_port: u16,
 }
 
 /// Bytes that do not repeat.
@@ -45,11 +51,20 @@ impl World {
     pub(super) fn not_started(file: Vec<u8>, payload: usize, quality: Quality, seed: u64) -> World {
         let (there, back) = (Link::new(quality, seed), Link::new(quality, !seed));
         let config = TransferConfig { payload };
-        let address = |last| SocketAddr::from(([10, 0, 0, last], 4_000));
+        let address = |last| SocketAddr::from(([10, 0, 0, last], PORT));
         let empty = vec![0; file.len()];
         let sender = End::new(address(1), config, seed as u8, file);
         let receiver = End::new(address(2), config, !seed as u8, empty);
-        World { now: Instant::from_nanos(5_000_000_000), sender, receiver, there, back, trace: [0; 32] }
+        World {
+            now: Instant::from_nanos(5_000_000_000),
+            sender,
+            receiver,
+            there,
+            back,
+            trace: [0; 32],
+            replay_from_elsewhere: false,
+            receiver_expects_port: PORT,
+        }
     }
 
     pub(super) fn start_sender(&mut self) {
@@ -59,7 +74,8 @@ impl World {
 
     pub(super) fn start_receiver(&mut self) {
         let side = Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4") };
-        let start = self.agreed(self.sender.address, (2, 1), side);
+        let expected = SocketAddr::new(self.sender.address.ip(), self.receiver_expects_port);
+        let start = self.agreed(expected, (2, 1), side);
         self.receiver.start(self.now, start);
     }
 
@@ -81,7 +97,8 @@ impl World {
         self.settle();
         let wakes = earlier(self.sender.machine.deadline(), self.receiver.machine.deadline());
         let arrivals = earlier(self.there.next_arrival(), self.back.next_arrival());
-        let Some(next) = earlier(wakes, arrivals) else { return false };
+        let disks = earlier(self.sender.disk_at(), self.receiver.disk_at());
+        let Some(next) = earlier(disks, earlier(wakes, arrivals)) else { return false };
         assert!(next > self.now, "everything of this moment is done");
         self.now = next;
         true
@@ -90,12 +107,8 @@ impl World {
     /// Until both ends have closed, or `limit` is over; answers whether they have.
     pub(super) fn run(&mut self, limit: Duration) -> bool {
         let end = self.now + limit;
-        while !(self.sender.is_closed() && self.receiver.is_closed()) {
-            if self.now > end || !self.step() {
-                return false;
-            }
-        }
-        true
+        while self.now <= end && self.step() {}
+        self.sender.is_closed() && self.receiver.is_closed()
     }
 
     pub(super) fn run_for(&mut self, time: Duration) {
@@ -110,7 +123,10 @@ impl World {
             let mut arrived = false;
             while let Some(datagram) = self.there.arrived(now) {
                 arrived = true;
-                self.receiver.receive(now, datagram.from, datagram.bytes);
+                self.receiver.receive(now, datagram.from, datagram.bytes.clone());
+                if self.replay_from_elsewhere {
+                    self.receiver.receive(now, SocketAddr::from(([6, 6, 6, 6], 666)), datagram.bytes);
+                }
             }
             while let Some(datagram) = self.back.arrived(now) {
                 arrived = true;
