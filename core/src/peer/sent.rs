@@ -30,6 +30,8 @@ pub(super) enum Content {
 pub(super) enum Control {
     Ping,
     Challenge,
+    /// Unlike QUIC's it is repeated: the other end has no reason to ask again once its challenge is acknowledged.
+    Response([u8; 8]),
     MaxData(FlowId),
     Verified,
     /// Bytes of a flow that the connection has itself.

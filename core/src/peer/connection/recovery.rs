@@ -8,9 +8,9 @@ use crate::peer::sent::{Content, Control, Sent};
 use crate::time::Instant;
 use crate::wire::peer_frame::Ack;
 
-/// The backoff of probes ends here: an interruption shorter than the idle timeout is noticed to be over
-/// within this time.
-const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(3);
+/// The backoff of probes ends here: one small packet a second harms nobody, the end of an interruption is
+/// noticed within this time, and a link that loses every other packet does not look like a dead one.
+const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Data packets for one probe timeout (RFC 9002, section 6.2.4).
 const PROBE_PACKETS: u32 = 2;
@@ -113,7 +113,7 @@ impl Connection {
                                     }
                                 }
                                 Control::Verified => due.verified_arrived = true,
-                                Control::Ping | Control::Challenge | Control::MaxData(_) => {}
+                                Control::Ping | Control::Challenge | Control::Response(_) | Control::MaxData(_) => {}
                             }
                         }
                     }
@@ -164,6 +164,8 @@ impl Connection {
         match frame {
             Control::Ping => {}
             Control::Challenge => self.due.challenge = !self.path.is_proven(),
+            // Unless another one is due, which is newer.
+            Control::Response(token) => self.due.response = self.due.response.or(Some(token)),
             Control::Verified => self.due.verified = !self.due.verified_arrived,
             Control::MaxData(flow) => {
                 if let Some(flow) = self.receiving.get_mut(&flow) {

@@ -29,7 +29,6 @@ struct Draft {
     carried: Vec<Control>,
     acknowledged: Option<PacketNumber>,
     challenge: bool,
-    response: bool,
 }
 
 impl Connection {
@@ -73,7 +72,7 @@ impl Connection {
         // A challenge may always leave, and fills its packet.
         let most = if challenge { u64::MAX } else { self.path.allowance() };
         let room = self.payload.min(usize::try_from(most).unwrap_or(usize::MAX)) - PACKET_OVERHEAD;
-        let mut draft = Draft { challenge, ..Draft::default() };
+        let (mut draft, mut padded) = (Draft { challenge, ..Draft::default() }, challenge);
         self.put_ack(now, &mut draft, room);
         if challenge {
             self.due.challenge = false;
@@ -82,21 +81,20 @@ impl Connection {
         }
         if let Some(token) = self.due.response.take() {
             put_path_response(&mut draft.frames, token);
-            draft.response = true;
+            draft.carried.push(Control::Response(token));
+            padded = true;
         }
         self.put_news(&mut draft, room);
         self.put_ping(&mut draft);
         // Both are as large as anything that will follow, so that they prove the size too (RFC 9000,
         // sections 8.2.1 and 8.2.2).
-        let padded = draft.challenge || draft.response;
         let padding = if padded { room.saturating_sub(draft.frames.len()) } else { 0 };
         Some(self.finish(now, draft, padding))
     }
 
     /// Appends a PING if one is due, or if nothing else has asked for an acknowledgement for long.
     fn put_ping(&mut self, draft: &mut Draft) {
-        let acks_only = draft.carried.is_empty() && !draft.response;
-        self.timers.acks_in_a_row = if acks_only { self.timers.acks_in_a_row + 1 } else { 0 };
+        self.timers.acks_in_a_row = if draft.carried.is_empty() { self.timers.acks_in_a_row + 1 } else { 0 };
         if self.due.ping || self.timers.acks_in_a_row >= ACKS_BEFORE_PING {
             (self.due.ping, self.timers.acks_in_a_row) = (false, 0);
             put_ping(&mut draft.frames);
@@ -153,7 +151,7 @@ impl Connection {
         let sent = Sent {
             at: now,
             bytes: u32::try_from(size).unwrap_or(u32::MAX),
-            eliciting: draft.response || !draft.carried.is_empty(),
+            eliciting: !draft.carried.is_empty(),
             acknowledged: draft.acknowledged,
             content: Content::Control(draft.carried),
         };
@@ -167,8 +165,7 @@ impl Connection {
     /// Packets of file, all full but the last.
     fn data_packets(&mut self, now: Instant, chunks: &mut VecDeque<Chunk>) -> Option<Flight> {
         let most = self.data_per_packet();
-        let (mut packets, mut bytes) = (Vec::new(), 0);
-        let mut segment_size = 0;
+        let (mut packets, mut bytes, mut segment_size) = (Vec::new(), 0, 0);
         self.timers.window_limited = false;
         while let Some(chunk) = chunks.front_mut() {
             let length = most.min(chunk.length);
@@ -183,7 +180,7 @@ impl Connection {
             if chunk.length == 0 {
                 chunks.pop_front();
             }
-            if size < segment_size {
+            if length < most {
                 break;
             }
         }

@@ -48,6 +48,9 @@ pub(super) struct Datagram {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) quality: Quality,
+    /// This one is lost, counted from 0.
+    pub(super) lose_number: Option<u64>,
+    offered: u64,
     random: ChaCha8Rng,
     in_flight: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
@@ -60,6 +63,8 @@ impl Link {
     pub(super) fn new(quality: Quality, seed: u64) -> Link {
         Link {
             quality,
+            lose_number: None,
+            offered: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -86,7 +91,8 @@ impl Link {
         if self.happens(quality.duplication) {
             self.travel(now, datagram.clone());
         }
-        if !self.happens(quality.loss) {
+        self.offered += 1;
+        if !self.happens(quality.loss) && self.lose_number != Some(self.offered - 1) {
             self.travel(now, datagram);
         }
     }
