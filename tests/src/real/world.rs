@@ -266,9 +266,10 @@ impl World for RealWorld {
 }
 
 impl Drop for RealWorld {
-    /// Clients first, so that a failure on the way down is not about a server that is gone.
+    /// The server last: it would wait for those who are still connected.
     fn drop(&mut self) {
         self.clients.clear();
+        self.raws.clear();
         self.server = None;
     }
 }
