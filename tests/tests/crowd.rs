@@ -28,5 +28,5 @@ fn two_hundred_hear_each_other_on_smol() {
 #[test]
 fn two_hundred_hear_each_other_on_both() {
     raise_file_limit();
-    everyone_hears_everyone(&mut RealWorld::new(Runtimes::MIXED), PEOPLE, POSTS_EACH);
+    everyone_hears_everyone(&mut RealWorld::new(Runtimes::MIXED_AROUND_SMOL), PEOPLE, POSTS_EACH);
 }

@@ -24,14 +24,9 @@ fn calm() -> SimulatedWorld {
     SimulatedWorld::new(Options::calm(1))
 }
 
-fn dynamic(world: &mut SimulatedWorld) -> &mut dyn World {
-    world
-}
-
 #[test]
 fn a_block_lasts_ten_seconds() {
-    let mut world = calm();
-    let world = dynamic(&mut world);
+    let world: &mut dyn World = &mut calm();
     start(world, &["yoda"]);
     for _ in 0..2 {
         assert_eq!(world.try_login_anew("yoda", "wrong"), Err(InvalidCredentials));
@@ -86,15 +81,14 @@ fn half_a_frame_then_silence_is_closed_and_nobody_else_notices() {
     world.write_raw(raw, &login[..login.len() / 2]);
     is_closed_after(&mut world, raw, FRAME_DEADLINE);
     assert_eq!(world.simulation.server().map(|s| s.violations().to_vec()), Some(vec![Violation::SilentFrame]));
-    let world = dynamic(&mut world);
+    let world: &mut dyn World = &mut world;
     world.broadcast(yoda, "still here");
     world.hears(luke, "still here");
 }
 
 #[test]
 fn who_is_logged_in_may_be_silent_for_an_hour() {
-    let mut world = calm();
-    let world = dynamic(&mut world);
+    let world: &mut dyn World = &mut calm();
     start(world, &["yoda", "luke"]);
     let [yoda, luke] = ["yoda", "luke"].map(|name| log_in(world, name));
     world.pause(Duration::from_secs(3_600));
@@ -104,8 +98,7 @@ fn who_is_logged_in_may_be_silent_for_an_hour() {
 
 #[test]
 fn an_offer_that_nobody_answers_expires() {
-    let mut world = calm();
-    let world = dynamic(&mut world);
+    let world: &mut dyn World = &mut calm();
     let (yoda, luke) = two(world);
     let file = world.put_file("film.mp4", 1_000, 1);
     let id = send(world, yoda, "luke", &file);
@@ -122,8 +115,7 @@ fn an_offer_that_nobody_answers_expires() {
 #[test]
 fn a_transfer_without_any_datagram_coming_through_ends_at_both_ends() {
     let options = Options { link: LinkOptions { loss: 1.1, ..LinkOptions::default() }, ..Options::calm(1) };
-    let mut world = SimulatedWorld::new(options);
-    let world = dynamic(&mut world);
+    let world: &mut dyn World = &mut SimulatedWorld::new(options);
     start(world, &["yoda", "luke"]);
     let yoda = log_in(world, "yoda");
     let luke = log_in_with(world, "luke", AcceptPolicy::All);

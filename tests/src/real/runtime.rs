@@ -30,8 +30,10 @@ impl Runtimes {
     pub const STD: Runtimes = Runtimes { server: Runtime::Std, clients: [Runtime::Std, Runtime::Std] };
     /// Everything on `smol`.
     pub const SMOL: Runtimes = Runtimes { server: Runtime::Smol, clients: [Runtime::Smol, Runtime::Smol] };
-    /// Both: every message and every file crosses from one to the other.
-    pub const MIXED: Runtimes = Runtimes { server: Runtime::Smol, clients: [Runtime::Std, Runtime::Smol] };
+    /// A server on blocking threads; every message and every file crosses from one runtime to the other.
+    pub const MIXED_AROUND_STD: Runtimes = Runtimes { server: Runtime::Std, clients: [Runtime::Smol, Runtime::Std] };
+    /// The same around a server on `smol`, with files the other way.
+    pub const MIXED_AROUND_SMOL: Runtimes = Runtimes { server: Runtime::Smol, clients: [Runtime::Std, Runtime::Smol] };
 }
 
 /// A running server.

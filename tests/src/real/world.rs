@@ -15,14 +15,13 @@ use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::{ClientConfig, ServerConfig};
 use toom_core::id::RoomId;
-use toom_core::name::UserName;
-use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::activity::Activity;
 use toom_core::server::fact::Fact;
 
 use super::files::{digest, write_random};
 use super::raw::Raw;
 use super::runtime::{Client, Runtimes, Server};
+use crate::scenario::steps::{hash_of, user};
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
 
 /// A client that is told nothing for so long has nothing to be told.
@@ -107,10 +106,8 @@ impl World for RealWorld {
     fn start_server(&mut self, setup: &Setup) {
         let data = self.data();
         std::fs::create_dir_all(&data).expect("a data directory");
-        let account = |(name, password): &(String, String)| Fact::AccountAdded {
-            name: UserName::new(name).expect("a valid name"),
-            hash: PasswordHash::new(&Password(password.clone()), [7; 16], HashCost::Trivial),
-        };
+        let account =
+            |(name, password): &(String, String)| Fact::AccountAdded { name: user(name), hash: hash_of(password) };
         let facts: Vec<Fact> = setup.accounts.iter().map(account).collect();
         toom_store::log::append(&data, &facts).expect("the accounts are added");
         let listen = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
@@ -123,6 +120,10 @@ impl World for RealWorld {
             server.stop();
         }
         self.run_server();
+    }
+
+    fn append(&mut self, fact: Fact) {
+        toom_store::log::append(&self.data(), &[fact]).expect("the fact is appended");
     }
 
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId {

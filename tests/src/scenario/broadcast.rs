@@ -6,7 +6,7 @@ use toom_core::id::MessageNumber;
 use toom_core::wire::limits::MAX_TEXT_BYTES;
 
 use super::steps::{log_in, start, user};
-use super::world::World;
+use super::world::{ClientId, World};
 
 /// Everyone active but the author is told: once, whole, with number, time and author.
 pub fn a_broadcast_reaches_all_others_once(world: &mut dyn World) {
@@ -39,7 +39,40 @@ pub fn only_who_is_active_hears(world: &mut dyn World) {
     world.absent(luke, "what was said before", |event| matches!(event, Event::Broadcast { .. }));
     world.log_out(luke);
     assert_eq!(world.broadcast(yoda, "after").0, MessageNumber(3));
-    world.absent(luke, "what was said after", |event| matches!(event, Event::Broadcast { .. }));
+    // Not even later.
+    let luke = log_in(world, "luke");
+    world.broadcast(yoda, "at last");
+    assert_eq!(world.hears(luke, "at last").0, MessageNumber(4));
+    world.absent(luke, "what was said meanwhile", |event| matches!(event, Event::Broadcast { .. }));
+}
+
+/// More commands at once than may be under way, and some that fail: each is answered once, in order.
+pub fn a_burst_of_commands_is_answered_in_order(world: &mut dyn World) {
+    const POSTS: u64 = 1_000;
+    start(world, &["yoda", "luke"]);
+    let yoda = log_in(world, "yoda");
+    let luke = log_in(world, "luke");
+    for post in 1..=POSTS {
+        world.command(yoda, Command::Broadcast { text: post.to_string() });
+        if post % 100 == 0 {
+            world.command(yoda, Command::Broadcast { text: String::new() });
+        }
+    }
+    for post in 1..=POSTS {
+        assert_eq!(answer(world, yoda), Ok(MessageNumber(post)));
+        if post % 100 == 0 {
+            assert_eq!(answer(world, yoda), Err(Failure::BadText));
+        }
+        assert_eq!(world.hears(luke, &post.to_string()).0, MessageNumber(post));
+    }
+}
+
+fn answer(world: &mut dyn World, client: ClientId) -> Result<MessageNumber, Failure> {
+    world.pick(client, "the next answer", |event| match event {
+        Event::Sent { number, .. } => Some(Ok(*number)),
+        Event::Error(failure) => Some(Err(failure.clone())),
+        _ => None,
+    })
 }
 
 /// All see the broadcasts of several people in one order, which their numbers tell.

@@ -6,6 +6,7 @@
 //!
 //! [`play_all_scenarios`](crate::play_all_scenarios) lists them all.
 
+pub mod accounts;
 pub mod blocking;
 pub mod broadcast;
 pub mod crowd;
@@ -20,7 +21,6 @@ pub mod steps;
 pub mod transfer;
 mod world;
 
-pub use steps::{accounts, log_in, start};
 pub use world::{ClientId, Downloaded, RawId, Setup, TestFile, World};
 
 /// Makes one test of every scenario, on the world that `$world` makes.
@@ -34,6 +34,10 @@ macro_rules! play_all_scenarios {
                 a_second_login_is_refused,
                 a_name_is_free_again_after_logout,
                 a_login_may_come_again_on_the_same_connection;
+            accounts:
+                an_account_can_be_added_while_the_server_runs,
+                a_changed_password_counts_at_once,
+                a_removed_account_is_gone_with_its_session;
             blocking:
                 the_third_consecutive_failure_blocks,
                 a_block_refuses_even_the_right_password_from_anywhere,
@@ -53,6 +57,7 @@ macro_rules! play_all_scenarios {
                 a_broadcast_reaches_all_others_once,
                 only_who_is_active_hears,
                 broadcasts_have_one_order,
+                a_burst_of_commands_is_answered_in_order,
                 the_length_of_a_text_has_limits,
                 the_message_log_has_every_broadcast;
             rooms:
@@ -93,6 +98,7 @@ macro_rules! play_all_scenarios {
                 a_sender_can_cancel,
                 a_receiver_can_cancel,
                 logging_out_ends_transfers,
+                the_end_of_input_waits_for_transfers,
                 an_offer_ends_when_either_person_leaves,
                 several_files_cross_at_once,
                 the_list_shows_what_waits;

@@ -45,8 +45,8 @@ pub fn coming_and_going_is_told(world: &mut dyn World) {
     let yoda = log_in(world, "yoda");
     let luke = log_in(world, "luke");
     world.wait(yoda, "luke's coming", |event| *event == Event::Joined { user: user("luke") });
-    world.absent(luke, "its own coming", |event| matches!(event, Event::Joined { .. }));
     world.log_out(luke);
+    world.absent(luke, "its own coming or going", |event| matches!(event, Event::Joined { .. } | Event::Left { .. }));
     world.wait(yoda, "luke's going", |event| *event == Event::Left { user: user("luke") });
     assert_eq!(active_users(world, yoda), []);
 }

@@ -7,7 +7,7 @@ use toom_core::client::event::{Event, Failure, PostKind};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::{MessageNumber, RequestId, RoomId};
 use toom_core::name::UserName;
-use toom_core::secure::Password;
+use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::time::Timestamp;
 use toom_core::wire::codec::{LENGTH_BYTES, decode, decode_length, encode};
 use toom_core::wire::message::{LoginRefusal, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
@@ -20,12 +20,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How often it does so before it gives up: 30 s.
 const LOOKS: u32 = 3_000;
 
-/// Accounts with these names; the password of each is `NAME's password`.
-pub fn accounts(names: &[&str]) -> Vec<(String, String)> {
+/// Accounts with these names; the password of each is [`password_of`] it.
+fn accounts(names: &[&str]) -> Vec<(String, String)> {
     names.iter().map(|name| ((*name).to_owned(), password_of(name))).collect()
 }
 
-/// The password that [`accounts`] gives to a name.
+/// The password that a name has.
 pub fn password_of(name: &str) -> String {
     format!("{name}'s password")
 }
@@ -65,6 +65,11 @@ pub fn users(names: &[&str]) -> Vec<UserName> {
 /// A request without a client: its bytes.
 pub fn request(id: u64, body: RequestBody) -> Vec<u8> {
     encode(&Request { id: RequestId(id), body }).to_vec()
+}
+
+/// The hash of a password, as cheap as there is.
+pub fn hash_of(password: &str) -> PasswordHash {
+    PasswordHash::new(&Password(password.into()), [7; 16], HashCost::Trivial)
 }
 
 /// The request to log in.

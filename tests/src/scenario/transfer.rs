@@ -143,6 +143,23 @@ pub fn logging_out_ends_transfers(world: &mut dyn World) {
     nothing_is_left(world, luke);
 }
 
+/// When there is nothing more to ask, what was asked is finished first: the answers and the file.
+pub fn the_end_of_input_waits_for_transfers(world: &mut dyn World) {
+    let (yoda, luke) = two_accepting(world);
+    let file = world.put_file("film.mp4", 5_000_000, 1);
+    world.command(yoda, Command::SendFile { to: "luke".into(), path: file.path.clone() });
+    world.command(yoda, Command::Broadcast { text: "goodbye".into() });
+    world.command(yoda, Command::Finish);
+    world.hears(luke, "goodbye");
+    world.wait(yoda, "goodbye", |event| matches!(event, Event::Bye { .. }));
+    world.sent(yoda);
+    let id = world.pick(luke, "the offer", |event| match event {
+        Event::Offer { id, .. } => Some(*id),
+        _ => None,
+    });
+    assert_eq!(arrives(world, yoda, luke, id, &file), "yoda_film.mp4");
+}
+
 /// An offer to someone who logs out comes to nothing, and so does one of someone who does.
 pub fn an_offer_ends_when_either_person_leaves(world: &mut dyn World) {
     start(world, &["yoda", "luke"]);

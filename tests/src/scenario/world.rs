@@ -9,6 +9,7 @@ use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::RoomId;
+use toom_core::server::fact::Fact;
 
 /// A client of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,9 @@ pub trait World {
 
     /// Stops the server and starts it again on the same data. All connections are lost.
     fn restart_server(&mut self);
+
+    /// Another process appends a fact to the server's log (as `toom user` does) while the server runs.
+    fn append(&mut self, fact: Fact);
 
     /// A new client, connected, not logged in.
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId;

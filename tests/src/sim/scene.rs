@@ -9,8 +9,6 @@ use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::RoomId;
-use toom_core::name::UserName;
-use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::Settings;
 use toom_core::server::fact::Fact;
 use toom_core::time::Instant;
@@ -18,6 +16,7 @@ use toom_core::time::Instant;
 use super::dice::Dice;
 use super::options::Options;
 use super::world::Simulation;
+use crate::scenario::steps::{hash_of, user};
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
 
 /// In virtual time, who has waited so long waits in vain.
@@ -52,11 +51,8 @@ impl SimulatedWorld {
 
 impl World for SimulatedWorld {
     fn start_server(&mut self, setup: &Setup) {
-        let salt = [7; 16];
         for (name, password) in &setup.accounts {
-            let hash = PasswordHash::new(&Password(password.clone()), salt, HashCost::Trivial);
-            let name = UserName::new(name).expect("a valid name");
-            self.simulation.append(Fact::AccountAdded { name, hash });
+            self.simulation.append(Fact::AccountAdded { name: user(name), hash: hash_of(password) });
         }
         let settings = Settings { attempts: setup.attempts, block: setup.block };
         self.settings = Some(settings);
@@ -67,6 +63,10 @@ impl World for SimulatedWorld {
         let settings = self.settings.expect("the server was started");
         self.simulation.stop_server();
         self.simulation.start_server(settings);
+    }
+
+    fn append(&mut self, fact: Fact) {
+        self.simulation.append(fact);
     }
 
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId {

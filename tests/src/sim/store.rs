@@ -56,7 +56,9 @@ impl Durable {
 
     /// One page.
     pub fn read(&self, select: &Select) -> Page {
-        let wanted = select.spans.iter().flat_map(|span| {
+        // A span may be empty: its last before its first.
+        let spans = select.spans.iter().filter(|span| span.first <= span.last);
+        let wanted = spans.flat_map(|span| {
             self.messages.get(&span.conversation).into_iter().flat_map(|all| all.range(span.first..=span.last))
         });
         let (mut messages, mut bytes) = (Vec::new(), 0);
