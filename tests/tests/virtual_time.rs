@@ -12,7 +12,7 @@ use toom_core::wire::limits::{FRAME_DEADLINE, LOGIN_DEADLINE, OFFER_LIFETIME, PR
 use toom_core::wire::message::LoginRefusal::{Blocked, InvalidCredentials};
 use toom_core::wire::preamble::preamble;
 use toom_tests::scenario::steps::{log_in, log_in_with, login_request, password_of, start};
-use toom_tests::scenario::transfer::{send, two};
+use toom_tests::scenario::transfer::{arrives, send, two, two_accepting};
 use toom_tests::scenario::{ClientId, RawId, World};
 use toom_tests::sim::options::LinkOptions;
 use toom_tests::sim::{Options, SimulatedWorld};
@@ -109,6 +109,20 @@ fn an_offer_that_nobody_answers_expires() {
     world.pause(2 * A_MOMENT);
     for client in [yoda, luke] {
         assert_eq!(failure(world, client, id), TransferFailure::Expired);
+    }
+}
+
+#[test]
+fn twenty_megabytes_cross_a_link_with_loss_reordering_and_duplication() {
+    let mut world = SimulatedWorld::new(Options::rough(1));
+    let (yoda, luke) = two_accepting(&mut world);
+    let file = world.put_file("film.mp4", 20_000_000, 1);
+    let id = send(&mut world, yoda, "luke", &file);
+    arrives(&mut world, yoda, luke, id, &file);
+    let fates = world.simulation.fates(yoda.0, luke.0);
+    for (what, count) in [("lost", fates.lost), ("reordered", fates.reordered), ("duplicated", fates.duplicated)] {
+        let percent = 100 * count / fates.sent;
+        assert!((4..=6).contains(&percent), "{count} of {} were {what}", fates.sent);
     }
 }
 

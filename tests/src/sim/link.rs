@@ -18,6 +18,20 @@ pub struct DatagramLink {
     under_way: Pending<Vec<u8>>,
     /// When the last datagram in the queue will have left.
     busy_until: Instant,
+    fates: Fates,
+}
+
+/// What became of the datagrams of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fates {
+    /// Sent.
+    pub sent: u64,
+    /// Lost by chance, or because the queue was full, or because they were too large.
+    pub lost: u64,
+    /// Made late by chance.
+    pub reordered: u64,
+    /// Doubled by chance.
+    pub duplicated: u64,
 }
 
 /// What has happened.
@@ -36,25 +50,48 @@ pub struct Arrived(pub Vec<u8>);
 impl DatagramLink {
     /// A link that decides by these dice.
     pub fn new(options: LinkOptions, dice: Dice) -> Self {
-        DatagramLink { options, dice, under_way: Pending::default(), busy_until: Instant::ZERO }
+        DatagramLink {
+            options,
+            dice,
+            under_way: Pending::default(),
+            busy_until: Instant::ZERO,
+            fates: Fates::default(),
+        }
+    }
+
+    /// What became of what was sent so far.
+    pub fn fates(&self) -> Fates {
+        self.fates
     }
 
     fn send(&mut self, now: Instant, datagram: &[u8]) {
+        self.fates.sent += 1;
         let start = self.busy_until.max(now);
-        if start.saturating_since(now) > self.options.queue || datagram.len() > self.options.largest {
+        let full = start.saturating_since(now) > self.options.queue;
+        if full || datagram.len() > self.options.largest {
+            self.fates.lost += 1;
             return;
         }
         let nanos = datagram.len() as u64 * 1_000_000_000 / self.options.rate.max(1);
         self.busy_until = start + Duration::from_nanos(nanos);
         if self.dice.chance(self.options.loss) {
+            self.fates.lost += 1;
             return;
         }
-        let copies = 1 + usize::from(self.dice.chance(self.options.duplicate));
-        for _ in 0..copies {
-            let late = if self.dice.chance(self.options.reorder) { self.options.reorder_by } else { Duration::ZERO };
-            let jitter = self.dice.up_to(self.options.jitter);
-            self.under_way.push(self.busy_until + self.options.delay + jitter + late, datagram.to_vec());
+        self.arrive(datagram);
+        if self.dice.chance(self.options.duplicate) {
+            self.fates.duplicated += 1;
+            self.arrive(datagram);
         }
+    }
+
+    fn arrive(&mut self, datagram: &[u8]) {
+        let mut at = self.busy_until + self.options.delay + self.dice.up_to(self.options.jitter);
+        if self.dice.chance(self.options.reorder) {
+            self.fates.reordered += 1;
+            at = at + self.options.reorder_by;
+        }
+        self.under_way.push(at, datagram.to_vec());
     }
 }
 

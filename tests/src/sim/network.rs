@@ -9,7 +9,7 @@ use toom_core::machine::Machine;
 use toom_core::time::{Instant, Timestamp};
 
 use super::dice::Dice;
-use super::link::{self, Arrived, DatagramLink};
+use super::link::{self, Arrived, DatagramLink, Fates};
 use super::options::Options;
 use super::stream::{self, Item, Stream};
 use super::trace::Trace;
@@ -158,6 +158,11 @@ impl Network {
             Node::Link(from, to) => self.link(now, from, to, link::Input::Woke),
             Node::Server | Node::Connection(_) | Node::Client(_) => {}
         }
+    }
+
+    /// What became of the datagrams from one address to another.
+    pub fn fates(&self, from: SocketAddr, to: SocketAddr) -> Fates {
+        self.links.get(&(from, to)).map(DatagramLink::fates).unwrap_or_default()
     }
 
     /// What has arrived, oldest first.

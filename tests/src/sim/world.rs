@@ -16,6 +16,7 @@ use toom_core::time::{Instant, Timestamp};
 use super::client::{ClientNode, ClientOptions};
 use super::dice::Dice;
 use super::disk::Content;
+use super::link::Fates;
 use super::network::{Context, Delivery, Network, Node, Toward};
 use super::options::Options;
 use super::raw::RawNode;
@@ -208,6 +209,12 @@ impl Simulation {
     /// The clock.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// What became of the datagrams from one client to another.
+    pub fn fates(&mut self, from: usize, to: usize) -> Fates {
+        let (from, to) = (self.client(from).address(), self.client(to).address());
+        self.network.fates(from, to)
     }
 
     /// What happened so far.
