@@ -1,1 +1,6 @@
+//! The binary `toom`.
+
+#[allow(dead_code)]
+mod line;
+
 fn main() {}

@@ -1,0 +1,184 @@
+//! Why something failed: a code for scripts and a sentence for people.
+
+use toom_core::client::event::{Failure, TransferFailure};
+use toom_core::text::printable;
+use toom_core::wire::limits::MAX_TEXT_BYTES;
+use toom_core::wire::message::LoginRefusal;
+
+use super::parse::ParseError;
+
+/// The `code` of an `error` for a line that is no command.
+pub(crate) fn parse_code(error: &ParseError) -> &'static str {
+    match error {
+        ParseError::UnknownCommand => "unknown_command",
+        ParseError::Usage(_) => "usage",
+    }
+}
+
+/// The `code` of an `error`.
+pub(crate) fn code(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::NoSuchUser(_) => "no_such_user",
+        Failure::UserOffline(_) => "user_offline",
+        Failure::NoSuchRoom => "no_such_room",
+        Failure::NotAMember => "not_a_member",
+        Failure::NobodyElse => "nobody_else",
+        Failure::AlreadyAMember => "already_a_member",
+        Failure::Oneself => "oneself",
+        Failure::NoSuchOffer => "no_such_offer",
+        Failure::BadText => "bad_text",
+        Failure::LimitReached(_) => "limit_reached",
+        Failure::StorageFailed => "storage_failed",
+        Failure::NoSuchFile(_) => "no_such_file",
+        Failure::UnreadableFile(_) => "unreadable_file",
+        Failure::Busy => "busy",
+        Failure::NotLoggedIn => "not_logged_in",
+        Failure::ConnectionLost => "connection_lost",
+    }
+}
+
+/// One sentence, safe to show in a terminal.
+pub(crate) fn sentence(failure: &Failure) -> String {
+    match failure {
+        Failure::NoSuchUser(users) => match &users[..] {
+            [user] => format!("The user {} does not exist", printable(user)),
+            users => format!("These users do not exist: {}", list(users.iter())),
+        },
+        Failure::UserOffline(users) => match &users[..] {
+            [user] => format!("The user {user} is offline"),
+            users => format!("These users are offline: {}", list(users.iter())),
+        },
+        Failure::NoSuchRoom => "The separate room does not exist".into(),
+        Failure::NotAMember => "You are not in this separate room chat".into(),
+        Failure::NobodyElse => "A separate room needs at least one other user".into(),
+        Failure::AlreadyAMember => "The user is in this separate room already".into(),
+        Failure::Oneself => "This cannot be sent to yourself".into(),
+        Failure::NoSuchOffer => "There is no such offer or transfer, or it has ended".into(),
+        Failure::BadText => format!("A message must have between 1 and {MAX_TEXT_BYTES} bytes of text"),
+        Failure::LimitReached(limit) => format!("A limit is reached: {}", printable(limit)),
+        Failure::StorageFailed => "The server cannot write to its disk, so nothing that must last is accepted".into(),
+        Failure::NoSuchFile(file) => format!("The file does not exist: {}", printable(file)),
+        Failure::UnreadableFile(reason) => format!("The file cannot be read: {}", printable(reason)),
+        Failure::Busy => "Too many commands are waiting for their answers; try again soon".into(),
+        Failure::NotLoggedIn => "You are not logged in".into(),
+        Failure::ConnectionLost => {
+            "The connection to the server was lost before the answer came; what was sent may have arrived or not".into()
+        }
+    }
+}
+
+/// The `reason` of a `login_failed`.
+pub(crate) fn login_code(refusal: LoginRefusal) -> &'static str {
+    match refusal {
+        LoginRefusal::InvalidCredentials => "invalid_credentials",
+        LoginRefusal::Blocked { .. } => "blocked",
+        LoginRefusal::AlreadyActive => "already_active",
+        LoginRefusal::Busy { .. } => "busy",
+    }
+}
+
+/// One sentence about a login that failed.
+pub(crate) fn login_sentence(refusal: LoginRefusal) -> String {
+    match refusal {
+        LoginRefusal::InvalidCredentials => "Invalid username or password. Please try again".into(),
+        LoginRefusal::Blocked { retry_after_ms } => format!(
+            "Your account is blocked due to multiple login failures. Please try again in {}",
+            seconds(retry_after_ms)
+        ),
+        LoginRefusal::AlreadyActive => "This user is logged in already".into(),
+        LoginRefusal::Busy { retry_after_ms } => {
+            format!("The server has too much to do. Please try again in {}", seconds(retry_after_ms))
+        }
+    }
+}
+
+/// The `reason` of a `transfer` that failed.
+pub(crate) fn transfer_code(failure: &TransferFailure) -> &'static str {
+    match failure {
+        TransferFailure::Rejected => "rejected",
+        TransferFailure::Expired => "expired",
+        TransferFailure::PeerLeft => "peer_left",
+        TransferFailure::Cancelled => "cancelled",
+        TransferFailure::CancelledByPeer => "cancelled_by_peer",
+        TransferFailure::TimedOut => "timed_out",
+        TransferFailure::Integrity => "integrity",
+        TransferFailure::Read(_) => "read_failed",
+        TransferFailure::Write(_) => "write_failed",
+        TransferFailure::PeerStorage => "peer_storage",
+        TransferFailure::Protocol => "protocol",
+        TransferFailure::ServerLost => "server_lost",
+    }
+}
+
+/// `a, b, c`, safe to show in a terminal.
+pub(crate) fn list<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<String> = items.map(|item| printable(&item.to_string()).into_owned()).collect();
+    items.join(", ")
+}
+
+/// Whole seconds, rounded up, so that nobody tries too early.
+fn seconds(millis: u64) -> String {
+    match millis.div_ceil(1000) {
+        1 => "1 second".into(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toom_core::name::UserName;
+
+    fn all() -> Vec<Failure> {
+        let user = UserName::new("yoda").unwrap();
+        vec![
+            Failure::NoSuchUser(vec!["a\u{1b}[31m".into(), "b".into()]),
+            Failure::UserOffline(vec![user.clone(), user]),
+            Failure::NoSuchRoom,
+            Failure::NotAMember,
+            Failure::NobodyElse,
+            Failure::AlreadyAMember,
+            Failure::Oneself,
+            Failure::NoSuchOffer,
+            Failure::BadText,
+            Failure::LimitReached("at most\n10".into()),
+            Failure::StorageFailed,
+            Failure::NoSuchFile("\u{7}x".into()),
+            Failure::UnreadableFile("permission\u{7} denied".into()),
+            Failure::Busy,
+            Failure::NotLoggedIn,
+            Failure::ConnectionLost,
+        ]
+    }
+
+    #[test]
+    fn codes_are_distinct_and_sentences_are_harmless() {
+        let mut codes: Vec<_> = all().iter().map(code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), all().len());
+        for failure in all() {
+            let sentence = sentence(&failure);
+            assert!(!sentence.contains(toom_core::text::is_unprintable), "{sentence:?}");
+        }
+    }
+
+    #[test]
+    fn the_assignment_s_words_are_kept() {
+        assert_eq!(sentence(&Failure::NoSuchRoom), "The separate room does not exist");
+        assert_eq!(sentence(&Failure::NotAMember), "You are not in this separate room chat");
+    }
+
+    #[test]
+    fn every_user_that_fails_is_named() {
+        assert_eq!(sentence(&Failure::NoSuchUser(vec!["a".into()])), "The user a does not exist");
+        assert_eq!(sentence(&Failure::NoSuchUser(vec!["a".into(), "b".into()])), "These users do not exist: a, b");
+    }
+
+    #[test]
+    fn waiting_times_are_rounded_up() {
+        let sentence = login_sentence(LoginRefusal::Blocked { retry_after_ms: 9_001 });
+        assert!(sentence.ends_with("in 10 seconds"), "{sentence}");
+        assert!(login_sentence(LoginRefusal::Busy { retry_after_ms: 1 }).ends_with("in 1 second"));
+    }
+}

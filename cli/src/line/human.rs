@@ -1,0 +1,404 @@
+//! An event becomes plain lines for people. Nothing that others wrote can change the terminal.
+
+use toom_core::client::event::{Direction, Event, PostKind, Transfer, TransferState};
+use toom_core::text::printable;
+use toom_core::time::Timestamp;
+use toom_core::wire::message::{ActiveUser, HistoryKind, PastMessage, RoomInfo};
+use toom_store::wall::written;
+
+use super::failure::{list, login_sentence, sentence};
+
+/// One or more lines, without the last line's end; `None` for what is no line, but progress that changes many
+/// times a second (see [`progress`]).
+pub(crate) fn render(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Welcome { user, udp_port } => {
+            format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.")
+        }
+        Event::LoginFailed(refusal) => format!("{}.", login_sentence(*refusal)),
+        Event::Broadcast { number, at, from, text } => {
+            format!("Broadcast #{number}, {}, {from}: {}", written(*at), printable(text))
+        }
+        Event::RoomMessage { room, number, at, from, text } => {
+            format!("Room {room} #{number}, {}, {from}: {}", written(*at), printable(text))
+        }
+        Event::DirectMessage { number, at, from, text } => {
+            format!("Direct message #{number}, {}, {from}: {}", written(*at), printable(text))
+        }
+        Event::Sent { kind, number, at } => sent(kind, number.0, *at),
+        Event::ActiveUsers(users) => active_users(users),
+        Event::Joined { user } => format!("{user} is active now."),
+        Event::Left { user } => format!("{user} is not active any more."),
+        Event::RoomCreated(room) => {
+            let RoomInfo { room, members } = room;
+            format!("Separate room {room} has been created, users in this room: {}.", list(members.iter()))
+        }
+        Event::RoomExists(room) => {
+            let RoomInfo { room, members } = room;
+            format!("A separate room (id {room}) exists already for these users: {}.", list(members.iter()))
+        }
+        Event::RoomChanged(room) => {
+            format!("Users in separate room {} now: {}.", room.room, list(room.members.iter()))
+        }
+        Event::LeftRoom { room } => format!("You have left separate room {room}."),
+        Event::Rooms(rooms) => list_rooms(rooms),
+        Event::History { kind, messages } => history(*kind, messages),
+        Event::Offer { id, from, name, bytes } => format!(
+            "{from} offers you {} ({}). Type ACCEPT {id} or REJECT {id}.",
+            printable(name.as_str()),
+            size(*bytes)
+        ),
+        Event::Transfer(transfer) => return transfer_line(transfer),
+        Event::Transfers(transfers) if transfers.is_empty() => "no transfer".into(),
+        Event::Transfers(transfers) => transfers.iter().map(progress).collect::<Vec<_>>().join("\n"),
+        Event::OfferAnswered { id, accepted: true } => format!("Offer {id} is accepted."),
+        Event::OfferAnswered { id, accepted: false } => format!("Offer {id} is rejected."),
+        Event::Error(failure) => format!("Error. {}.", sentence(failure)),
+        Event::Bye { user } => format!("Bye, {user}!"),
+        Event::ConnectionLost { reason, was_logged_in: true } => {
+            format!("The connection to the server is lost: {}", full_stop(&printable(reason)))
+        }
+        Event::ConnectionLost { reason, was_logged_in: false } => {
+            format!("There is no connection to the server: {}", full_stop(&printable(reason)))
+        }
+    };
+    Some(text)
+}
+
+/// How far a transfer has come, in one line.
+pub(crate) fn progress(transfer: &Transfer) -> String {
+    let Transfer { id, bytes, total, rate_bps, .. } = transfer;
+    let what = format!("Transfer {id}, {}", what(transfer));
+    match (&transfer.state, transfer.direction) {
+        (TransferState::Starting, Direction::Out) => format!("{what}: waiting for the other person"),
+        (TransferState::Starting, Direction::In) => format!("{what}: not started yet"),
+        (TransferState::Moving, _) => {
+            let percent = percent(*bytes, *total);
+            format!("{what}: {percent} % ({} of {}, {})", size(*bytes), size(*total), rate(*rate_bps))
+        }
+        (TransferState::Done { .. }, _) => format!("{what}: done"),
+        (TransferState::Failed(failure), _) => format!("{what}: failed: {}", printable(&failure.to_string())),
+    }
+}
+
+/// A number of bytes as people read it: `12.3 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        1 => "1 byte".into(),
+        0..1_000 => format!("{bytes} bytes"),
+        _ => scaled(bytes, &["kB", "MB", "GB", "TB", "PB", "EB"]),
+    }
+}
+
+/// Bits a second as people read it: `12.3 Mbit/s`.
+pub(crate) fn rate(bps: u64) -> String {
+    match bps {
+        0..1_000 => format!("{bps} bit/s"),
+        _ => scaled(bps, &["kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s", "Ebit/s"]),
+    }
+}
+
+/// `value`, at least 1,000, in the largest unit that leaves something before the point.
+fn scaled(value: u64, units: &[&str]) -> String {
+    let mut unit_value = 1_000;
+    let mut units = units.iter();
+    let mut unit = units.next().copied().unwrap_or_default();
+    for next in units {
+        if value / unit_value < 1_000 {
+            break;
+        }
+        unit_value *= 1_000;
+        unit = next;
+    }
+    format!("{}.{} {unit}", value / unit_value, value % unit_value / (unit_value / 10))
+}
+
+fn percent(bytes: u64, total: u64) -> u128 {
+    u128::from(bytes) * 100 / u128::from(total.max(1))
+}
+
+fn sent(kind: &PostKind, number: u64, at: Timestamp) -> String {
+    let at = written(at);
+    match kind {
+        PostKind::Broadcast => format!("Broadcast message #{number} sent at {at}."),
+        PostKind::Room(room) => format!("Message #{number} sent to separate room {room} at {at}."),
+        PostKind::Direct(to) => format!("Message #{number} sent to {} at {at}.", printable(to)),
+    }
+}
+
+fn active_users(users: &[ActiveUser]) -> String {
+    if users.is_empty() {
+        return "no other active user".into();
+    }
+    let line = |user: &ActiveUser| {
+        let ActiveUser { name, address, udp_port, since } = user;
+        format!("{name}, {address}, UDP port {udp_port}, active since {}", written(*since))
+    };
+    users.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn list_rooms(rooms: &[RoomInfo]) -> String {
+    if rooms.is_empty() {
+        return "You are in no separate room.".into();
+    }
+    let line = |room: &RoomInfo| format!("room-{}: {}", room.room, list(room.members.iter()));
+    rooms.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn history(kind: HistoryKind, messages: &[PastMessage]) -> String {
+    if messages.is_empty() {
+        return "no new message".into();
+    }
+    let mut lines = Vec::with_capacity(messages.len());
+    let mut heading = None;
+    for message in messages {
+        let PastMessage { number, at, from, text, room } = message;
+        let line = format!("#{number}, {}, {from}: {}", written(*at), printable(text));
+        match (kind, room) {
+            (HistoryKind::Rooms, Some(id)) => {
+                if heading != Some(id) {
+                    lines.push(format!("room-{id}:"));
+                    heading = Some(id);
+                }
+                lines.push(format!("  {line}"));
+            }
+            _ => lines.push(line),
+        }
+    }
+    lines.join("\n")
+}
+
+/// What is said when a transfer begins or ends.
+fn transfer_line(transfer: &Transfer) -> Option<String> {
+    let Transfer { id, peer, total, .. } = transfer;
+    let file = printable(transfer.name.as_str());
+    Some(match (&transfer.state, transfer.direction) {
+        (TransferState::Moving, _) => return None,
+        (TransferState::Starting, Direction::Out) => {
+            format!("{file} ({}) is offered to {peer}; CANCEL {id} takes it back.", size(*total))
+        }
+        (TransferState::Starting, Direction::In) => {
+            format!("{file} ({}) is coming from {peer}; CANCEL {id} ends it.", size(*total))
+        }
+        (TransferState::Done { .. }, Direction::Out) => {
+            format!("{file} has arrived at {peer}, complete and verified ({}).", size(*total))
+        }
+        (TransferState::Done { saved_as, .. }, Direction::In) => {
+            let saved_as = saved_as.as_deref().unwrap_or(transfer.name.as_str());
+            format!(
+                "{file} from {peer} has arrived, complete and verified ({}). It is saved as {}.",
+                size(*total),
+                printable(saved_as)
+            )
+        }
+        (TransferState::Failed(failure), _) => {
+            let failure = failure.to_string();
+            format!("{} failed: {}.", what(transfer), printable(&failure))
+        }
+    })
+}
+
+/// `film.mp4 to yoda` or `film.mp4 from yoda`.
+fn what(transfer: &Transfer) -> String {
+    let way = match transfer.direction {
+        Direction::In => "from",
+        Direction::Out => "to",
+    };
+    format!("{} {way} {}", printable(transfer.name.as_str()), transfer.peer)
+}
+
+/// Ends a reason that somebody else worded with exactly one full stop.
+fn full_stop(sentence: &str) -> String {
+    format!("{}.", sentence.trim_end_matches(['.', ' ']))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use toom_core::client::event::{Failure, TransferFailure};
+    use toom_core::id::{MessageNumber, OfferId, RoomId};
+    use toom_core::name::UserName;
+    use toom_core::text::{FileLabel, is_unprintable};
+    use toom_core::wire::message::LoginRefusal;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_654_063_500_999);
+
+    fn yoda() -> UserName {
+        UserName::new("yoda").unwrap()
+    }
+
+    fn lines(event: &Event) -> String {
+        render(event).unwrap()
+    }
+
+    fn transfer(direction: Direction, state: TransferState) -> Transfer {
+        let name = FileLabel::new("film.mp4");
+        Transfer {
+            id: OfferId(4),
+            peer: yoda(),
+            name,
+            direction,
+            state,
+            bytes: 500,
+            total: 2_000,
+            rate_bps: 12_345_678,
+        }
+    }
+
+    fn past(room: Option<u32>, number: u64, text: &str) -> PastMessage {
+        let room = room.map(RoomId);
+        PastMessage { room, number: MessageNumber(number), at: AT, from: yoda(), text: text.into() }
+    }
+
+    #[test]
+    fn messages_name_their_place_time_and_author() {
+        let at = written(AT);
+        let (number, from) = (MessageNumber(3), yoda());
+        let broadcast = Event::Broadcast { number, at: AT, from: from.clone(), text: "hi  you".into() };
+        assert_eq!(lines(&broadcast), format!("Broadcast #3, {at}, yoda: hi  you"));
+        let room = Event::RoomMessage { room: RoomId(2), number, at: AT, from: from.clone(), text: "hi".into() };
+        assert_eq!(lines(&room), format!("Room 2 #3, {at}, yoda: hi"));
+        let direct = Event::DirectMessage { number, at: AT, from, text: "hi".into() };
+        assert_eq!(lines(&direct), format!("Direct message #3, {at}, yoda: hi"));
+    }
+
+    #[test]
+    fn confirmations_name_number_and_time() {
+        let at = written(AT);
+        for (kind, line) in [
+            (PostKind::Broadcast, format!("Broadcast message #3 sent at {at}.")),
+            (PostKind::Room(RoomId(2)), format!("Message #3 sent to separate room 2 at {at}.")),
+            (PostKind::Direct("luke".into()), format!("Message #3 sent to luke at {at}.")),
+        ] {
+            assert_eq!(lines(&Event::Sent { kind, number: MessageNumber(3), at: AT }), line);
+        }
+    }
+
+    #[test]
+    fn the_assignment_s_words_are_kept() {
+        assert_eq!(lines(&Event::ActiveUsers(vec![])), "no other active user");
+        assert_eq!(lines(&Event::History { kind: HistoryKind::Rooms, messages: vec![] }), "no new message");
+        assert_eq!(lines(&Event::Bye { user: yoda() }), "Bye, yoda!");
+        assert_eq!(lines(&Event::Error(Failure::NoSuchRoom)), "Error. The separate room does not exist.");
+        assert_eq!(lines(&Event::Error(Failure::NotAMember)), "Error. You are not in this separate room chat.");
+    }
+
+    #[test]
+    fn active_users_are_listed_one_a_line() {
+        let address = IpAddr::V4(Ipv4Addr::new(129, 64, 1, 11));
+        let user = ActiveUser { name: yoda(), address, udp_port: 6666, since: AT };
+        let line = format!("yoda, 129.64.1.11, UDP port 6666, active since {}", written(AT));
+        assert_eq!(lines(&Event::ActiveUsers(vec![user.clone(), user])), format!("{line}\n{line}"));
+    }
+
+    #[test]
+    fn room_history_is_grouped_by_room() {
+        let at = written(AT);
+        let messages = vec![past(Some(1), 4, "a"), past(Some(1), 5, "b"), past(Some(7), 1, "c")];
+        assert_eq!(
+            lines(&Event::History { kind: HistoryKind::Rooms, messages }),
+            format!("room-1:\n  #4, {at}, yoda: a\n  #5, {at}, yoda: b\nroom-7:\n  #1, {at}, yoda: c")
+        );
+        let messages = vec![past(None, 1, "a"), past(None, 2, "b")];
+        assert_eq!(
+            lines(&Event::History { kind: HistoryKind::Broadcast, messages }),
+            format!("#1, {at}, yoda: a\n#2, {at}, yoda: b")
+        );
+    }
+
+    #[test]
+    fn transfers_speak_when_they_begin_and_end_but_not_while_they_move() {
+        assert_eq!(render(&Event::Transfer(transfer(Direction::In, TransferState::Moving))), None);
+        let done = TransferState::Done { blake3: [0; 32], saved_as: Some("yoda_film (2).mp4".into()) };
+        let line = lines(&Event::Transfer(transfer(Direction::In, done)));
+        assert!(line.contains("yoda_film (2).mp4") && line.contains("verified"), "{line}");
+        let failed = TransferState::Failed(TransferFailure::Rejected);
+        assert_eq!(
+            lines(&Event::Transfer(transfer(Direction::Out, failed))),
+            "film.mp4 to yoda failed: the other person rejected the file."
+        );
+        assert_eq!(
+            progress(&transfer(Direction::In, TransferState::Moving)),
+            "Transfer 4, film.mp4 from yoda: 25 % (500 bytes of 2.0 kB, 12.3 Mbit/s)"
+        );
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1_000, "1.0 kB"),
+            (999_999, "999.9 kB"),
+            (1_000_000, "1.0 MB"),
+            (27_400_000_000, "27.4 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn nothing_from_others_reaches_the_terminal_as_it_is() {
+        let nasty = "a\u{1b}[2J\u{202e}b\nError.";
+        let from = yoda();
+        let events = [
+            Event::Broadcast { number: MessageNumber(1), at: AT, from: from.clone(), text: nasty.into() },
+            Event::DirectMessage { number: MessageNumber(1), at: AT, from: from.clone(), text: nasty.into() },
+            Event::RoomMessage {
+                room: RoomId(1),
+                number: MessageNumber(1),
+                at: AT,
+                from: from.clone(),
+                text: nasty.into(),
+            },
+            Event::History { kind: HistoryKind::Broadcast, messages: vec![past(None, 1, nasty)] },
+            Event::Offer { id: OfferId(1), from, name: FileLabel::new(nasty), bytes: 1 },
+            Event::Error(Failure::LimitReached(nasty.into())),
+            Event::Error(Failure::NoSuchUser(vec![nasty.into()])),
+            Event::Sent { kind: PostKind::Direct(nasty.into()), number: MessageNumber(1), at: AT },
+            Event::ConnectionLost { reason: nasty.into(), was_logged_in: true },
+            Event::Transfer(transfer(
+                Direction::In,
+                TransferState::Done { blake3: [0; 32], saved_as: Some(nasty.into()) },
+            )),
+            Event::Transfer(transfer(Direction::In, TransferState::Failed(TransferFailure::Write(nasty.into())))),
+            Event::Transfers(vec![transfer(
+                Direction::In,
+                TransferState::Failed(TransferFailure::Write(nasty.into())),
+            )]),
+        ];
+        for event in &events {
+            let line = lines(event);
+            assert!(!line.contains(is_unprintable), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn other_events_are_sentences() {
+        let room = RoomInfo { room: RoomId(2), members: vec![UserName::new("luke").unwrap(), yoda()] };
+        for (event, line) in [
+            (Event::Joined { user: yoda() }, "yoda is active now."),
+            (Event::Left { user: yoda() }, "yoda is not active any more."),
+            (Event::RoomCreated(room.clone()), "Separate room 2 has been created, users in this room: luke, yoda."),
+            (Event::RoomExists(room.clone()), "A separate room (id 2) exists already for these users: luke, yoda."),
+            (Event::RoomChanged(room.clone()), "Users in separate room 2 now: luke, yoda."),
+            (Event::LeftRoom { room: RoomId(2) }, "You have left separate room 2."),
+            (Event::Rooms(vec![room]), "room-2: luke, yoda"),
+            (Event::Rooms(vec![]), "You are in no separate room."),
+            (Event::Transfers(vec![]), "no transfer"),
+            (Event::OfferAnswered { id: OfferId(4), accepted: false }, "Offer 4 is rejected."),
+            (Event::LoginFailed(LoginRefusal::AlreadyActive), "This user is logged in already."),
+            (
+                Event::ConnectionLost { reason: "refused.".into(), was_logged_in: false },
+                "There is no connection to the server: refused.",
+            ),
+        ] {
+            assert_eq!(lines(&event), line);
+        }
+    }
+}

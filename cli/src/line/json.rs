@@ -1,0 +1,389 @@
+//! An event becomes one JSON object, with the names of the public interface.
+
+use core::fmt::Write;
+
+use serde_json::{Value, json};
+use toom_core::client::event::{Direction, Event, Failure, PostKind, Transfer, TransferState};
+use toom_core::name::UserName;
+use toom_core::time::Timestamp;
+use toom_core::wire::message::{ActiveUser, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
+use toom_store::wall::rfc3339;
+
+use super::failure::{code, login_code, login_sentence, parse_code, sentence, transfer_code};
+use super::help::{self, CommandHelp};
+use super::parse::ParseError;
+
+/// The object for `event`; `user` is who is logged in, the recipient of direct messages.
+pub(crate) fn render(event: &Event, user: &str) -> Value {
+    match event {
+        // The server has no key of its own yet that could be shown.
+        Event::Welcome { user, udp_port } => {
+            json!({"event": "welcome", "user": name(user), "server_key": null, "udp_port": udp_port})
+        }
+        Event::LoginFailed(refusal) => login_failed(*refusal),
+        Event::Broadcast { number, at, from, text } => {
+            json!({"event": "broadcast", "number": number.0, "at": rfc3339(*at), "from": name(from), "text": text})
+        }
+        Event::RoomMessage { room, number, at, from, text } => json!({
+            "event": "room_message", "room": room.0, "number": number.0, "at": rfc3339(*at), "from": name(from),
+            "text": text,
+        }),
+        Event::DirectMessage { number, at, from, text } => json!({
+            "event": "direct_message", "to": user, "number": number.0, "at": rfc3339(*at), "from": name(from),
+            "text": text,
+        }),
+        Event::Sent { kind, number, at } => sent(kind, number.0, *at),
+        Event::ActiveUsers(users) => {
+            json!({"event": "active_users", "users": users.iter().map(active_user).collect::<Vec<_>>()})
+        }
+        Event::Joined { user } => json!({"event": "joined", "user": name(user)}),
+        Event::Left { user } => json!({"event": "left", "user": name(user)}),
+        Event::RoomCreated(info) => room("room_created", info),
+        Event::RoomExists(info) => room("room_exists", info),
+        Event::RoomChanged(info) => room("room_changed", info),
+        Event::LeftRoom { room } => json!({"event": "left_room", "room": room.0}),
+        Event::Rooms(rooms) => {
+            let entry = |info: &RoomInfo| json!({"room": info.room.0, "members": names(&info.members)});
+            json!({"event": "rooms", "rooms": rooms.iter().map(entry).collect::<Vec<_>>()})
+        }
+        Event::History { kind, messages } => history(*kind, messages),
+        Event::Offer { id, from, name: label, bytes } => {
+            json!({"event": "offer", "id": id.0, "from": name(from), "name": label.as_str(), "bytes": bytes})
+        }
+        Event::Transfer(entry) => {
+            let mut object = transfer(entry);
+            object["event"] = "transfer".into();
+            object
+        }
+        Event::Transfers(transfers) => {
+            json!({"event": "transfers", "transfers": transfers.iter().map(transfer).collect::<Vec<_>>()})
+        }
+        Event::OfferAnswered { id, accepted } => {
+            json!({"event": "offer_answered", "id": id.0, "accepted": accepted})
+        }
+        Event::Error(failure) => error(failure),
+        Event::Bye { user } => json!({"event": "bye", "user": name(user)}),
+        Event::ConnectionLost { reason, was_logged_in } => {
+            json!({"event": "connection_lost", "reason": reason, "was_logged_in": was_logged_in})
+        }
+    }
+}
+
+/// The object for a line that is no command.
+pub(crate) fn parse_error(error: &ParseError) -> Value {
+    json!({"event": "error", "code": parse_code(error), "message": error.to_string()})
+}
+
+/// The object that answers `HELP`.
+pub(crate) fn help(topic: Option<&CommandHelp>) -> Value {
+    json!({"event": "help", "text": help::text(topic)})
+}
+
+fn login_failed(refusal: LoginRefusal) -> Value {
+    let mut object =
+        json!({"event": "login_failed", "reason": login_code(refusal), "message": login_sentence(refusal)});
+    if let LoginRefusal::Blocked { retry_after_ms } | LoginRefusal::Busy { retry_after_ms } = refusal {
+        object["retry_after_ms"] = retry_after_ms.into();
+    }
+    object
+}
+
+fn sent(kind: &PostKind, number: u64, at: Timestamp) -> Value {
+    let mut object = json!({"event": "sent", "number": number, "at": rfc3339(at)});
+    match kind {
+        PostKind::Broadcast => object["kind"] = "broadcast".into(),
+        PostKind::Room(room) => {
+            object["kind"] = "room".into();
+            object["room"] = room.0.into();
+        }
+        PostKind::Direct(to) => {
+            object["kind"] = "direct".into();
+            object["to"] = to.as_str().into();
+        }
+    }
+    object
+}
+
+fn active_user(user: &ActiveUser) -> Value {
+    let ActiveUser { name: user, address, udp_port, since } = user;
+    json!({"name": name(user), "address": address.to_string(), "udp_port": udp_port, "since": rfc3339(*since)})
+}
+
+fn room(event: &str, info: &RoomInfo) -> Value {
+    json!({"event": event, "room": info.room.0, "members": names(&info.members)})
+}
+
+fn history(kind: HistoryKind, messages: &[PastMessage]) -> Value {
+    // The client has them by room; the numbers and times of each room rise together, so that sorting by time
+    // keeps the order within every room.
+    let mut messages: Vec<&PastMessage> = messages.iter().collect();
+    messages.sort_by_key(|message| message.at);
+    let kind = match kind {
+        HistoryKind::Broadcast => "broadcast",
+        HistoryKind::Rooms => "room",
+    };
+    json!({"event": "history", "kind": kind, "messages": messages.into_iter().map(past).collect::<Vec<_>>()})
+}
+
+fn past(message: &PastMessage) -> Value {
+    let PastMessage { room, number, at, from, text } = message;
+    let mut object = json!({"number": number.0, "at": rfc3339(*at), "from": name(from), "text": text});
+    if let Some(room) = room {
+        object["room"] = room.0.into();
+    }
+    object
+}
+
+fn transfer(transfer: &Transfer) -> Value {
+    let direction = match transfer.direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    };
+    let mut object = json!({
+        "id": transfer.id.0, "peer": name(&transfer.peer), "name": transfer.name.as_str(), "direction": direction,
+        "bytes": transfer.bytes, "total": transfer.total, "rate_bps": transfer.rate_bps, "path": "direct",
+    });
+    object["state"] = match &transfer.state {
+        TransferState::Starting => "starting",
+        TransferState::Moving => "moving",
+        TransferState::Done { .. } => "done",
+        TransferState::Failed(_) => "failed",
+    }
+    .into();
+    match &transfer.state {
+        TransferState::Starting | TransferState::Moving => {}
+        TransferState::Done { blake3, saved_as } => {
+            object["blake3"] = hex(blake3).into();
+            if let Some(saved_as) = saved_as {
+                object["saved_as"] = saved_as.as_str().into();
+            }
+        }
+        TransferState::Failed(failure) => {
+            object["reason"] = transfer_code(failure).into();
+            object["message"] = failure.to_string().into();
+        }
+    }
+    object
+}
+
+fn error(failure: &Failure) -> Value {
+    let mut object = json!({"event": "error", "code": code(failure), "message": sentence(failure)});
+    match failure {
+        Failure::NoSuchUser(users) => object["users"] = json!(users),
+        Failure::UserOffline(users) => object["users"] = names(users),
+        _ => {}
+    }
+    object
+}
+
+fn name(user: &UserName) -> &str {
+    user.as_str()
+}
+
+fn names(users: &[UserName]) -> Value {
+    users.iter().map(name).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use toom_core::client::event::TransferFailure;
+    use toom_core::id::{MessageNumber, OfferId, RoomId};
+    use toom_core::text::FileLabel;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_654_063_500_999);
+    const WRITTEN: &str = "2022-06-01T06:05:00.999Z";
+
+    fn yoda() -> UserName {
+        UserName::new("yoda").unwrap()
+    }
+
+    fn room_info() -> RoomInfo {
+        RoomInfo { room: RoomId(2), members: vec![UserName::new("luke").unwrap(), yoda()] }
+    }
+
+    fn check(event: Event, expected: Value) {
+        assert_eq!(render(&event, "luke"), expected);
+    }
+
+    #[test]
+    fn logins_and_ends() {
+        check(
+            Event::Welcome { user: yoda(), udp_port: 6000 },
+            json!({"event": "welcome", "user": "yoda", "server_key": null, "udp_port": 6000}),
+        );
+        for (refusal, reason, retry) in [
+            (LoginRefusal::InvalidCredentials, "invalid_credentials", None),
+            (LoginRefusal::AlreadyActive, "already_active", None),
+            (LoginRefusal::Blocked { retry_after_ms: 9_500 }, "blocked", Some(9_500)),
+            (LoginRefusal::Busy { retry_after_ms: 100 }, "busy", Some(100)),
+        ] {
+            let object = render(&Event::LoginFailed(refusal), "");
+            assert_eq!((&object["event"], &object["reason"]), (&json!("login_failed"), &json!(reason)));
+            assert_eq!(object.get("retry_after_ms"), retry.map(Value::from).as_ref());
+        }
+        check(Event::Bye { user: yoda() }, json!({"event": "bye", "user": "yoda"}));
+        check(
+            Event::ConnectionLost { reason: "gone".into(), was_logged_in: true },
+            json!({"event": "connection_lost", "reason": "gone", "was_logged_in": true}),
+        );
+        check(Event::Joined { user: yoda() }, json!({"event": "joined", "user": "yoda"}));
+        check(Event::Left { user: yoda() }, json!({"event": "left", "user": "yoda"}));
+    }
+
+    #[test]
+    fn messages_and_confirmations() {
+        let (number, text) = (MessageNumber(3), "a  b\n".to_owned());
+        check(
+            Event::Broadcast { number, at: AT, from: yoda(), text: text.clone() },
+            json!({"event": "broadcast", "number": 3, "at": WRITTEN, "from": "yoda", "text": "a  b\n"}),
+        );
+        check(
+            Event::RoomMessage { room: RoomId(2), number, at: AT, from: yoda(), text: text.clone() },
+            json!({"event": "room_message", "room": 2, "number": 3, "at": WRITTEN, "from": "yoda", "text": "a  b\n"}),
+        );
+        check(
+            Event::DirectMessage { number, at: AT, from: yoda(), text },
+            json!({"event": "direct_message", "to": "luke", "number": 3, "at": WRITTEN, "from": "yoda", "text": "a  b\n"}),
+        );
+        for (kind, expected) in [
+            (PostKind::Broadcast, json!({"event": "sent", "kind": "broadcast", "number": 3, "at": WRITTEN})),
+            (
+                PostKind::Room(RoomId(2)),
+                json!({"event": "sent", "kind": "room", "room": 2, "number": 3, "at": WRITTEN}),
+            ),
+            (
+                PostKind::Direct("obi".into()),
+                json!({"event": "sent", "kind": "direct", "to": "obi", "number": 3, "at": WRITTEN}),
+            ),
+        ] {
+            check(Event::Sent { kind, number, at: AT }, expected);
+        }
+    }
+
+    #[test]
+    fn users_and_rooms() {
+        let address = IpAddr::V4(Ipv4Addr::new(129, 64, 1, 11));
+        check(
+            Event::ActiveUsers(vec![ActiveUser { name: yoda(), address, udp_port: 6666, since: AT }]),
+            json!({"event": "active_users", "users": [
+                {"name": "yoda", "address": "129.64.1.11", "udp_port": 6666, "since": WRITTEN},
+            ]}),
+        );
+        check(Event::ActiveUsers(vec![]), json!({"event": "active_users", "users": []}));
+        for (event, expected) in [
+            (Event::RoomCreated(room_info()), "room_created"),
+            (Event::RoomExists(room_info()), "room_exists"),
+            (Event::RoomChanged(room_info()), "room_changed"),
+        ] {
+            check(event, json!({"event": expected, "room": 2, "members": ["luke", "yoda"]}));
+        }
+        check(Event::LeftRoom { room: RoomId(2) }, json!({"event": "left_room", "room": 2}));
+        check(
+            Event::Rooms(vec![room_info()]),
+            json!({"event": "rooms", "rooms": [{"room": 2, "members": ["luke", "yoda"]}]}),
+        );
+    }
+
+    #[test]
+    fn history_is_oldest_first_over_all_rooms() {
+        let past = |room: Option<u32>, number: u64, millis: i64| PastMessage {
+            room: room.map(RoomId),
+            number: MessageNumber(number),
+            at: Timestamp::from_millis(millis),
+            from: yoda(),
+            text: "x".into(),
+        };
+        let messages = vec![past(Some(1), 1, 5), past(Some(1), 2, 9), past(Some(2), 1, 7), past(Some(2), 2, 9)];
+        let object = render(&Event::History { kind: HistoryKind::Rooms, messages }, "luke");
+        let places: Vec<_> =
+            object["messages"].as_array().unwrap().iter().map(|m| (m["room"].clone(), m["number"].clone())).collect();
+        assert_eq!(json!(places), json!([[1, 1], [2, 1], [1, 2], [2, 2]]));
+        assert_eq!((&object["event"], &object["kind"]), (&json!("history"), &json!("room")));
+        check(
+            Event::History { kind: HistoryKind::Broadcast, messages: vec![past(None, 1, 0)] },
+            json!({"event": "history", "kind": "broadcast", "messages": [
+                {"number": 1, "at": "1970-01-01T00:00:00.000Z", "from": "yoda", "text": "x"},
+            ]}),
+        );
+        check(
+            Event::History { kind: HistoryKind::Broadcast, messages: vec![] },
+            json!({"event": "history", "kind": "broadcast", "messages": []}),
+        );
+    }
+
+    #[test]
+    fn offers_and_transfers() {
+        check(
+            Event::Offer { id: OfferId(4), from: yoda(), name: FileLabel::new("a.mp4"), bytes: 7 },
+            json!({"event": "offer", "id": 4, "from": "yoda", "name": "a.mp4", "bytes": 7}),
+        );
+        check(
+            Event::OfferAnswered { id: OfferId(4), accepted: true },
+            json!({"event": "offer_answered", "id": 4, "accepted": true}),
+        );
+        let base = |direction, state| Transfer {
+            id: OfferId(4),
+            peer: yoda(),
+            name: FileLabel::new("a.mp4"),
+            direction,
+            state,
+            bytes: 5,
+            total: 7,
+            rate_bps: 80,
+        };
+        check(
+            Event::Transfer(base(Direction::Out, TransferState::Moving)),
+            json!({"event": "transfer", "id": 4, "peer": "yoda", "name": "a.mp4", "direction": "out", "state": "moving",
+                "bytes": 5, "total": 7, "rate_bps": 80, "path": "direct"}),
+        );
+        let done = TransferState::Done { blake3: [0xab; 32], saved_as: Some("yoda_a.mp4".into()) };
+        check(
+            Event::Transfer(base(Direction::In, done)),
+            json!({"event": "transfer", "id": 4, "peer": "yoda", "name": "a.mp4", "direction": "in", "state": "done",
+                "bytes": 5, "total": 7, "rate_bps": 80, "path": "direct", "blake3": "ab".repeat(32),
+                "saved_as": "yoda_a.mp4"}),
+        );
+        check(
+            Event::Transfers(vec![base(Direction::In, TransferState::Starting)]),
+            json!({"event": "transfers", "transfers": [{"id": 4, "peer": "yoda", "name": "a.mp4", "direction": "in",
+                "state": "starting", "bytes": 5, "total": 7, "rate_bps": 80, "path": "direct"}]}),
+        );
+        let failed =
+            render(&Event::Transfer(base(Direction::In, TransferState::Failed(TransferFailure::Cancelled))), "");
+        assert_eq!((&failed["state"], &failed["reason"]), (&json!("failed"), &json!("cancelled")));
+    }
+
+    #[test]
+    fn errors_have_a_code_a_message_and_the_users_concerned() {
+        let object = render(&Event::Error(Failure::UserOffline(vec![yoda()])), "luke");
+        assert_eq!((&object["event"], &object["code"]), (&json!("error"), &json!("user_offline")));
+        assert_eq!(object["users"], json!(["yoda"]));
+        assert!(object["message"].as_str().unwrap().contains("yoda"));
+        let object = render(&Event::Error(Failure::NoSuchUser(vec!["x".into(), "y".into()])), "luke");
+        assert_eq!((&object["code"], &object["users"]), (&json!("no_such_user"), &json!(["x", "y"])));
+        assert_eq!(render(&Event::Error(Failure::Busy), "").get("users"), None);
+        assert_eq!(
+            parse_error(&ParseError::UnknownCommand),
+            json!({"event": "error", "code": "unknown_command", "message": "Error. Invalid command!"})
+        );
+        assert_eq!(parse_error(&ParseError::Usage("why".into()))["code"], "usage");
+    }
+
+    #[test]
+    fn help_is_one_object_too() {
+        assert_eq!(help(help::find("ATU"))["event"], "help");
+    }
+}
