@@ -39,7 +39,11 @@ pub(crate) fn sentence(happened: &Activity) -> Option<String> {
         Activity::RoomBuilt { user, room } => replied(
             user,
             "SRB",
-            format!("Separate chat room has been created, room ID: {}, users in this room: {}", room.room, members(room)),
+            format!(
+                "Separate chat room has been created, room ID: {}, users in this room: {}",
+                room.room,
+                members(room)
+            ),
         ),
         Activity::RoomExists { user, room } => {
             replied(user, "SRB", format!("A separate room (ID: {}) already created for these users", room.room))
@@ -125,9 +129,7 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
         Activity::Refused { user, command, refusal } => {
             ("refused", json!({"user": user, "command": command, "reason": self::refusal(refusal)}))
         }
-        Activity::Closed { address, reason } => {
-            ("closed", json!({"address": address, "reason": reason.to_string()}))
-        }
+        Activity::Closed { address, reason } => ("closed", json!({"address": address, "reason": reason.to_string()})),
         Activity::RoomKnown { .. } => return None,
     })
 }
@@ -246,13 +248,7 @@ mod tests {
                 refusal: LoginRefusal::InvalidCredentials,
             },
             Activity::Broadcast { user: name("a"), number: MessageNumber(1), text: evil.into(), at },
-            Activity::RoomMessage {
-                user: name("a"),
-                room: RoomId(1),
-                number: MessageNumber(1),
-                text: evil.into(),
-                at,
-            },
+            Activity::RoomMessage { user: name("a"), room: RoomId(1), number: MessageNumber(1), text: evil.into(), at },
             Activity::Refused { user: name("a"), command: "SRB", refusal: Refusal::NoSuchUser(vec![evil.into()]) },
         ] {
             let shown = sentence(&happened).unwrap();

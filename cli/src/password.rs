@@ -2,7 +2,7 @@
 //! standard input. Never the command line, which other users of the machine can read.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use toom_core::secure::Password;

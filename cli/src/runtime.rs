@@ -58,9 +58,7 @@ impl Runtime {
         on_activity: impl FnMut(Activity) + Send + 'static,
     ) -> Result<Server, Failure> {
         match self {
-            Runtime::Smol => {
-                toom_smol::server::start(config, on_activity).map(Server::Smol).map_err(Failure::failed)
-            }
+            Runtime::Smol => toom_smol::server::start(config, on_activity).map(Server::Smol).map_err(Failure::failed),
             Runtime::Std => toom_std::server::start(config, on_activity).map(Server::Std).map_err(Failure::failed),
         }
     }
@@ -72,10 +70,12 @@ impl Runtime {
         on_event: impl FnMut(Event) + Send + 'static,
     ) -> Result<Client, Failure> {
         match self {
-            Runtime::Smol => toom_smol::client::start(config, on_event).map(Client::Smol).map_err(|error| match error {
-                toom_smol::client::ClientError::Unreachable(why) => Failure::unreachable(why),
-                toom_smol::client::ClientError::Local(why) => Failure::failed(why),
-            }),
+            Runtime::Smol => {
+                toom_smol::client::start(config, on_event).map(Client::Smol).map_err(|error| match error {
+                    toom_smol::client::ClientError::Unreachable(why) => Failure::unreachable(why),
+                    toom_smol::client::ClientError::Local(why) => Failure::failed(why),
+                })
+            }
             Runtime::Std => toom_std::client::start(config, on_event).map(Client::Std).map_err(|error| match error {
                 toom_std::client::ClientError::Unreachable(why) => Failure::unreachable(why),
                 toom_std::client::ClientError::Local(why) => Failure::failed(why),
@@ -93,8 +93,9 @@ impl Runtime {
         on_report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Endpoint> {
         match self {
-            Runtime::Smol => toom_smol::endpoint::Endpoint::bind(address, downloads, config, seed, on_report)
-                .map(Endpoint::Smol),
+            Runtime::Smol => {
+                toom_smol::endpoint::Endpoint::bind(address, downloads, config, seed, on_report).map(Endpoint::Smol)
+            }
             Runtime::Std => {
                 toom_std::endpoint::Endpoint::bind(address, downloads, config, seed, on_report).map(Endpoint::Std)
             }

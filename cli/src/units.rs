@@ -61,31 +61,6 @@ pub(crate) fn parse_server(text: &str) -> Result<String, String> {
     }
 }
 
-/// `bytes` as people read it: `64.0 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
-/// Bits a second as people read it: `2.45 Gbit/s`.
-pub(crate) fn rate(bits_per_second: u64) -> String {
-    match bits_per_second {
-        0..1_000 => format!("{bits_per_second} bit/s"),
-        1_000..1_000_000 => format!("{:.1} kbit/s", bits_per_second as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} Mbit/s", bits_per_second as f64 / 1e6),
-        _ => format!("{:.2} Gbit/s", bits_per_second as f64 / 1e9),
-    }
-}
-
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number = text[..digits].parse().ok()?;
@@ -130,13 +105,5 @@ mod tests {
         for text in ["", ":4000", "host:", "host:0", "host:70000", "host:x", "[::1", "[::1]x", "[]:1", "a b"] {
             assert!(parse_server(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn figures_are_readable() {
-        assert_eq!(size(999), "999 bytes");
-        assert_eq!(size(64 << 20), "64.0 MiB");
-        assert_eq!(rate(2_450_000_000), "2.45 Gbit/s");
-        assert_eq!(rate(800), "800 bit/s");
     }
 }
