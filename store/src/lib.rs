@@ -12,3 +12,17 @@ pub mod files;
 pub mod log;
 pub mod text_log;
 pub mod wall;
+
+/// An I/O error as people read it, without the number that the standard library adds.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// `error` with the file that it is about: `PATH WHAT: why`.
+pub(crate) fn about(path: &std::path::Path, what: &str, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("{} {what}: {}", path.display(), plain(error)))
+}

@@ -1,10 +1,52 @@
-//! The ordered log of facts, and the index of messages derived from it, in SQLite. To be written.
+//! The ordered log of facts, and the index of messages derived from it, in SQLite.
+//!
+//! # Theory of operation
+//!
+//! `DATA/toom.db` has two tables. `log` is the truth: one row for each fact, in order, without gaps. `messages`
+//! is derived: which fact is message `number` of a conversation, and when it was sent. Texts are only in `log`.
+//!
+//! One writer thread owns the only connection that writes. It takes everything that is queued, puts proposals
+//! and index rows in one transaction (group commit: the more there is to do, the more one sync carries), and
+//! reports each fact only after the commit, in the order of the log. Queries that were queued behind a write go
+//! to the reader thread after that write's commit, so they see it, and never delay the next commit.
+//!
+//! Another process (`toom user`) may [`append`] at any time. SQLite's write lock orders us: inside each of our
+//! transactions we first report what others appended meanwhile, then add ours behind it. When idle, the writer
+//! looks for such rows every [`POLL_INTERVAL`](writer::POLL_INTERVAL).
+//!
+//! A commit that fails ends writing for good: after a failed sync nobody knows what the disk has, and a retry
+//! that succeeds would prove nothing. Reading goes on.
 
-use std::path::Path;
-use toom_core::id::{QueryId, Ticket};
-use toom_core::name::UserName;
+mod append;
+mod checkpoint;
+mod facts;
+mod lock;
+mod messages;
+mod reader;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use toom_core::id::{LogIndex, QueryId, Ticket};
 use toom_core::server::fact::{Committed, Fact, Message};
 use toom_core::server::io::{Page, Select};
+
+pub use append::{accounts, append};
+
+pub(crate) use messages::{each_message, message_counts, newest_recorded};
+pub(crate) use schema::{open_read_only, path, sentence};
+
+use lock::Lock;
+use writer::{Request, Writer};
 
 /// What the store reports.
 #[derive(Debug)]
@@ -35,46 +77,116 @@ pub enum Completion {
 #[error("{0}")]
 pub struct OpenError(pub String);
 
-/// An opened log that has not been started.
-#[derive(Debug)]
-pub struct Log(());
+/// Where completions go; called from the writer's and the reader's thread.
+type Complete = Arc<dyn Fn(Completion) + Send + Sync>;
 
-/// A running log.
-#[derive(Debug)]
-pub struct LogHandle(());
+/// An opened log that has not been started.
+pub struct Log {
+    path: PathBuf,
+    lock: Lock,
+    connection: Connection,
+    reader: Connection,
+    /// The last fact that was handed out by `replay`.
+    last: LogIndex,
+    /// The newest fact that the index of messages covers.
+    recorded: LogIndex,
+}
+
+/// A running log. To be ended with [`LogHandle::stop`]; if it is dropped instead, what is queued is still
+/// committed, but nobody waits for it.
+pub struct LogHandle {
+    /// Unbounded, yet bounded by construction: the server machine has at most `MAX_REQUESTS_IN_FLIGHT`
+    /// unanswered requests of each connection, a proposal or a query belongs to one of them, and a record
+    /// follows a fact that was committed.
+    queue: Sender<Request>,
+    writer: JoinHandle<()>,
+    recorded_at_open: LogIndex,
+}
 
 impl Log {
     /// Opens (or makes) the log in `data`, and locks it against a second server.
-    pub fn open(_data: &Path) -> Result<Log, OpenError> {
-        Err(OpenError("not built yet".into()))
+    pub fn open(data: &Path) -> Result<Log, OpenError> {
+        schema::make_directory(data)?;
+        let lock = Lock::take(data)?;
+        let connection = schema::open_or_create(data)?;
+        let path = path(data);
+        let reader = open_read_only(data)?.ok_or_else(|| OpenError(format!("{} is gone", path.display())))?;
+        let recorded = newest_recorded(&reader).map_err(|error| schema::while_opening(&path, &error))?;
+        Ok(Log { path, lock, connection, reader, last: LogIndex(0), recorded })
     }
+
     /// Reads the whole log, oldest first.
-    pub fn replay(&mut self, _each: impl FnMut(Committed)) -> Result<(), OpenError> {
-        Ok(())
+    pub fn replay(&mut self, mut each: impl FnMut(Committed)) -> Result<(), OpenError> {
+        let last = &mut self.last;
+        facts::read_after(&self.reader, *last, |index, fact| {
+            *last = index;
+            each(Committed { index, ticket: None, fact });
+        })
+        .map_err(|error| error.while_opening(&self.path))
     }
-    /// Starts the writer; it calls `complete` from its own threads, in the order of the log.
-    pub fn start(self, _complete: impl Fn(Completion) + Send + Sync + 'static) -> LogHandle {
-        LogHandle(())
+
+    /// Starts the writer; it calls `complete` from its own threads, in the order of the log. Facts that
+    /// [`Log::replay`] has not handed out (all, if it was not called) come first.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no thread left.
+    pub fn start(self, complete: impl Fn(Completion) + Send + Sync + 'static) -> LogHandle {
+        let complete: Complete = Arc::new(complete);
+        let recorded_at_open = self.recorded;
+        let (queue, requests) = mpsc::channel();
+        let writer = Writer::new(self, complete);
+        let writer = spawn("toom-log-writer", move || writer.run(&requests));
+        LogHandle { queue, writer, recorded_at_open }
     }
 }
 
 impl LogHandle {
     /// Appends a fact; `Committed` or `ProposalFailed` follows.
-    pub fn propose(&self, _ticket: Ticket, _fact: Fact) {}
+    pub fn propose(&self, ticket: Ticket, fact: Fact) {
+        self.request(Request::Propose(ticket, fact));
+    }
+
     /// Indexes a message; seen by every later query.
-    pub fn record(&self, _message: &Message) {}
+    pub fn record(&self, message: &Message) {
+        // After a restart the machine records the whole log again: nothing of that is copied or queued.
+        if message.index > self.recorded_at_open {
+            self.request(Request::Record(message.clone()));
+        }
+    }
+
     /// Reads a page; `Found` follows.
-    pub fn query(&self, _query: QueryId, _select: Select) {}
+    pub fn query(&self, query: QueryId, select: Select) {
+        self.request(Request::Query(query, select));
+    }
+
     /// Commits what is queued and ends.
-    pub fn stop(self) {}
+    pub fn stop(self) {
+        drop(self.queue);
+        if self.writer.join().is_err() {
+            tracing::error!("the log's writer ended early");
+        }
+    }
+
+    fn request(&self, request: Request) {
+        // Fails only if the writer is gone, which is said when it is joined.
+        let _ = self.queue.send(request);
+    }
 }
 
-/// Appends facts from another process (`toom user`), also while a server runs, which then hears of them.
-pub fn append(_data: &Path, _facts: &[Fact]) -> Result<(), OpenError> {
-    Err(OpenError("not built yet".into()))
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
-/// The names that have an account now, in order; empty if there is no log.
-pub fn accounts(_data: &Path) -> Result<Vec<UserName>, OpenError> {
-    Err(OpenError("not built yet".into()))
+impl fmt::Debug for LogHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogHandle").finish_non_exhaustive()
+    }
+}
+
+/// As `std::thread::spawn`, with a name for those who look at the process.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new().name(name.into()).spawn(work).expect("the operating system has a thread for the log")
 }

@@ -1,22 +1,90 @@
-//! The assignment's text logs in `DATA/logs`. To be written.
+//! The assignment's text logs in `DATA/logs`.
+//!
+//! # Theory of operation
+//!
+//! All of it is derived: `messagelog.txt` and `SR_<id>_messagelog.txt` from the messages in the database,
+//! `userlog.txt` from who is active now. At start, a message log that is missing, or does not have as many rows
+//! as the database has messages, is written anew; after that rows are only appended. One thread does all
+//! writing, at most every [`PAUSE`](thread::PAUSE), so that a thousand logins at once do not rewrite `userlog.txt`
+//! a thousand times, and files are open only while they are written, so that a million rooms need no handles.
+//!
+//! A file that cannot be written is reported once and left alone until the next start, which finds its rows
+//! missing and writes it anew. It never stops the server.
+
+mod directory;
+pub mod rows;
+mod thread;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
-use toom_core::server::activity::Activity;
-use toom_core::server::fact::Message;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
 
-/// The thread that keeps the text logs.
+use toom_core::id::LogIndex;
+use toom_core::server::activity::Activity;
+use toom_core::server::fact::{Conversation, Message};
+
+use crate::log::OpenError;
+use directory::Directory;
+use thread::Event;
+
+/// The thread that keeps the text logs. To be ended with [`TextLogs::stop`].
 #[derive(Debug)]
-pub struct TextLogs(());
+pub struct TextLogs {
+    /// Unbounded, since nothing may be dropped and the server must not wait for derived files. What comes in is
+    /// bounded by the commits of the log, which wait for the disk, while the thread only appends to the page
+    /// cache, whole batches at a time.
+    queue: Sender<Event>,
+    thread: JoinHandle<()>,
+    written_at_start: LogIndex,
+}
 
 impl TextLogs {
     /// Writes what is missing or out of date anew from the log in `data`, and starts to follow.
-    pub fn start(_data: &Path) -> Result<TextLogs, crate::log::OpenError> {
-        Ok(TextLogs(()))
+    pub fn start(data: &Path) -> Result<TextLogs, OpenError> {
+        let directory = Directory::open(data)?;
+        let start = directory.bring_up_to_date(data)?;
+        let written_at_start = start.newest;
+        let (queue, events) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("toom-text-logs".into())
+            .spawn(move || thread::run(directory, start, &events))
+            .map_err(|error| OpenError(format!("the text logs cannot be kept: {}", crate::plain(&error))))?;
+        Ok(TextLogs { queue, thread, written_at_start })
     }
-    /// A message was numbered.
-    pub fn record(&self, _message: &Message) {}
+
+    /// A message was numbered. Those that the files have already are skipped.
+    pub fn record(&self, message: &Message) {
+        let private = matches!(message.conversation, Conversation::Direct(..));
+        // After a restart the machine records the whole log again: nothing of that is copied or queued.
+        if !private && message.index > self.written_at_start {
+            self.send(Event::Message(message.clone()));
+        }
+    }
+
     /// Something happened.
-    pub fn activity(&self, _activity: &Activity) {}
+    pub fn activity(&self, activity: &Activity) {
+        match activity {
+            Activity::LoggedIn(presence) => self.send(Event::LoggedIn(presence.clone())),
+            Activity::LoggedOut { user, .. } => self.send(Event::LoggedOut(user.clone())),
+            Activity::RoomBuilt { room, .. } => self.send(Event::Room(room.room)),
+            Activity::RoomKnown { room } => self.send(Event::Room(*room)),
+            _ => {}
+        }
+    }
+
     /// Writes what is waiting and ends.
-    pub fn stop(self) {}
+    pub fn stop(self) {
+        drop(self.queue);
+        if self.thread.join().is_err() {
+            tracing::error!("the text logs' thread ended early");
+        }
+    }
+
+    fn send(&self, event: Event) {
+        // Fails only if the thread is gone, which is said when it is joined.
+        let _ = self.queue.send(event);
+    }
 }

@@ -1,0 +1,238 @@
+//! A partial file that is being received.
+
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use toom_core::name::UserName;
+use toom_core::text::{FileLabel, alternative_name, received_name};
+
+use super::written::Written;
+
+/// What is hashed at once while writing: large enough for BLAKE3 to use all of the processor's width, small
+/// enough not to hold up the datagrams behind it.
+const HASH_BLOCK: u64 = 256 * 1024;
+/// What is hashed at once when nothing else is to be done.
+const CATCH_UP_BLOCK: u64 = 1024 * 1024;
+/// `name (2)`, `name (3)` ... up to this one are tried.
+const MAX_ALTERNATIVES: u32 = 10_000;
+
+/// A partial file that is being received.
+#[derive(Debug)]
+pub struct Sink {
+    /// All names are relative to this handle, so that nobody can swap the directory under us.
+    directory: OwnedFd,
+    /// For people.
+    downloads: PathBuf,
+    part: String,
+    file: File,
+    final_name: String,
+    bytes: u64,
+    written: Written,
+    hasher: blake3::Hasher,
+    hashed: u64,
+    /// The part file has been renamed or removed.
+    settled: bool,
+}
+
+/// What became of a try to take a final name.
+enum Taken {
+    Ours,
+    /// By a file with the same content.
+    Same,
+    /// By something else.
+    Other,
+}
+
+impl Sink {
+    /// Makes a private partial file in `downloads`.
+    pub fn create(downloads: &Path, from: &UserName, label: &FileLabel, bytes: u64) -> io::Result<Sink> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(downloads, flags, Mode::empty()).map_err(|error| {
+            let what = "cannot be used as the download directory";
+            crate::about(downloads, what, &error.into())
+        })?;
+        let final_name = received_name(from, label);
+        let (part, file) = create_part(&directory, &final_name)
+            .map_err(|error| crate::about(downloads, "does not let a file be made in it", &error.into()))?;
+        Ok(Sink {
+            directory,
+            downloads: downloads.to_owned(),
+            part,
+            file,
+            final_name,
+            bytes,
+            written: Written::default(),
+            hasher: blake3::Hasher::new(),
+            hashed: 0,
+            settled: false,
+        })
+    }
+
+    /// Writes `bytes` at `offset`. Hashes what it sees in order.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = offset.checked_add(bytes.len() as u64).filter(|end| *end <= self.bytes);
+        let Some(end) = end else {
+            let what = format!("{} would get more bytes than were offered", self.part_path().display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        };
+        self.file.write_all_at(bytes, offset).map_err(|error| self.failed("cannot be written", &error))?;
+        if offset < self.hashed && offset < end {
+            // The hash must be of what is in the file now.
+            self.hasher.reset();
+            self.hashed = 0;
+        }
+        self.written.add(offset..end);
+        // At most one block a call: the work stays bounded, and still gains on the writes.
+        if self.written.prefix() - self.hashed >= HASH_BLOCK {
+            self.hash_up_to(self.hashed + HASH_BLOCK)?;
+        }
+        Ok(())
+    }
+
+    /// The BLAKE3 hash of the whole partial file.
+    pub fn hash(&mut self) -> io::Result<[u8; 32]> {
+        while self.hashed < self.bytes {
+            self.hash_up_to(self.bytes.min(self.hashed + CATCH_UP_BLOCK))?;
+        }
+        Ok(self.hasher.finalize().into())
+    }
+
+    /// Gives the file its final name, replacing nothing; the name it has now (or the name of the file with the
+    /// same content that was there already).
+    pub fn publish(mut self) -> io::Result<String> {
+        let hash = self.hash()?;
+        self.file.sync_data().map_err(|error| self.failed("cannot be written", &error))?;
+        self.give_ordinary_permissions();
+        for attempt in 1..=MAX_ALTERNATIVES {
+            let name = alternative_name(&self.final_name, attempt);
+            match self.take(&name, hash) {
+                Ok(Taken::Ours) => {
+                    self.settled = true;
+                    // So that the name survives a power failure; some file systems cannot, and need not, do that.
+                    let _ = rustix::fs::fsync(&self.directory);
+                    return Ok(name);
+                }
+                // Dropping ourselves removes the partial file.
+                Ok(Taken::Same) => return Ok(name),
+                Ok(Taken::Other) => {}
+                Err(error) => return Err(crate::about(&self.downloads.join(name), "cannot be made", &error)),
+            }
+        }
+        let what = format!("{} and all its alternatives are taken", self.downloads.join(&self.final_name).display());
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+    }
+
+    fn hash_up_to(&mut self, end: u64) -> io::Result<()> {
+        let mut block = vec![0; usize::try_from(end - self.hashed).unwrap_or(0)];
+        self.file.read_exact_at(&mut block, self.hashed).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                io::Error::new(error.kind(), format!("{} is not complete", self.part_path().display()))
+            }
+            _ => self.failed("cannot be read", &error),
+        })?;
+        self.hasher.update(&block);
+        self.hashed = end;
+        Ok(())
+    }
+
+    /// Renames the partial file to `name` unless that is taken, and says by what.
+    fn take(&self, name: &str, hash: [u8; 32]) -> io::Result<Taken> {
+        match rename_without_replacing(&self.directory, &self.part, name) {
+            Ok(()) => Ok(Taken::Ours),
+            Err(Errno::EXIST) if self.has_same_content(name, hash) => Ok(Taken::Same),
+            Err(Errno::EXIST) => Ok(Taken::Other),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether `name` is a regular file with our content; one that cannot be read counts as another.
+    fn has_same_content(&self, name: &str, hash: [u8; 32]) -> bool {
+        // Not through a link, and without waiting for the other end of a pipe.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::openat(&self.directory, name, flags, Mode::empty()).map(File::from) else {
+            return false;
+        };
+        let same_size = file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == self.bytes);
+        let mut hasher = blake3::Hasher::new();
+        same_size && hasher.update_reader(file).is_ok_and(|hasher| *hasher.finalize().as_bytes() == hash)
+    }
+
+    /// The partial file was for its owner only; the final one is what any new file would be.
+    fn give_ordinary_permissions(&self) {
+        if let Some(umask) = umask() {
+            let mode = Mode::from_raw_mode(0o666) & !umask;
+            // A file system without permissions is no reason to lose the file.
+            let _ = rustix::fs::fchmod(&self.file, mode);
+        }
+    }
+
+    fn part_path(&self) -> PathBuf {
+        self.downloads.join(&self.part)
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> io::Error {
+        crate::about(&self.part_path(), what, error)
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if !self.settled
+            && let Err(error) = rustix::fs::unlinkat(&self.directory, &self.part, AtFlags::empty())
+        {
+            tracing::warn!("{}", self.failed("cannot be removed", &error.into()));
+        }
+    }
+}
+
+/// A hidden file beside the final place, so that giving it its name is a rename within one file system.
+fn create_part(directory: &OwnedFd, final_name: &str) -> Result<(String, File), Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    loop {
+        let part = format!(".{final_name}.{:08x}.part", random());
+        match rustix::fs::openat(directory, &part, flags, mode) {
+            Ok(file) => return Ok((part, file.into())),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Different at each call. Not for secrets: a name that is taken is refused when it is opened.
+fn random() -> u32 {
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    (random & u64::from(u32::MAX)) as u32
+}
+
+/// Fails with `EXIST` if `to` is taken, also by a link that leads nowhere.
+fn rename_without_replacing(directory: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => link_and_unlink(directory, from, to),
+        other => other,
+    }
+}
+
+/// The same for file systems that cannot rename so.
+fn link_and_unlink(directory: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
+    rustix::fs::linkat(directory, from, directory, to, AtFlags::empty())?;
+    rustix::fs::unlinkat(directory, from, AtFlags::empty())
+}
+
+/// The permissions that new files of this process do not get. Read from the system, since the call that tells
+/// it also changes it, for all threads.
+fn umask() -> Option<Mode> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(line.trim(), 8).ok().map(Mode::from_raw_mode)
+}
+
+#[cfg(test)]
+#[path = "sink_tests.rs"]
+mod tests;

@@ -1,0 +1,215 @@
+use super::*;
+use proptest::prelude::*;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+fn create(downloads: &Path, bytes: u64) -> Sink {
+    let yoda = UserName::new("yoda").expect("a name");
+    Sink::create(downloads, &yoda, &FileLabel::new("film.mp4"), bytes).expect("created")
+}
+
+fn receive(downloads: &Path, content: &[u8]) -> Sink {
+    let mut sink = create(downloads, content.len() as u64);
+    sink.write_at(0, content).expect("written");
+    sink
+}
+
+fn names(downloads: &Path) -> Vec<String> {
+    let entries = fs::read_dir(downloads).expect("listed");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+#[test]
+fn a_partial_file_is_hidden_and_private_and_the_final_one_is_an_ordinary_file() {
+    let downloads = directory();
+    let sink = receive(downloads.path(), b"abc");
+    let [part] = &names(downloads.path())[..] else { panic!("one file") };
+    assert!(part.starts_with(".yoda_film.mp4.") && part.ends_with(".part"), "{part}");
+    assert_eq!(mode(&downloads.path().join(part)), 0o600);
+
+    assert_eq!(sink.publish().expect("published"), "yoda_film.mp4");
+    assert_eq!(names(downloads.path()), ["yoda_film.mp4"]);
+    let path = downloads.path().join("yoda_film.mp4");
+    assert_eq!(fs::read(&path).expect("read"), b"abc");
+    let ordinary = downloads.path().join("ordinary");
+    fs::write(&ordinary, b"").expect("written");
+    assert_eq!(mode(&path), mode(&ordinary));
+}
+
+#[test]
+fn an_unpublished_partial_file_is_removed() {
+    let downloads = directory();
+    drop(receive(downloads.path(), b"abc"));
+    assert_eq!(names(downloads.path()), [""; 0]);
+}
+
+#[test]
+fn an_empty_file_is_published() {
+    let downloads = directory();
+    let mut sink = create(downloads.path(), 0);
+    assert_eq!(sink.hash().expect("hashed"), *blake3::hash(b"").as_bytes());
+    assert_eq!(sink.publish().expect("published"), "yoda_film.mp4");
+    assert_eq!(fs::read(downloads.path().join("yoda_film.mp4")).expect("read"), b"");
+}
+
+#[test]
+fn a_taken_name_is_not_replaced() {
+    let downloads = directory();
+    for (content, name) in [("one", "yoda_film.mp4"), ("two", "yoda_film (2).mp4"), ("six", "yoda_film (3).mp4")] {
+        assert_eq!(receive(downloads.path(), content.as_bytes()).publish().expect("published"), name);
+    }
+    for (content, name) in [("one", "yoda_film.mp4"), ("two", "yoda_film (2).mp4"), ("six", "yoda_film (3).mp4")] {
+        assert_eq!(fs::read_to_string(downloads.path().join(name)).expect("read"), content);
+    }
+}
+
+#[test]
+fn nothing_is_written_if_the_same_content_is_there_under_the_name_or_an_alternative() {
+    let downloads = directory();
+    for (content, name) in [("one", "yoda_film.mp4"), ("two", "yoda_film (2).mp4")] {
+        receive(downloads.path(), content.as_bytes()).publish().expect("published");
+        let before = fs::metadata(downloads.path().join(name)).expect("there").modified().expect("a time");
+        assert_eq!(receive(downloads.path(), content.as_bytes()).publish().expect("published"), name);
+        let after = fs::metadata(downloads.path().join(name)).expect("there").modified().expect("a time");
+        assert_eq!(before, after);
+    }
+    assert_eq!(names(downloads.path()), ["yoda_film (2).mp4", "yoda_film.mp4"]);
+}
+
+#[test]
+fn a_link_a_directory_and_a_pipe_count_as_taken_and_are_not_followed() {
+    let downloads = directory();
+    let elsewhere = directory();
+    let target = elsewhere.path().join("target");
+    fs::write(&target, b"abc").expect("written");
+    symlink(&target, downloads.path().join("yoda_film.mp4")).expect("linked");
+    symlink(elsewhere.path().join("nothing"), downloads.path().join("yoda_film (2).mp4")).expect("linked");
+    fs::create_dir(downloads.path().join("yoda_film (3).mp4")).expect("made");
+    let pipe = downloads.path().join("yoda_film (4).mp4");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+
+    assert_eq!(receive(downloads.path(), b"abc").publish().expect("published"), "yoda_film (5).mp4");
+    assert_eq!(fs::read(&target).expect("read"), b"abc");
+    assert_eq!(names(elsewhere.path()), ["target"]);
+}
+
+#[test]
+fn two_that_publish_at_the_same_time_both_get_a_name() {
+    let downloads = directory();
+    let sinks: Vec<_> = (0..8_u8).map(|content| receive(downloads.path(), &[content])).collect();
+    let threads: Vec<_> =
+        sinks.into_iter().map(|sink| std::thread::spawn(move || sink.publish().expect("published"))).collect();
+    let mut given: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+    given.sort();
+    assert_eq!(given, names(downloads.path()));
+    let mut contents: Vec<_> = given.iter().map(|name| fs::read(downloads.path().join(name)).expect("read")).collect();
+    contents.sort();
+    assert_eq!(contents, (0..8_u8).map(|content| vec![content]).collect::<Vec<_>>());
+}
+
+#[test]
+fn where_names_cannot_be_kept_by_renaming_linking_does() {
+    let downloads = directory();
+    let sink = receive(downloads.path(), b"abc");
+    fs::write(downloads.path().join("taken"), b"x").expect("written");
+    assert_eq!(link_and_unlink(&sink.directory, &sink.part, "taken"), Err(Errno::EXIST));
+    assert_eq!(link_and_unlink(&sink.directory, &sink.part, "free"), Ok(()));
+    assert_eq!(names(downloads.path()), ["free", "taken"]);
+}
+
+#[test]
+fn a_file_with_holes_is_not_published() {
+    let downloads = directory();
+    let mut sink = create(downloads.path(), 10);
+    sink.write_at(0, b"01234").expect("written");
+    let error = sink.publish().expect_err("not complete");
+    assert!(error.to_string().ends_with(".part is not complete"), "{error}");
+    assert_eq!(names(downloads.path()), [""; 0]);
+}
+
+#[test]
+fn more_than_was_offered_is_refused() {
+    let downloads = directory();
+    let mut sink = create(downloads.path(), 3);
+    for offset in [1, 4, u64::MAX] {
+        let error = sink.write_at(offset, b"abc").expect_err("too much");
+        assert!(error.to_string().ends_with("would get more bytes than were offered"), "{error}");
+    }
+    sink.write_at(0, b"abc").expect("written");
+    assert_eq!(sink.hash().expect("hashed"), *blake3::hash(b"abc").as_bytes());
+}
+
+#[test]
+fn a_missing_download_directory_is_named() {
+    let downloads = directory();
+    let missing = downloads.path().join("missing");
+    let yoda = UserName::new("yoda").expect("a name");
+    let error = Sink::create(&missing, &yoda, &FileLabel::new("x"), 1).expect_err("missing");
+    let what = "cannot be used as the download directory: No such file or directory";
+    assert_eq!(error.to_string(), format!("{} {what}", missing.display()));
+}
+
+#[test]
+fn the_longest_names_fit() {
+    let downloads = directory();
+    let name = UserName::new(&"n".repeat(64)).expect("a name");
+    for _ in 0..2 {
+        let mut sink = Sink::create(downloads.path(), &name, &FileLabel::new(&"l".repeat(500)), 8).expect("created");
+        sink.write_at(0, &u64::from(random()).to_le_bytes()).expect("written");
+        sink.publish().expect("published");
+    }
+    assert_eq!(names(downloads.path()).len(), 2);
+}
+
+#[test]
+fn most_of_a_large_file_is_hashed_while_it_is_written_even_after_losses() {
+    let downloads = directory();
+    let content: Vec<u8> = (0..8 * HASH_BLOCK).map(|byte| (byte % 251) as u8).collect();
+    let mut sink = create(downloads.path(), content.len() as u64);
+    let pieces: Vec<_> = (0..).step_by(1_000).zip(content.chunks(1_000)).collect();
+    for (offset, piece) in pieces.iter().skip(1) {
+        sink.write_at(*offset, piece).expect("written");
+    }
+    assert_eq!(sink.hashed, 0);
+    sink.write_at(0, pieces[0].1).expect("written");
+    assert_eq!(sink.hashed, HASH_BLOCK);
+    assert_eq!(sink.hash().expect("hashed"), *blake3::hash(&content).as_bytes());
+}
+
+proptest! {
+    #[test]
+    fn the_hash_is_of_what_is_in_the_file_whatever_the_order_of_writes(
+        order in Just((0..12_u64).collect::<Vec<_>>()).prop_shuffle(),
+        again in proptest::collection::vec((0..12_u64, any::<u8>()), 0..6),
+        asked in 0..12_usize,
+    ) {
+        const PIECE: u64 = 100_000;
+        let downloads = directory();
+        let mut model = vec![0_u8; usize::try_from(12 * PIECE).expect("small")];
+        let mut sink = create(downloads.path(), 12 * PIECE);
+        let writes = order.iter().map(|piece| (*piece, *piece as u8 + 1)).chain(again);
+        for (count, (piece, value)) in writes.enumerate() {
+            let start = usize::try_from(piece * PIECE).expect("small");
+            let part = &mut model[start..start + usize::try_from(PIECE).expect("small")];
+            part.fill(value);
+            sink.write_at(piece * PIECE, part).expect("written");
+            if count >= 11 && count % 12 == asked {
+                prop_assert_eq!(sink.hash().expect("hashed"), *blake3::hash(&model).as_bytes());
+            }
+        }
+        prop_assert_eq!(sink.hash().expect("hashed"), *blake3::hash(&model).as_bytes());
+        let name = sink.publish().expect("published");
+        prop_assert!(fs::read(downloads.path().join(name)).expect("read") == model);
+    }
+}

@@ -1,0 +1,192 @@
+//! A file that is read to be sent.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use toom_core::text::FileLabel;
+
+/// A file that is read to be sent.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    hash: Hash,
+}
+
+/// The hash of what was read in order.
+#[derive(Debug)]
+enum Hash {
+    /// Of the bytes up to `next`.
+    Growing { hasher: Box<blake3::Hasher>, next: u64 },
+    /// Of the whole file.
+    Known([u8; 32]),
+    /// It was taken.
+    Taken,
+}
+
+impl Source {
+    /// Opens a regular file; its label and size.
+    pub fn open(path: &Path) -> io::Result<(Source, FileLabel, u64)> {
+        // Without NONBLOCK, opening a pipe would wait for somebody to write to it.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(|error| crate::about(path, "cannot be opened", &error))?;
+        let metadata = file.metadata().map_err(|error| crate::about(path, "cannot be opened", &error))?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, format!("{} is a directory", path.display())));
+        }
+        if !metadata.is_file() {
+            let what = format!("{} is not a regular file", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let bytes = metadata.len();
+        let hash = Hash::Growing { hasher: Box::default(), next: 0 };
+        Ok((Source { path: path.to_owned(), file, bytes, hash }, FileLabel::new(&name), bytes))
+    }
+
+    /// Fills `buffer` from `offset`; an error if the file is shorter than that. Hashes what it sees in order.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.bytes);
+        let Some(end) = end else { return Err(self.too_short()) };
+        match self.file.read_exact_at(buffer, offset) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.too_short()),
+            Err(error) => return Err(crate::about(&self.path, "cannot be read", &error)),
+        }
+        self.see(offset, end, buffer);
+        Ok(())
+    }
+
+    /// The BLAKE3 hash of the whole file, said once, when all of it has been read in order.
+    pub fn take_hash(&mut self) -> Option<[u8; 32]> {
+        let Hash::Known(hash) = self.hash else { return None };
+        self.hash = Hash::Taken;
+        Some(hash)
+    }
+
+    /// Hashes the part of `buffer` that has not been seen, if all before it has been.
+    fn see(&mut self, offset: u64, end: u64, buffer: &[u8]) {
+        let Hash::Growing { hasher, next } = &mut self.hash else { return };
+        if offset <= *next && *next <= end {
+            let seen = usize::try_from(*next - offset).unwrap_or(usize::MAX);
+            hasher.update(buffer.get(seen..).unwrap_or_default());
+            *next = end;
+            if end == self.bytes {
+                self.hash = Hash::Known(hasher.finalize().into());
+            }
+        }
+    }
+
+    fn too_short(&self) -> io::Error {
+        let what = format!("{} is shorter than it was when it was offered", self.path.display());
+        io::Error::new(io::ErrorKind::UnexpectedEof, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("film.mp4");
+        fs::write(&path, content).expect("written");
+        (directory, path)
+    }
+
+    fn error_of(path: &Path) -> String {
+        Source::open(path).map(|_| ()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn a_file_is_opened_with_its_label_and_size() {
+        let (_directory, path) = file(b"abc");
+        let (_, label, bytes) = Source::open(&path).expect("opened");
+        assert_eq!((label.as_str(), bytes), ("film.mp4", 3));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_by_name_and_without_waiting() {
+        let (directory, path) = file(b"");
+        assert_eq!(error_of(directory.path()), format!("{} is a directory", directory.path().display()));
+        let missing = path.with_extension("gone");
+        assert_eq!(error_of(&missing), format!("{} cannot be opened: No such file or directory", missing.display()));
+        let pipe = directory.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+        assert_eq!(error_of(&pipe), format!("{} is not a regular file", pipe.display()));
+    }
+
+    #[test]
+    fn the_hash_is_said_once_when_the_end_is_reached() {
+        let (_directory, path) = file(b"0123456789");
+        let (mut source, ..) = Source::open(&path).expect("opened");
+        let mut buffer = [0; 5];
+        source.read_at(0, &mut buffer).expect("read");
+        assert_eq!((&buffer, source.take_hash()), (b"01234", None));
+        source.read_at(5, &mut buffer).expect("read");
+        assert_eq!(&buffer, b"56789");
+        assert_eq!(source.take_hash(), Some(blake3::hash(b"0123456789").into()));
+        source.read_at(5, &mut buffer).expect("read");
+        assert_eq!(source.take_hash(), None);
+    }
+
+    #[test]
+    fn an_empty_file_has_its_hash_after_a_read_of_nothing() {
+        let (_directory, path) = file(b"");
+        let (mut source, ..) = Source::open(&path).expect("opened");
+        assert_eq!(source.take_hash(), None);
+        source.read_at(0, &mut []).expect("read");
+        assert_eq!(source.take_hash(), Some(blake3::hash(b"").into()));
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_an_error() {
+        let (_directory, path) = file(b"0123456789");
+        let (mut source, ..) = Source::open(&path).expect("opened");
+        fs::write(&path, b"0123").expect("written");
+        let error = source.read_at(0, &mut [0; 10]).expect_err("too short");
+        assert_eq!(error.to_string(), format!("{} is shorter than it was when it was offered", path.display()));
+        assert!(source.read_at(u64::MAX, &mut [0; 10]).is_err());
+        assert_eq!(source.take_hash(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_hash_is_of_the_file_whatever_the_order_of_reads(
+            content in proptest::collection::vec(any::<u8>(), 1..300),
+            reads in proptest::collection::vec((0_u64..300, 0_usize..80), 0..40),
+        ) {
+            let (_directory, path) = file(&content);
+            let (mut source, _, bytes) = Source::open(&path).expect("opened");
+            let mut next = 0;
+            let in_order = (0..bytes).step_by(50).map(|offset| (offset, 50));
+            for (offset, length) in reads.into_iter().chain(in_order) {
+                let length = length.min(usize::try_from(bytes.saturating_sub(offset)).expect("small"));
+                let mut buffer = vec![0; length];
+                if offset > bytes {
+                    prop_assert!(source.read_at(offset, &mut buffer).is_err());
+                    continue;
+                }
+                source.read_at(offset, &mut buffer).expect("read");
+                let start = usize::try_from(offset).expect("small");
+                prop_assert_eq!(&buffer[..], &content[start..start + length]);
+                if offset <= next {
+                    next = next.max(offset + length as u64);
+                }
+                prop_assert_eq!(matches!(source.hash, Hash::Known(_)), next == bytes);
+            }
+            prop_assert_eq!(source.take_hash(), Some(blake3::hash(&content).into()));
+        }
+    }
+}

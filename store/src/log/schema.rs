@@ -1,0 +1,172 @@
+//! The database file: where it is, how it is opened, and which schema it has.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::OpenError;
+
+/// The schema that this version writes, kept in the database's `user_version`.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+
+/// How long to wait while another process writes. `toom user import` of many accounts takes a second or two.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+const SCHEMA: &str = "
+    CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);
+    CREATE TABLE messages (
+        conversation TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        fact INTEGER NOT NULL,
+        PRIMARY KEY (conversation, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX messages_by_time ON messages (conversation, at);
+    PRAGMA user_version = 1;
+";
+
+/// The database of the data directory `data`.
+pub(crate) fn path(data: &Path) -> PathBuf {
+    data.join("toom.db")
+}
+
+/// Makes the data directory, for its owner only, if it is missing.
+pub(super) fn make_directory(data: &Path) -> Result<(), OpenError> {
+    let failed = |error: io::Error| {
+        OpenError(format!("the data directory {} cannot be made: {}", data.display(), crate::plain(&error)))
+    };
+    if data.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)?;
+    // What is confirmed must not vanish with its directory when the power fails.
+    let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)
+}
+
+/// Opens the database for writing; makes it if it is missing.
+pub(super) fn open_or_create(data: &Path) -> Result<Connection, OpenError> {
+    let path = path(data);
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| OpenError(format!("{} cannot be opened: {}", path.display(), crate::plain(&error))))?;
+    let failed = |error| while_opening(&path, &error);
+    let mut connection = open_writable(&path).map_err(failed)?;
+    let version = check_version(&connection, &path)?;
+    prepare(&mut connection, version).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens the database for reading; `None` if there is none yet.
+pub(crate) fn open_read_only(data: &Path) -> Result<Option<Connection>, OpenError> {
+    let path = path(data);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| while_opening(&path, &error))?;
+    let version = check_version(&connection, &path)?;
+    Ok((version != 0).then_some(connection))
+}
+
+/// What went wrong with the database at `path`, as one sentence.
+pub(crate) fn sentence(path: &Path, error: &rusqlite::Error) -> String {
+    let path = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            format!("{path} is damaged ({error}): restore it from a backup, or move it away")
+        }
+        Some(ErrorCode::DiskFull) => format!("{path} cannot be written: the disk is full"),
+        Some(ErrorCode::SystemIoFailure) => format!("{path} cannot be read or written: the disk failed ({error})"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{path} cannot be written: another program keeps it locked")
+        }
+        Some(ErrorCode::ReadOnly) => format!("{path} cannot be written: it is read-only"),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!("{path} cannot be opened"),
+        _ => format!("{path} cannot be used: {error}"),
+    }
+}
+
+/// As [`sentence`], by someone who has only looked at the database.
+pub(super) fn while_opening(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let damaged = matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt));
+    OpenError(format!("{}{}", sentence(path, error), if damaged { "; it was not touched" } else { "" }))
+}
+
+/// Another connection for writing to a database that has been opened and checked.
+pub(super) fn open_writable(path: &Path) -> Result<Connection, rusqlite::Error> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// From now on, if this is the last connection to be closed, the write-ahead log is moved into the database.
+pub(super) fn trust(connection: &Connection) -> Result<(), rusqlite::Error> {
+    // The checkpoint thread does it while we run.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(|_| ())
+}
+
+/// From now on, closing leaves the files as they are.
+pub(super) fn distrust(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
+}
+
+fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Until all is known to be well: moving the write-ahead log into a damaged file makes it worse.
+    distrust(&connection)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// The schema version of the database, 0 if it is empty; an error if it is not ours to use.
+fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let failed = |error| while_opening(path, &error);
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    match version {
+        SCHEMA_VERSION => Ok(version),
+        0 if tables == 0 => Ok(version),
+        _ if version > SCHEMA_VERSION => Err(OpenError(format!(
+            "{} was written by a newer version of Toom (schema {version}, this one knows {SCHEMA_VERSION}); it was \
+             not touched: use that version",
+            path.display()
+        ))),
+        _ => Err(OpenError(format!("{} is not a database of Toom; it was not touched", path.display()))),
+    }
+}
+
+fn prepare(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
+    use_write_ahead_log(connection)?;
+    if version == 0 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been faster.
+        let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version == 0 {
+            transaction.execute_batch(SCHEMA)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Changing the journal mode needs the file for oneself for a moment, and does not wait for it by itself.
+fn use_write_ahead_log(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let give_up = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The thread that writes: group commit, and the one feed of facts in the order of the log.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+use toom_core::id::{LogIndex, QueryId, Ticket};
+use toom_core::server::fact::{Committed, Fact, Message};
+use toom_core::server::io::Select;
+
+use super::checkpoint::Checkpoints;
+use super::facts::{self, ReadError};
+use super::lock::Lock;
+use super::reader::{Reader, Work};
+use super::{Complete, Completion, Log, messages, schema, spawn};
+
+/// How often an idle writer looks for facts that another process appended.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// What one transaction may carry. Far beyond the point where more would make a commit cheaper; it bounds how
+/// long the first one in a flood waits.
+const MAX_BATCH: usize = 4_096;
+
+/// What the handle asks for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Propose(Ticket, Fact),
+    Record(Message),
+    Query(QueryId, Select),
+}
+
+/// The writer thread's state.
+pub(super) struct Writer {
+    path: PathBuf,
+    connection: Connection,
+    complete: Complete,
+    /// The last fact that was reported.
+    last: LogIndex,
+    /// The newest fact that the index of messages covers.
+    recorded: LogIndex,
+    /// SQLite's counter of others' commits, as last seen.
+    data_version: i64,
+    /// Writing has ended for good.
+    stopped: bool,
+    checkpoints: Checkpoints,
+    reader: Sender<Work>,
+    reader_thread: std::thread::JoinHandle<()>,
+    /// Released when all else is done.
+    _lock: Lock,
+}
+
+/// What one transaction carries, and the queries to be answered after it.
+#[derive(Debug, Default)]
+struct Batch {
+    proposals: Vec<(Ticket, Fact)>,
+    records: Vec<Message>,
+    queries: Vec<(QueryId, Select)>,
+}
+
+impl Writer {
+    /// Starts the threads beside the writer.
+    pub(super) fn new(log: Log, complete: Complete) -> Writer {
+        let (reader, work) = mpsc::channel();
+        let state = Reader::new(log.path.clone(), log.reader, complete.clone());
+        let reader_thread = spawn("toom-log-reader", move || state.run(&work));
+        Writer {
+            checkpoints: Checkpoints::start(&log.path),
+            path: log.path,
+            connection: log.connection,
+            complete,
+            last: log.last,
+            recorded: log.recorded,
+            data_version: -1,
+            stopped: false,
+            reader,
+            reader_thread,
+            _lock: log.lock,
+        }
+    }
+
+    /// Works until the handle is gone and everything that was queued is done.
+    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+        if let Err(error) = schema::trust(&self.connection) {
+            self.stop_writing(schema::sentence(&self.path, &error));
+        }
+        let mut next_poll = Instant::now();
+        loop {
+            match requests.recv_timeout(next_poll.saturating_duration_since(Instant::now())) {
+                Ok(first) => self.carry_out(Batch::gather(first, requests)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if Instant::now() >= next_poll {
+                self.poll();
+                next_poll = Instant::now() + POLL_INTERVAL;
+            }
+        }
+        self.end();
+    }
+
+    fn carry_out(&mut self, mut batch: Batch) {
+        batch.records.retain(|message| message.index > self.recorded);
+        if let Some(reason) = self.checkpoints.failure().cloned() {
+            self.stop_writing(reason);
+        }
+        if !(batch.proposals.is_empty() && batch.records.is_empty()) {
+            let committed = if self.stopped { Err(None) } else { self.commit(&batch).map_err(Some) };
+            match committed {
+                Ok(bytes) => {
+                    self.report_committed(batch.proposals, &batch.records);
+                    self.count_for_checkpoint(bytes);
+                }
+                Err(reason) => {
+                    if let Some(error) = reason {
+                        self.stop_writing(error.sentence(&self.path));
+                    }
+                    self.report_failed(batch.proposals, batch.records);
+                }
+            }
+        }
+        for (query, select) in batch.queries {
+            // Fails only if the reader panicked; joining it says so.
+            let _ = self.reader.send(Work::Query(query, select));
+        }
+    }
+
+    /// One transaction: what others appended is reported, then our own is added behind it; how many bytes the
+    /// facts take. If anything fails, dropping the transaction rolls it back.
+    fn commit(&mut self, batch: &Batch) -> Result<usize, ReadError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        report_foreign(&transaction, &mut self.last, &self.complete)?;
+        let mut index = self.last;
+        let mut bytes = 0;
+        for (_, fact) in &batch.proposals {
+            index = LogIndex(index.0 + 1);
+            bytes += facts::insert(&transaction, index, fact)?;
+        }
+        for message in &batch.records {
+            messages::insert(&transaction, message)?;
+        }
+        transaction.commit()?;
+        Ok(bytes)
+    }
+
+    fn count_for_checkpoint(&mut self, bytes: usize) {
+        if let Err(error) = self.checkpoints.committed(bytes, &self.connection) {
+            self.stop_writing(schema::sentence(&self.path, &error));
+        }
+    }
+
+    fn report_committed(&mut self, proposals: Vec<(Ticket, Fact)>, records: &[Message]) {
+        for (ticket, fact) in proposals {
+            self.last = LogIndex(self.last.0 + 1);
+            let committed = Committed { index: self.last, ticket: Some(ticket), fact };
+            (self.complete)(Completion::Committed(committed));
+        }
+        let newest = records.iter().map(|message| message.index).max();
+        self.recorded = self.recorded.max(newest.unwrap_or_default());
+    }
+
+    fn report_failed(&mut self, proposals: Vec<(Ticket, Fact)>, records: Vec<Message>) {
+        for (ticket, _) in proposals {
+            (self.complete)(Completion::ProposalFailed { ticket });
+        }
+        for message in records {
+            let _ = self.reader.send(Work::Unsaved(message));
+        }
+    }
+
+    /// Looks for facts that others appended.
+    fn poll(&mut self) {
+        if self.stopped {
+            return;
+        }
+        if let Err(error) = self.try_poll() {
+            self.stop_writing(error.sentence(&self.path));
+        }
+    }
+
+    fn try_poll(&mut self) -> Result<(), ReadError> {
+        // Much cheaper than a query, and changes only by others' commits.
+        let version = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if version != self.data_version {
+            report_foreign(&self.connection, &mut self.last, &self.complete)?;
+            self.data_version = version;
+        }
+        Ok(())
+    }
+
+    fn stop_writing(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.stopped, true) {
+            // Closing must not try again what failed.
+            let _ = schema::distrust(&self.connection);
+            (self.complete)(Completion::StoppedWriting { reason });
+        }
+    }
+
+    /// The other connections are closed first, so that closing the last one tidies up the files.
+    fn end(self) {
+        drop(self.reader);
+        if self.reader_thread.join().is_err() {
+            tracing::error!("the log's reader ended early");
+        }
+        self.checkpoints.stop();
+    }
+}
+
+impl Batch {
+    /// `first` and whatever is queued behind it.
+    fn gather(first: Request, requests: &Receiver<Request>) -> Batch {
+        let mut batch = Batch::default();
+        for request in std::iter::once(first).chain(requests.try_iter()).take(MAX_BATCH) {
+            match request {
+                Request::Propose(ticket, fact) => batch.proposals.push((ticket, fact)),
+                Request::Record(message) => batch.records.push(message),
+                Request::Query(query, select) => batch.queries.push((query, select)),
+            }
+        }
+        batch
+    }
+}
+
+/// Reports facts after `last`, which others appended; they are durable already.
+fn report_foreign(connection: &Connection, last: &mut LogIndex, complete: &Complete) -> Result<(), ReadError> {
+    facts::read_after(connection, *last, |index, fact| {
+        *last = index;
+        complete(Completion::Committed(Committed { index, ticket: None, fact }));
+    })
+}
