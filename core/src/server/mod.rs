@@ -8,9 +8,50 @@
 //! answers its author, and fans it out, all in the order of the log. Requests that change nothing are
 //! answered at once from what has been applied.
 //!
+//! What the log says and nothing else is in `conference`: the same facts always give the same conference, so
+//! that a server which reads its log back at start is where it was. What lives as long as one run is beside
+//! it: connections, sessions (who is active), failed logins, offers, and what is on its way to the store.
+//!
 //! Who may read what is an interval of numbers in a conversation, set by joining and leaving.
-//! Presence (who is active) lives as long as one run of the server; it is not in the log.
+//!
+//! | file | its idea |
+//! |---|---|
+//! | `machine` | the fields of [`Server`], and one input at a time |
+//! | `connections`, `timeouts`, `turn` | connections, what ends after a while, what one input leads to |
+//! | `requests`, `pending` | requests and their answers; what waits for the store |
+//! | `login`, `attempts`, `blocks` | logging in; logins under way for each name; failures and blocks |
+//! | `presence` | who is active |
+//! | `apply`, `conference` | facts, and what they have led to |
+//! | `accounts`, `rooms`, `readable`, `direct` | the parts of the conference |
+//! | `history`, `delivery` | reading messages; direct messages for those who were offline |
+//! | `offers` | files offered |
 
+mod accounts;
 pub mod activity;
+mod apply;
+mod attempts;
+mod blocks;
+mod conference;
+mod connections;
+mod delivery;
+mod direct;
 pub mod fact;
+mod history;
 pub mod io;
+mod login;
+mod machine;
+mod offers;
+mod pending;
+mod presence;
+mod readable;
+mod requests;
+mod rooms;
+mod timeouts;
+mod turn;
+
+#[cfg(test)]
+mod model_test;
+#[cfg(test)]
+mod testing;
+
+pub use machine::{Server, Settings};

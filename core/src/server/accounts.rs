@@ -1,0 +1,46 @@
+//! Who has an account.
+
+use std::collections::BTreeMap;
+
+use crate::name::UserName;
+use crate::secure::PasswordHash;
+use crate::wire::limits::MAX_ACCOUNTS;
+
+/// All accounts, with the hashes of their passwords.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Accounts {
+    hashes: BTreeMap<UserName, PasswordHash>,
+}
+
+impl Accounts {
+    /// The account's name if `text`, as somebody typed it, is one.
+    pub(super) fn find(&self, text: &str) -> Option<&UserName> {
+        self.hashes.get_key_value(text).map(|(name, _)| name)
+    }
+
+    /// The hash of the account's password.
+    pub(super) fn hash(&self, name: &str) -> Option<&PasswordHash> {
+        self.hashes.get(name)
+    }
+
+    /// Whether it was added: not if it is there already, or if there are too many.
+    pub(super) fn add(&mut self, name: UserName, hash: PasswordHash) -> bool {
+        if self.hashes.contains_key(&name) || self.hashes.len() >= MAX_ACCOUNTS {
+            return false;
+        }
+        self.hashes.insert(name, hash);
+        true
+    }
+
+    /// Changes nothing for a name without an account.
+    pub(super) fn change_password(&mut self, name: &UserName, hash: PasswordHash) {
+        if let Some(old) = self.hashes.get_mut(name) {
+            *old = hash;
+        }
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove(&mut self, name: &UserName) -> bool {
+        self.hashes.remove(name).is_some()
+    }
+}

@@ -1,0 +1,148 @@
+//! Logging in: a password is compared off this thread, failures are counted, and too many of them block the
+//! name.
+
+use core::time::Duration;
+
+use rand_chacha::rand_core::Rng;
+
+use super::activity::Activity;
+use super::attempts::Attempt;
+use super::connections::State;
+use super::fact::Fact;
+use super::io::{CloseReason, Output};
+use super::machine::Server;
+use super::pending::Proposal;
+use super::turn::Turn;
+use crate::id::{CheckId, ConnectionId, RequestId};
+use crate::secure::{Password, PasswordHash};
+use crate::time::Timestamp;
+use crate::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES};
+use crate::wire::message::{LoginRefusal, Refusal, ReplyBody};
+
+/// Who meets a busy server comes again after this time and up to as much again, not all at once.
+const BUSY_RETRY_MS: u64 = 500;
+
+/// What somebody typed.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub(super) name: String,
+    pub(super) password: Password,
+    pub(super) udp_port: u16,
+}
+
+impl Server {
+    pub(super) fn login_requested(
+        &mut self,
+        turn: &mut Turn<'_>,
+        connection: ConnectionId,
+        request: RequestId,
+        typed: Credentials,
+    ) {
+        let Some(it) = self.connections.get_mut(&connection) else { return };
+        if it.state != State::Fresh {
+            return turn.reply(connection, request, ReplyBody::Refused(Refusal::OutOfOrder));
+        }
+        if typed.name.len() > MAX_NAME_BYTES || typed.password.0.len() > MAX_PASSWORD_BYTES {
+            return self.close(turn, connection, CloseReason::LimitBroken);
+        }
+        it.state = State::LoggingIn { name: typed.name.clone() };
+        let Credentials { name, password, udp_port } = typed;
+        let attempt = Attempt { connection, request, address: it.address, udp_port, password };
+        if let Some(blocked) = self.blocked(turn, &name) {
+            self.login_failed(turn, &name, &attempt, blocked);
+        } else if self.attempts.is_full() {
+            let retry_after_ms = BUSY_RETRY_MS + self.random.next_u64() % BUSY_RETRY_MS;
+            self.login_failed(turn, &name, &attempt, LoginRefusal::Busy { retry_after_ms });
+        } else {
+            self.attempts.wait(&name, attempt);
+            self.next_attempt(turn, &name);
+        }
+    }
+
+    pub(super) fn password_checked(&mut self, turn: &mut Turn<'_>, check: CheckId, matches: bool) {
+        let Some((name, attempt, against)) = self.attempts.checked(check) else { return };
+        let user = self.conference.accounts.find(&name).cloned();
+        if against != *self.hash_for(&name) {
+            // The account or its password has changed meanwhile.
+            self.attempts.wait_first(&name, attempt);
+        } else if let Some(blocked) = self.blocked(turn, &name) {
+            self.login_failed(turn, &name, &attempt, blocked);
+        } else if let (true, Some(user)) = (matches, user) {
+            self.blocks.succeed(&name);
+            if self.sessions.contains_key(&user) {
+                self.login_failed(turn, &name, &attempt, LoginRefusal::AlreadyActive);
+            } else if self.is_open(attempt.connection) {
+                self.start_session(turn, user, &attempt);
+            }
+        } else {
+            self.password_was_wrong(turn, &name, attempt);
+        }
+        self.next_attempt(turn, &name);
+    }
+
+    /// A block was committed (or could not be: that the disk fails must not open the door to guesses).
+    pub(super) fn apply_block(&mut self, turn: &mut Turn<'_>, name: &str, since: Timestamp) {
+        let whole = self.settings.block;
+        let lasts = if turn.recovering { self.rest_of_block(turn, since) } else { whole };
+        let has_account = self.conference.accounts.find(name).is_some();
+        if lasts > Duration::ZERO && self.blocks.remaining(name, turn.now).is_none() {
+            self.blocks.block(name, has_account, turn.now + lasts);
+        }
+        if let (Some(attempt), Some(blocked)) = (self.attempts.blocked(name), self.blocked(turn, name)) {
+            self.login_failed(turn, name, &attempt, blocked);
+        }
+        self.next_attempt(turn, name);
+    }
+
+    /// What is left of a block that was made before this server started. No clock that was set back makes it
+    /// longer than a whole one.
+    fn rest_of_block(&self, turn: &Turn<'_>, since: Timestamp) -> Duration {
+        since.saturating_add(self.settings.block).saturating_since(turn.wall).min(self.settings.block)
+    }
+
+    fn password_was_wrong(&mut self, turn: &mut Turn<'_>, name: &str, attempt: Attempt) {
+        let has_account = self.conference.accounts.find(name).is_some();
+        if self.blocks.fail(name, has_account) < self.settings.attempts {
+            return self.login_failed(turn, name, &attempt, LoginRefusal::InvalidCredentials);
+        }
+        self.attempts.block(name, attempt);
+        let fact = Fact::Blocked { name: name.to_owned(), at: turn.wall };
+        self.propose(turn, Proposal::Block { name: name.to_owned() }, fact);
+    }
+
+    /// Answers the waiting logins of a blocked name; otherwise checks the next one, if it is its turn.
+    fn next_attempt(&mut self, turn: &mut Turn<'_>, name: &str) {
+        while let Some(attempt) = self.attempts.take_next(name) {
+            if let Some(blocked) = self.blocked(turn, name) {
+                self.login_failed(turn, name, &attempt, blocked);
+            } else if self.is_open(attempt.connection) {
+                let hash = self.hash_for(name).clone();
+                let password = attempt.password.clone();
+                let check = self.attempts.check(name, attempt, hash.clone());
+                turn.out.push(Output::CheckPassword { check, password, hash });
+            }
+        }
+    }
+
+    fn login_failed(&mut self, turn: &mut Turn<'_>, name: &str, attempt: &Attempt, refusal: LoginRefusal) {
+        if let Some(it) = self.connections.get_mut(&attempt.connection)
+            && it.state != State::Closing
+        {
+            it.state = State::Fresh;
+            turn.reply(attempt.connection, attempt.request, ReplyBody::LoginFailed(refusal));
+        }
+        turn.activity(Activity::LoginFailed { name: name.to_owned(), address: attempt.address, refusal });
+    }
+
+    fn blocked(&self, turn: &Turn<'_>, name: &str) -> Option<LoginRefusal> {
+        let remaining = self.blocks.remaining(name, turn.now)?;
+        // Rounded up: who comes again then is not too early.
+        let retry_after_ms = u64::try_from(remaining.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        Some(LoginRefusal::Blocked { retry_after_ms })
+    }
+
+    /// What a login of this name is compared with: without an account a decoy, so that it costs the same.
+    fn hash_for(&self, name: &str) -> &PasswordHash {
+        self.conference.accounts.hash(name).unwrap_or(&self.decoy)
+    }
+}

@@ -1,0 +1,173 @@
+//! The server as a machine: its fields, and one input at a time.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::attempts::Attempts;
+use super::blocks::Blocks;
+use super::conference::Conference;
+use super::connections::Connection;
+use super::fact::Committed;
+use super::io::{CloseReason, Input, Output, Page};
+use super::offers::Offers;
+use super::pending::{Pending, Proposal, Question};
+use super::presence::Session;
+use super::timeouts::Timeouts;
+use super::turn::Turn;
+use crate::id::{ConnectionId, QueryId, Ticket};
+use crate::machine::{Machine, earlier};
+use crate::name::UserName;
+use crate::secure::PasswordHash;
+use crate::time::{Instant, Timestamp};
+use crate::wire::message::Refusal;
+
+/// How many timeouts of each kind one call lets end; the next call goes on.
+const MAX_EXPIRED: usize = 256;
+
+/// What an operator decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many consecutive failed logins block a name, within `limits::ATTEMPTS`.
+    pub attempts: u32,
+    /// For how long.
+    pub block: Duration,
+}
+
+/// The conference; the documentation of [`server`](super) is its theory of operation.
+#[derive(Debug)]
+pub struct Server {
+    pub(super) settings: Settings,
+    pub(super) decoy: PasswordHash,
+    pub(super) random: ChaCha8Rng,
+    /// The clocks, as they were last told.
+    now: Instant,
+    wall: Timestamp,
+
+    pub(super) conference: Conference,
+
+    pub(super) blocks: Blocks,
+    pub(super) attempts: Attempts,
+    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    pub(super) login_timeouts: Timeouts<ConnectionId>,
+    pub(super) sessions: BTreeMap<UserName, Session>,
+    pub(super) offers: Offers,
+    pub(super) pending: Pending,
+}
+
+impl Server {
+    /// A server without accounts; they come with the log. Logins of a name without an account are compared with
+    /// `decoy`, so that they cost the same. `seed` is random and used for nothing else.
+    pub fn new(settings: Settings, decoy: PasswordHash, seed: [u8; 32]) -> Server {
+        Server {
+            settings,
+            decoy,
+            random: ChaCha8Rng::from_seed(seed),
+            now: Instant::ZERO,
+            wall: Timestamp::default(),
+            conference: Conference::default(),
+            blocks: Blocks::default(),
+            attempts: Attempts::default(),
+            connections: BTreeMap::new(),
+            login_timeouts: Timeouts::default(),
+            sessions: BTreeMap::new(),
+            offers: Offers::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    fn expire(&mut self, turn: &mut Turn<'_>) {
+        for _ in 0..MAX_EXPIRED {
+            let Some(connection) = self.login_timeouts.expire(turn.now) else { break };
+            self.close(turn, connection, CloseReason::LoginTimedOut);
+        }
+        for _ in 0..MAX_EXPIRED {
+            if !self.expire_offer(turn) {
+                break;
+            }
+        }
+    }
+
+    fn committed(&mut self, turn: &mut Turn<'_>, committed: Committed) {
+        // Each fact comes once; a second time it would be a second message.
+        if committed.index <= self.conference.applied {
+            return;
+        }
+        self.conference.applied = committed.index;
+        let asked = match committed.ticket.and_then(|ticket| self.pending.proposals.remove(&ticket)) {
+            Some(Proposal::Request(asked)) => Some(asked),
+            Some(Proposal::Block { .. }) | None => None,
+        };
+        self.apply(turn, committed.fact, asked.as_ref());
+        if let Some(asked) = asked {
+            self.answered(turn, asked.connection);
+        }
+    }
+
+    fn proposal_failed(&mut self, turn: &mut Turn<'_>, ticket: Ticket) {
+        match self.pending.proposals.remove(&ticket) {
+            Some(Proposal::Request(asked)) => {
+                self.refuse(turn, &asked, Refusal::StorageFailed);
+                self.answered(turn, asked.connection);
+            }
+            Some(Proposal::Block { name }) => self.apply_block(turn, &name, turn.wall),
+            None => {}
+        }
+    }
+
+    fn found(&mut self, turn: &mut Turn<'_>, query: QueryId, page: Option<Page>) {
+        match self.pending.questions.remove(&query) {
+            Some(Question::History { asked, kind, not_before }) => {
+                self.found_history(turn, &asked, kind, not_before, page);
+                self.answered(turn, asked.connection);
+            }
+            Some(Question::Delivery { user, connection }) => self.found_missed(turn, &user, connection, page),
+            None => {}
+        }
+    }
+}
+
+impl Machine for Server {
+    type Input<'a> = Input<'a>;
+    type Output = Output;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
+        self.now = now;
+        self.wall = wall(&input).unwrap_or(self.wall);
+        let recovering = matches!(input, Input::Recovered { .. });
+        let mut turn = Turn { now, wall: self.wall, recovering, out };
+        let turn = &mut turn;
+        self.expire(turn);
+        match input {
+            Input::Recovered { committed, .. } => self.committed(turn, committed.clone()),
+            Input::Connected { connection, address } => self.connected(turn, connection, address.ip()),
+            Input::Request { connection, request, .. } => self.requested(turn, connection, request),
+            Input::Disconnected { connection, .. } => self.disconnected(turn, connection),
+            Input::PasswordChecked { check, matches, .. } => self.password_checked(turn, check, matches),
+            Input::Committed { committed, .. } => self.committed(turn, committed),
+            Input::ProposalFailed { ticket } => self.proposal_failed(turn, ticket),
+            Input::Found { query, page } => self.found(turn, query, page),
+            Input::Woke { .. } => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let next = earlier(self.login_timeouts.next(), self.offers.deadline())?;
+        // What one call left over is due now.
+        Some(next.max(self.now))
+    }
+}
+
+fn wall(input: &Input<'_>) -> Option<Timestamp> {
+    match input {
+        Input::Recovered { wall, .. }
+        | Input::Request { wall, .. }
+        | Input::Disconnected { wall, .. }
+        | Input::PasswordChecked { wall, .. }
+        | Input::Committed { wall, .. }
+        | Input::Woke { wall } => Some(*wall),
+        Input::Connected { .. } | Input::ProposalFailed { .. } | Input::Found { .. } => None,
+    }
+}

@@ -1,0 +1,73 @@
+//! What is on its way to the store and back, and who waits for it.
+
+use std::collections::BTreeMap;
+
+use super::fact::Fact;
+use super::io::{Output, Select};
+use super::machine::Server;
+use super::turn::Turn;
+use crate::id::{ConnectionId, QueryId, RequestId, Ticket};
+use crate::name::UserName;
+use crate::time::Timestamp;
+use crate::wire::message::HistoryKind;
+
+/// Proposals that may be on their way to the log. Each connection has its own limit; this one holds when
+/// people who post and hang up come faster than a disk that is slow.
+pub(super) const MAX_PROPOSALS: usize = 65_536;
+
+/// Questions that may be on their way to the store; likewise.
+pub(super) const MAX_QUERIES: usize = 16_384;
+
+/// A request that waits for the store.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) connection: ConnectionId,
+    pub(super) request: RequestId,
+    pub(super) user: UserName,
+    /// As people type it; `None` for what a client asks by itself.
+    pub(super) command: Option<&'static str>,
+}
+
+/// Why a fact was proposed.
+#[derive(Debug)]
+pub(super) enum Proposal {
+    /// Somebody asked for it.
+    Request(Asked),
+    /// Too many logins of this name failed.
+    Block { name: String },
+}
+
+/// Why the store was asked.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// Somebody reads.
+    History { asked: Asked, kind: HistoryKind, not_before: Timestamp },
+    /// Somebody was offline when these messages were written.
+    Delivery { user: UserName, connection: ConnectionId },
+}
+
+/// All proposals and questions under way.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) proposals: BTreeMap<Ticket, Proposal>,
+    last_ticket: Ticket,
+    pub(super) questions: BTreeMap<QueryId, Question>,
+    last_query: QueryId,
+}
+
+impl Server {
+    pub(super) fn propose(&mut self, turn: &mut Turn<'_>, proposal: Proposal, fact: Fact) {
+        self.pending.last_ticket.0 += 1;
+        let ticket = self.pending.last_ticket;
+        self.pending.proposals.insert(ticket, proposal);
+        turn.out.push(Output::Propose { ticket, fact });
+    }
+
+    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, select: Select) -> QueryId {
+        self.pending.last_query.0 += 1;
+        let query = self.pending.last_query;
+        self.pending.questions.insert(query, question);
+        turn.out.push(Output::Query { query, select });
+        query
+    }
+}

@@ -1,0 +1,121 @@
+//! Who may read what: intervals of a conversation's numbers, set by joining and leaving.
+
+use crate::id::MessageNumber;
+
+/// At most this many intervals of one person in one room are remembered; who comes and goes more often can no
+/// longer read what they read first.
+pub(super) const MAX_INTERVALS: usize = 16;
+
+/// What one person may read in one room.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Readable {
+    /// From their earlier times there: first and last number, in order, disjoint, not adjacent.
+    past: Vec<(u64, u64)>,
+    /// If they are a member: from this number on.
+    since: Option<u64>,
+}
+
+impl Readable {
+    /// Whether they are a member now.
+    pub(super) fn is_member(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// They join when the room's newest message is `last`.
+    pub(super) fn join(&mut self, last: MessageNumber) {
+        let next = last.0 + 1;
+        // Nothing was said while they were away: the interval goes on.
+        let resumed = self.past.pop_if(|(_, end)| *end == last.0);
+        self.since = Some(resumed.map_or(next, |(first, _)| first));
+    }
+
+    /// They leave when the room's newest message is `last`.
+    pub(super) fn leave(&mut self, last: MessageNumber) {
+        let Some(first) = self.since.take() else { return };
+        if first > last.0 {
+            return;
+        }
+        if self.past.len() >= MAX_INTERVALS {
+            self.past.remove(0);
+        }
+        self.past.push((first, last.0));
+    }
+
+    /// The intervals after the number `after`, when the room's newest message is `last`.
+    pub(super) fn intervals(
+        &self,
+        after: MessageNumber,
+        last: MessageNumber,
+    ) -> impl Iterator<Item = (MessageNumber, MessageNumber)> {
+        let current = self.since.map(|first| (first, last.0));
+        self.past.iter().copied().chain(current).filter_map(move |(first, end)| {
+            let first = first.max(after.0.saturating_add(1));
+            (first <= end).then_some((MessageNumber(first), MessageNumber(end)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(readable: &Readable, after: u64, last: u64) -> Vec<(u64, u64)> {
+        readable.intervals(MessageNumber(after), MessageNumber(last)).map(|(first, last)| (first.0, last.0)).collect()
+    }
+
+    #[test]
+    fn what_was_said_while_away_is_not_readable() {
+        let mut readable = Readable::default();
+        readable.join(MessageNumber(0));
+        readable.leave(MessageNumber(3));
+        readable.join(MessageNumber(5));
+        assert_eq!(all(&readable, 0, 7), [(1, 3), (6, 7)]);
+        assert_eq!(all(&readable, 2, 7), [(3, 3), (6, 7)]);
+        assert_eq!(all(&readable, 6, 7), [(7, 7)]);
+        assert_eq!(all(&readable, u64::MAX, 7), []);
+    }
+
+    #[test]
+    fn intervals_that_touch_become_one() {
+        let mut readable = Readable::default();
+        for last in [0, 0, 4, 4] {
+            readable.join(MessageNumber(last));
+            readable.leave(MessageNumber(last));
+        }
+        assert_eq!(readable, Readable::default(), "nothing was said");
+        readable.join(MessageNumber(4));
+        readable.leave(MessageNumber(6));
+        readable.join(MessageNumber(6));
+        assert_eq!(readable, Readable { past: vec![], since: Some(5) });
+    }
+
+    proptest! {
+        /// Each step says something (`None`) or comes or goes (`Some`).
+        #[test]
+        fn it_is_what_a_list_of_everything_heard_says(steps in prop::collection::vec(prop::option::weighted(0.3, Just(())), 0..40)) {
+            let (mut readable, mut heard, mut last, mut member) = (Readable::default(), Vec::new(), 0, false);
+            for step in steps {
+                match step {
+                    None => {
+                        last += 1;
+                        if member {
+                            heard.push(last);
+                        }
+                    }
+                    Some(()) if member => {
+                        readable.leave(MessageNumber(last));
+                        member = false;
+                    }
+                    Some(()) => {
+                        readable.join(MessageNumber(last));
+                        member = true;
+                    }
+                }
+            }
+            let read: Vec<u64> = all(&readable, 0, last).into_iter().flat_map(|(first, last)| first..=last).collect();
+            prop_assert!(read.len() == heard.len() || readable.past.len() >= MAX_INTERVALS);
+            prop_assert!(heard.ends_with(&read));
+        }
+    }
+}
