@@ -69,7 +69,7 @@ mod tests {
         let mut progress = Progress::default();
         assert!(!progress.is_news(&transfer(TransferState::Starting, 0), start));
         let said: Vec<_> =
-            [(100, 0), (249, 1), (250, 1), (260, 1), (300, 2_900), (310, 3_100), (750, 3_200), (1000, 9_000)]
+            [(100, 0), (249, 1), (250, 1), (260, 1), (300, 1_900), (310, 2_100), (750, 3_200), (1000, 9_000)]
                 .into_iter()
                 .filter(|(bytes, at)| {
                     let at = start + Duration::from_millis(*at);
