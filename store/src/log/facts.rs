@@ -85,10 +85,10 @@ pub(super) fn last(connection: &Connection) -> Result<LogIndex, rusqlite::Error>
 }
 
 /// A stored fact; `None` if these bytes are not exactly one.
-pub(super) fn decode(body: &[u8]) -> Option<Fact> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
-    let fact = Fact::deserialize(&mut deserializer).ok()?;
-    deserializer.get_ref().is_empty().then_some(fact)
+pub(super) fn decode(mut body: &[u8]) -> Option<Fact> {
+    let fact = Fact::deserialize(&mut rmp_serde::Deserializer::new(&mut body)).ok()?;
+    // MessagePack says itself where it ends.
+    body.is_empty().then_some(fact)
 }
 
 /// SQLite's integers are signed; numbers above their range do not exist, and stand for "no limit" in queries.

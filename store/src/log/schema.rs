@@ -170,3 +170,11 @@ fn use_write_ahead_log(connection: &Connection) -> Result<(), rusqlite::Error> {
         }
     }
 }
+
+/// An empty database of our schema, for tests of what is in it.
+#[cfg(test)]
+pub(super) fn in_memory() -> Connection {
+    let connection = Connection::open_in_memory().expect("opened");
+    connection.execute_batch(SCHEMA).expect("made");
+    connection
+}
