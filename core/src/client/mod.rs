@@ -7,7 +7,39 @@
 //! `History` is one answer however many pages it took), and answers come in the order of the commands of the
 //! same kind. The machine owns the list of transfers: an offer's id is its transfer's, at both ends. It asks
 //! the driver to open files and to start transfers, and hears how they go.
+//!
+//! A command goes through these places, each with its own file:
+//!
+//! | place | what happens there |
+//! |---|---|
+//! | `session` | it waits its turn: for the login, for room among the requests in flight |
+//! | `commands` | it starts: checked here, then asked from the server |
+//! | `requests` | its request waits for the reply with its id |
+//! | `replies` | the reply becomes its answer |
+//! | `answers` | answers to what changes the conference are kept in the order of their commands |
+//! | `history` | the pages of one `RDM` become one answer |
+//! | `offers`, `transfers` | files offered to and by this user, and how they go |
+//! | `receipts` | direct messages are shown once and confirmed |
+//! | `ending` | the session ends: logged out, finished, or lost |
+//!
+//! `Finish` is no request of a person, so that it has no answer of its own: the last event is. Commands that
+//! come after the last event are not answered.
 
+mod answers;
 pub mod command;
+mod commands;
+mod ending;
 pub mod event;
+mod history;
 pub mod io;
+mod offers;
+mod receipts;
+mod replies;
+mod requests;
+mod session;
+mod transfers;
+
+#[cfg(test)]
+mod tests;
+
+pub use session::Client;

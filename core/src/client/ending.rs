@@ -1,0 +1,145 @@
+//! The session ends: logged out, finished, or lost.
+//!
+//! A logout first waits for the answers of the commands before it, then ends all transfers, then asks the
+//! server, and each of these steps has a time limit, so that a server that is silent keeps nobody from leaving.
+
+use core::time::Duration;
+
+use super::command::Command;
+use super::event::{Event, Failure, TransferFailure};
+use super::io::Output;
+use super::requests::Asked;
+use super::session::{Client, Connection};
+use crate::time::Instant;
+use crate::wire::message::RequestBody;
+
+/// How long a logout waits for the next word of a server that owes answers.
+pub(super) const ANSWERS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long transfers may take to end.
+pub(super) const TRANSFERS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the server may take to say goodbye.
+pub(super) const BYE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A step of a logout, and when it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Commands before the logout are to be answered.
+    Answers { until: Instant },
+    /// Transfers are to end, and the client's own requests to be answered.
+    Transfers { until: Instant },
+    /// The server is to say goodbye.
+    Bye { until: Instant },
+}
+
+impl Ending {
+    pub(super) fn until(&self) -> Instant {
+        match *self {
+            Ending::Answers { until } | Ending::Transfers { until } | Ending::Bye { until } => until,
+        }
+    }
+
+    /// The server said something, so that it may still answer.
+    pub(super) fn heard(&mut self, now: Instant) {
+        if let Ending::Answers { until } = self {
+            *until = now + ANSWERS_PATIENCE;
+        }
+    }
+}
+
+impl Client {
+    /// Whether the logout has begun, so that no command starts any more.
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self.ending, Some(Ending::Transfers { .. } | Ending::Bye { .. }))
+    }
+
+    /// Gives up what has taken too long.
+    pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
+        match self.ending {
+            Some(ending) if now < ending.until() => {}
+            Some(Ending::Answers { .. }) => {
+                // The logout that has waited.
+                self.waiting.pop_front();
+                self.log_out(now, out);
+            }
+            Some(Ending::Transfers { .. }) => self.say_bye(now, out),
+            Some(Ending::Bye { .. }) => self.bye(out),
+            None => {}
+        }
+    }
+
+    /// Begins the logout: commands that came after it are refused, and transfers end.
+    pub(super) fn log_out(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let after = self.waiting.drain(..).map(|_| Output::Event(Event::Error(Failure::NotLoggedIn)));
+        out.extend(after);
+        self.ending = Some(Ending::Transfers { until: now + TRANSFERS_PATIENCE });
+        self.end_all_transfers(out);
+    }
+
+    /// Takes the next step towards the end, if it is time for it.
+    pub(super) fn go_on_ending(&mut self, now: Instant, out: &mut Vec<Output>) {
+        match self.ending {
+            None if matches!(self.waiting.front(), Some(Command::Logout)) && self.user.is_some() => {
+                self.ending = Some(Ending::Answers { until: now + ANSWERS_PATIENCE });
+            }
+            None if self.finishing => self.finish(now, out),
+            Some(Ending::Transfers { .. }) if self.transfers.is_empty() && self.requests.is_empty() => {
+                self.say_bye(now, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Logs out if nothing that was asked is left to do.
+    fn finish(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if !self.waiting.is_empty() || self.logging_in || !self.is_idle() {
+            return;
+        }
+        if self.user.is_none() {
+            self.lost("nobody is logged in".into(), out);
+            return out.push(Output::Disconnect);
+        }
+        for offer in self.transfers.waiting() {
+            self.refuse(offer);
+        }
+        self.requests.send_own(out);
+        if self.transfers.is_empty() {
+            self.log_out(now, out);
+            self.go_on_ending(now, out);
+        }
+    }
+
+    fn say_bye(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.abandon_transfers(TransferFailure::Cancelled, out);
+        self.requests.ask(RequestBody::Logout, Asked::Logout, out);
+        self.ending = Some(Ending::Bye { until: now + BYE_PATIENCE });
+    }
+
+    /// The server has said goodbye, or nothing.
+    pub(super) fn bye(&mut self, out: &mut Vec<Output>) {
+        self.lost("logged out".into(), out);
+        out.push(Output::Disconnect);
+    }
+
+    /// The connection is gone, or of no use any more: answers everything, then shows the last event.
+    pub(super) fn lost(&mut self, reason: String, out: &mut Vec<Output>) {
+        let leaving = self.is_leaving();
+        self.connection = Connection::Over;
+        self.ending = None;
+        let lost = Event::Error(Failure::ConnectionLost);
+        self.answers.end(&lost, out);
+        for asked in self.requests.clear() {
+            if matches!(asked, Asked::Login | Asked::ActiveUsers | Asked::Rooms | Asked::History(_)) {
+                out.push(Output::Event(lost.clone()));
+            }
+        }
+        self.history = None;
+        self.offering_failed(Failure::ConnectionLost, out);
+        out.extend(self.waiting.drain(..).map(|_| Output::Event(lost.clone())));
+        let why = if leaving { TransferFailure::Cancelled } else { TransferFailure::ServerLost };
+        self.abandon_transfers(why, out);
+        out.push(Output::Event(match self.user.take() {
+            Some(user) if leaving => Event::Bye { user },
+            user => Event::ConnectionLost { reason, was_logged_in: user.is_some() },
+        }));
+    }
+}

@@ -1,0 +1,333 @@
+//! Files offered to and by this user, and how their transfers go.
+
+use core::iter::repeat_with;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use rand_chacha::rand_core::Rng;
+
+use super::commands::fail;
+use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
+use super::io::{AcceptPolicy, Output, Progress, Report, Side, SourceId, Start};
+use super::requests::Asked;
+use super::session::Client;
+use super::transfers::{Entry, MAX_RUNNING, Stage};
+use crate::id::{OfferId, PeerIndex};
+use crate::name::UserName;
+use crate::secure::PeerSecret;
+use crate::text::FileLabel;
+use crate::wire::limits::MAX_OFFERS_PER_USER;
+use crate::wire::message::{OfferEnd, PeerEndpoint, RequestBody};
+
+/// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time,
+/// so that answers keep the order of their commands.
+#[derive(Debug)]
+pub(super) struct Offering {
+    pub(super) source: SourceId,
+    to: UserName,
+    path: PathBuf,
+    /// Once the file is open and the server was asked.
+    pub(super) asked: Option<(FileLabel, u64, PeerEndpoint)>,
+}
+
+// One's own offers.
+impl Client {
+    pub(super) fn send_file(&mut self, to: &str, path: PathBuf, out: &mut Vec<Output>) {
+        let Ok(to) = UserName::new(to) else {
+            return fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
+        };
+        if !self.transfers.may_offer() {
+            let words =
+                format!("at most {MAX_OFFERS_PER_USER} files can wait for an answer, and {MAX_RUNNING} be under way");
+            return fail(Failure::LimitReached(words), out);
+        }
+        self.last_source += 1;
+        let source = SourceId(self.last_source);
+        out.push(Output::OpenSource { source, path: path.clone() });
+        self.offering = Some(Offering { source, to, path, asked: None });
+    }
+
+    pub(super) fn source_opened(&mut self, source: SourceId, label: FileLabel, bytes: u64, out: &mut Vec<Output>) {
+        let endpoint = PeerEndpoint { index: self.new_index(), secret: self.new_secret() };
+        match &mut self.offering {
+            Some(offering) if offering.source == source && offering.asked.is_none() => {
+                let (to, label_sent, endpoint_sent) = (offering.to.to_string(), label.clone(), endpoint.clone());
+                offering.asked = Some((label, bytes, endpoint));
+                let body = RequestBody::Offer { to, label: label_sent, bytes, endpoint: endpoint_sent };
+                self.requests.ask(body, Asked::Offer, out);
+            }
+            _ => out.push(Output::CloseSource { source }),
+        }
+    }
+
+    pub(super) fn source_failed(&mut self, source: SourceId, missing: bool, reason: String, out: &mut Vec<Output>) {
+        let opening = |offering: &mut Offering| offering.source == source && offering.asked.is_none();
+        if let Some(offering) = self.offering.take_if(opening) {
+            let path = offering.path.to_string_lossy().into_owned();
+            fail(if missing { Failure::NoSuchFile(path) } else { Failure::UnreadableFile(reason) }, out);
+        }
+    }
+
+    pub(super) fn offered(&mut self, offer: OfferId, out: &mut Vec<Output>) {
+        if self.transfers.contains(offer) {
+            return self.broken("the number of an offer was given twice", out);
+        }
+        let Some(Offering { source, to, asked: Some((label, total, endpoint)), .. }) = self.offering.take() else {
+            return;
+        };
+        let PeerEndpoint { index, secret } = endpoint;
+        let stage = Stage::Offered { source, index, secret };
+        let entry = Entry { peer: to, label, bytes: 0, total, rate_bps: 0, stage, ending: None };
+        out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
+        self.transfers.insert(offer, entry);
+        if self.is_leaving() {
+            self.end_all_transfers(out);
+        }
+    }
+
+    /// The offer at hand came to nothing.
+    pub(super) fn offering_failed(&mut self, failure: Failure, out: &mut Vec<Output>) {
+        if let Some(offering) = self.offering.take() {
+            fail(failure, out);
+            if offering.asked.is_some() {
+                out.push(Output::CloseSource { source: offering.source });
+            }
+        }
+    }
+
+    pub(super) fn offer_accepted(
+        &mut self,
+        offer: OfferId,
+        address: SocketAddr,
+        remote: PeerIndex,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(entry) = self.transfers.get_mut(offer) else { return };
+        let Stage::Offered { source, index, ref secret } = entry.stage else { return };
+        out.push(Output::Start(Start {
+            transfer: offer,
+            remote: address,
+            local_index: index,
+            remote_index: remote,
+            secret: secret.clone(),
+            bytes: entry.total,
+            side: Side::Send { source },
+        }));
+        entry.stage = Stage::Running { direction: Direction::Out, index, moving: false };
+        // It was being taken back, but the answer was faster: the receiver hears of it from this end.
+        if entry.ending.is_some() {
+            out.push(Output::Cancel { transfer: offer });
+        }
+    }
+
+    /// The server took back an offer of one's own, unless it was answered before.
+    pub(super) fn withdrawn(&mut self, offer: OfferId, out: &mut Vec<Output>) {
+        let unanswered = |entry: &mut Entry| matches!(entry.stage, Stage::Offered { .. });
+        if self.transfers.get_mut(offer).is_some_and(unanswered) {
+            self.end_transfer(offer, TransferFailure::Cancelled, out);
+        }
+    }
+}
+
+// Offers of others.
+impl Client {
+    pub(super) fn offer_arrived(
+        &mut self,
+        offer: OfferId,
+        from: UserName,
+        label: FileLabel,
+        bytes: u64,
+        (address, endpoint): (SocketAddr, PeerEndpoint),
+        out: &mut Vec<Output>,
+    ) {
+        if self.transfers.contains(offer) {
+            return self.broken("the number of an offer was given twice", out);
+        }
+        if self.is_leaving() {
+            return;
+        }
+        out.push(Output::Event(Event::Offer { id: offer, from: from.clone(), name: label.clone(), bytes }));
+        let wanted = match self.accept {
+            AcceptPolicy::Ask => self.transfers.may_wait(),
+            AcceptPolicy::All => self.transfers.may_run(),
+            AcceptPolicy::None => false,
+        };
+        // Once this client is only finishing what was asked, there is nobody to ask, and nothing new begins.
+        if !wanted || self.finishing {
+            return self.refuse(offer);
+        }
+        let stage = Stage::Waiting { address, endpoint };
+        self.transfers
+            .insert(offer, Entry { peer: from, label, bytes: 0, total: bytes, rate_bps: 0, stage, ending: None });
+        if self.accept == AcceptPolicy::All {
+            let index = self.new_index();
+            let asked = Asked::Answer { offer, by_command: false };
+            if self.requests.ask_own(RequestBody::AnswerOffer { offer, index: Some(index) }, asked) {
+                self.receive(offer, index, out);
+            } else {
+                self.transfers.remove(offer);
+            }
+        }
+    }
+
+    pub(super) fn accept_offer(&mut self, offer: OfferId, out: &mut Vec<Output>) {
+        if !self.is_waiting(offer) {
+            return fail(Failure::NoSuchOffer, out);
+        }
+        if !self.transfers.may_run() {
+            return fail(Failure::LimitReached(format!("at most {MAX_RUNNING} transfers can be under way")), out);
+        }
+        let index = self.new_index();
+        out.push(Output::Event(Event::OfferAnswered { id: offer, accepted: true }));
+        self.receive(offer, index, out);
+        let body = RequestBody::AnswerOffer { offer, index: Some(index) };
+        self.requests.ask(body, Asked::Answer { offer, by_command: true }, out);
+    }
+
+    pub(super) fn reject_offer(&mut self, offer: OfferId, out: &mut Vec<Output>) {
+        if !self.is_waiting(offer) {
+            return fail(Failure::NoSuchOffer, out);
+        }
+        self.transfers.remove(offer);
+        out.push(Output::Event(Event::OfferAnswered { id: offer, accepted: false }));
+        let body = RequestBody::AnswerOffer { offer, index: None };
+        self.requests.ask(body, Asked::Answer { offer, by_command: true }, out);
+    }
+
+    /// Refuses on one's own account.
+    pub(super) fn refuse(&mut self, offer: OfferId) {
+        self.transfers.remove(offer);
+        let body = RequestBody::AnswerOffer { offer, index: None };
+        self.requests.ask_own(body, Asked::Answer { offer, by_command: false });
+    }
+
+    /// Listens for the sender before it hears that the offer is accepted.
+    fn receive(&mut self, offer: OfferId, local: PeerIndex, out: &mut Vec<Output>) {
+        let Some(entry) = self.transfers.get_mut(offer) else { return };
+        let Stage::Waiting { address, ref endpoint } = entry.stage else { return };
+        let start = Start {
+            transfer: offer,
+            remote: address,
+            local_index: local,
+            remote_index: endpoint.index,
+            secret: endpoint.secret.clone(),
+            bytes: entry.total,
+            side: Side::Receive { from: entry.peer.clone(), label: entry.label.clone() },
+        };
+        entry.stage = Stage::Running { direction: Direction::In, index: local, moving: false };
+        out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
+        out.push(Output::Start(start));
+    }
+
+    /// The server refused the answer: the offer was over. What was started for it ends.
+    pub(super) fn answer_came_too_late(&mut self, offer: OfferId, out: &mut Vec<Output>) {
+        self.end_running(offer, TransferFailure::PeerLeft, out);
+    }
+
+    fn is_waiting(&mut self, offer: OfferId) -> bool {
+        self.transfers.get_mut(offer).is_some_and(|entry| matches!(entry.stage, Stage::Waiting { .. }))
+    }
+}
+
+// Both.
+impl Client {
+    /// The server says that an offer can no longer be answered.
+    pub(super) fn offer_ended(&mut self, offer: OfferId, reason: OfferEnd, out: &mut Vec<Output>) {
+        let failure = match reason {
+            OfferEnd::Rejected => TransferFailure::Rejected,
+            OfferEnd::Expired => TransferFailure::Expired,
+            OfferEnd::Withdrawn | OfferEnd::UserLeft => TransferFailure::PeerLeft,
+        };
+        // One that runs was answered in time, or the reply to the answer says otherwise.
+        let unanswered = |entry: &mut Entry| !matches!(entry.stage, Stage::Running { .. });
+        if self.transfers.get_mut(offer).is_some_and(unanswered) {
+            self.end_transfer(offer, failure, out);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: OfferId, out: &mut Vec<Output>) {
+        match self.transfers.get_mut(id) {
+            Some(Entry { stage: Stage::Waiting { .. }, .. }) => self.reject_offer(id, out),
+            Some(Entry { stage: Stage::Offered { .. }, ending: ending @ None, .. }) => {
+                *ending = Some(TransferFailure::Cancelled);
+                let asked = Asked::Withdraw { offer: id, by_command: true };
+                self.requests.ask(RequestBody::WithdrawOffer { offer: id }, asked, out);
+            }
+            Some(Entry { stage: Stage::Running { .. }, ending: None, .. }) => {
+                self.end_running(id, TransferFailure::Cancelled, out);
+            }
+            _ => fail(Failure::NoSuchOffer, out),
+        }
+    }
+
+    pub(super) fn report(&mut self, Report { transfer: id, progress }: Report, out: &mut Vec<Output>) {
+        let Some(entry) = self.transfers.get_mut(id) else { return };
+        let Stage::Running { moving, .. } = &mut entry.stage else { return };
+        match progress {
+            Progress::Moving { bytes, rate_bps } => {
+                *moving = true;
+                (entry.bytes, entry.rate_bps) = (bytes, rate_bps);
+                out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Moving))));
+            }
+            Progress::Done { blake3, saved_as } => {
+                entry.bytes = entry.total;
+                out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Done { blake3, saved_as }))));
+                self.transfers.remove(id);
+            }
+            Progress::Failed(failure) => self.end_transfer(id, failure, out),
+        }
+    }
+
+    /// Begins to end everything in the book: a logout.
+    pub(super) fn end_all_transfers(&mut self, out: &mut Vec<Output>) {
+        for id in self.transfers.ids() {
+            match self.transfers.get_mut(id) {
+                // The server tells the sender that this user left.
+                Some(Entry { stage: Stage::Waiting { .. }, .. }) => drop(self.transfers.remove(id)),
+                Some(Entry { stage: Stage::Offered { .. }, ending: ending @ None, .. }) => {
+                    *ending = Some(TransferFailure::Cancelled);
+                    let asked = Asked::Withdraw { offer: id, by_command: false };
+                    self.requests.ask_own(RequestBody::WithdrawOffer { offer: id }, asked);
+                }
+                _ => self.end_running(id, TransferFailure::Cancelled, out),
+            }
+        }
+    }
+
+    /// Empties the book at once: there is no time, or no server, to do it properly.
+    pub(super) fn abandon_transfers(&mut self, why: TransferFailure, out: &mut Vec<Output>) {
+        for id in self.transfers.ids() {
+            self.end_running(id, why.clone(), out);
+            self.end_transfer(id, why.clone(), out);
+        }
+    }
+
+    /// Tells the transfer machine to end a transfer, once; its report follows.
+    fn end_running(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
+        if let Some(Entry { stage: Stage::Running { .. }, ending: ending @ None, .. }) = self.transfers.get_mut(id) {
+            *ending = Some(why);
+            out.push(Output::Cancel { transfer: id });
+        }
+    }
+
+    /// Takes an entry out of the book and says why it failed.
+    fn end_transfer(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
+        let Some(mut entry) = self.transfers.remove(id) else { return };
+        let why = entry.ending.take().unwrap_or(why);
+        out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Failed(why)))));
+        if let Stage::Offered { source, .. } = entry.stage {
+            out.push(Output::CloseSource { source });
+        }
+    }
+
+    fn new_index(&mut self) -> PeerIndex {
+        let random = &mut self.random;
+        self.transfers.unused_index(repeat_with(|| PeerIndex(random.next_u32())))
+    }
+
+    fn new_secret(&mut self) -> PeerSecret {
+        let mut secret = PeerSecret([0; 32]);
+        self.random.fill_bytes(&mut secret.0);
+        secret
+    }
+}

@@ -1,0 +1,96 @@
+//! Direct messages: each is shown once in a session, and the server is told how far they were shown, so that
+//! it need not deliver them again.
+
+use std::collections::BTreeMap;
+
+use crate::id::MessageNumber;
+use crate::name::UserName;
+
+/// People whose last message is remembered. Beyond, one is forgotten, so that a message of theirs that the
+/// server repeats would be shown twice.
+const MAX_PEERS: usize = 65_536;
+
+/// What was shown, and what was told.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    peers: BTreeMap<UserName, Peer>,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    /// The newest number shown.
+    shown: MessageNumber,
+    /// What the last receipt said.
+    told: MessageNumber,
+    /// Whether that receipt has no reply yet.
+    in_flight: bool,
+}
+
+impl Receipts {
+    /// A message arrived; whether it is to be shown.
+    pub(super) fn arrived(&mut self, from: &UserName, number: MessageNumber) -> bool {
+        if !self.peers.contains_key(from) && self.peers.len() >= MAX_PEERS {
+            self.peers.pop_first();
+        }
+        let peer = self.peers.entry(from.clone()).or_default();
+        let new = number > peer.shown;
+        if new {
+            peer.shown = number;
+        }
+        new
+    }
+
+    /// The receipt to be sent to this person now, if any.
+    pub(super) fn due(&self, from: &UserName) -> Option<MessageNumber> {
+        let peer = self.peers.get(from)?;
+        (!peer.in_flight && peer.shown > peer.told).then_some(peer.shown)
+    }
+
+    /// That receipt is on its way.
+    pub(super) fn told(&mut self, from: &UserName, through: MessageNumber) {
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.told = through;
+            peer.in_flight = true;
+        }
+    }
+
+    /// That receipt has its reply.
+    pub(super) fn answered(&mut self, from: &UserName, through: MessageNumber) {
+        if let Some(peer) = self.peers.get_mut(from)
+            && peer.told == through
+        {
+            peer.in_flight = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_are_coalesced_and_duplicates_dropped() {
+        let (mut receipts, yoda) = (Receipts::default(), UserName::new("yoda").unwrap());
+        let [one, two, five] = [1, 2, 5].map(MessageNumber);
+        assert!(receipts.arrived(&yoda, one));
+        assert_eq!(receipts.due(&yoda), Some(one));
+        receipts.told(&yoda, one);
+        assert!(receipts.arrived(&yoda, two) && receipts.arrived(&yoda, five));
+        assert!(!receipts.arrived(&yoda, two) && !receipts.arrived(&yoda, five));
+        assert_eq!(receipts.due(&yoda), None, "one at a time");
+        receipts.answered(&yoda, one);
+        assert_eq!(receipts.due(&yoda), Some(five), "the newest wins");
+        receipts.told(&yoda, five);
+        receipts.answered(&yoda, five);
+        assert_eq!(receipts.due(&yoda), None);
+    }
+
+    #[test]
+    fn the_number_of_people_remembered_is_bounded() {
+        let mut receipts = Receipts::default();
+        for n in 0..MAX_PEERS + 10 {
+            assert!(receipts.arrived(&UserName::new(&format!("user{n}")).unwrap(), MessageNumber(1)));
+        }
+        assert_eq!(receipts.peers.len(), MAX_PEERS);
+    }
+}

@@ -1,0 +1,198 @@
+//! What the server says: a reply becomes the answer of its command, an event is shown.
+
+use super::commands::fail;
+use super::event::{Event, Failure};
+use super::history::Step;
+use super::io::Output;
+use super::requests::{Asked, Change};
+use super::session::Client;
+use crate::id::MessageNumber;
+use crate::name::UserName;
+use crate::time::{Instant, Timestamp};
+use crate::wire::message::{self as wire, Cursor, PastMessage, Refusal, Reply, ReplyBody, RequestBody, ServerMessage};
+
+impl Client {
+    /// Takes a message of the server. One that breaks the protocol ends the connection.
+    pub(super) fn message(&mut self, now: Instant, message: ServerMessage, out: &mut Vec<Output>) {
+        if let Some(ending) = &mut self.ending {
+            ending.heard(now);
+        }
+        match message {
+            ServerMessage::Reply(reply) => self.reply(reply, out),
+            ServerMessage::Event(_) if self.user.is_none() => self.broken("an event before the login", out),
+            ServerMessage::Event(event) => self.event(event, out),
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, out: &mut Vec<Output>) {
+        let Some(asked) = self.requests.take(reply.id) else {
+            return self.broken("a reply to nothing", out);
+        };
+        let wrong = match (asked, reply.body) {
+            (Asked::Login, ReplyBody::Welcome { user }) => {
+                self.logging_in = false;
+                self.user = Some(user.clone());
+                show(Event::Welcome { user, udp_port: self.udp_port }, out)
+            }
+            (Asked::Login, ReplyBody::LoginFailed(refusal)) => {
+                self.logging_in = false;
+                show(Event::LoginFailed(refusal), out)
+            }
+            (Asked::Logout, ReplyBody::Bye) => {
+                self.bye(out);
+                None
+            }
+            (Asked::Change(place, change), body) => match changed(&change, body) {
+                Some(event) => {
+                    self.answers.fill(place, event, out);
+                    None
+                }
+                None => Some(Asked::Change(place, change)),
+            },
+            (Asked::ActiveUsers, ReplyBody::ActiveUsers(users)) => show(Event::ActiveUsers(users), out),
+            (Asked::Rooms, ReplyBody::Rooms(rooms)) => show(Event::Rooms(rooms), out),
+            (Asked::History(_), ReplyBody::History { messages, next }) => {
+                self.page(messages, next, out);
+                None
+            }
+            (Asked::History(_), ReplyBody::Refused(refusal)) => {
+                self.history = None;
+                show(Event::Error(refusal.into()), out)
+            }
+            (Asked::Offer, ReplyBody::Offered { offer }) => {
+                self.offered(offer, out);
+                None
+            }
+            (Asked::Offer, ReplyBody::Refused(refusal)) => {
+                self.offering_failed(refusal.into(), out);
+                None
+            }
+            (Asked::ActiveUsers | Asked::Rooms, ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
+            (Asked::Answer { offer, .. }, ReplyBody::Refused(_)) => {
+                self.answer_came_too_late(offer, out);
+                None
+            }
+            (Asked::Answer { .. }, ReplyBody::Done) => None,
+            (Asked::Withdraw { offer, .. }, ReplyBody::Done | ReplyBody::Refused(_)) => {
+                self.withdrawn(offer, out);
+                None
+            }
+            (Asked::Receipt { from, through }, ReplyBody::Done | ReplyBody::Refused(_)) => {
+                self.receipts.answered(&from, through);
+                self.confirm(&from);
+                None
+            }
+            (asked, _) => Some(asked),
+        };
+        if let Some(asked) = wrong {
+            // Its command is still to be answered.
+            self.requests.put_back(reply.id, asked);
+            self.broken("a reply of the wrong kind", out);
+        }
+    }
+
+    fn event(&mut self, event: wire::Event, out: &mut Vec<Output>) {
+        let event = match event {
+            wire::Event::Broadcast { number, at, from, text } => Event::Broadcast { number, at, from, text },
+            wire::Event::RoomMessage { room, number, at, from, text } => {
+                Event::RoomMessage { room, number, at, from, text }
+            }
+            wire::Event::DirectMessage { number, at, from, text } => {
+                return self.direct_message(number, at, from, text, out);
+            }
+            wire::Event::Joined { user } => Event::Joined { user },
+            wire::Event::Left { user } => Event::Left { user },
+            wire::Event::RoomCreated(room) => Event::RoomCreated(room),
+            wire::Event::RoomChanged(room) => Event::RoomChanged(room),
+            wire::Event::Offer { offer, from, label, bytes, address, endpoint } => {
+                return self.offer_arrived(offer, from, label, bytes, (address, endpoint), out);
+            }
+            wire::Event::OfferAccepted { offer, address, index } => {
+                return self.offer_accepted(offer, address, index, out);
+            }
+            wire::Event::OfferEnded { offer, reason } => return self.offer_ended(offer, reason, out),
+        };
+        out.push(Output::Event(event));
+    }
+
+    fn direct_message(
+        &mut self,
+        number: MessageNumber,
+        at: Timestamp,
+        from: UserName,
+        text: String,
+        out: &mut Vec<Output>,
+    ) {
+        if self.receipts.arrived(&from, number) {
+            out.push(Output::Event(Event::DirectMessage { number, at, from: from.clone(), text }));
+            self.confirm(&from);
+        }
+    }
+
+    /// Tells the server what was shown of this person's messages, unless it is being told already.
+    fn confirm(&mut self, from: &UserName) {
+        if let Some(through) = self.receipts.due(from) {
+            let body = RequestBody::DirectReceived { from: from.clone(), through };
+            if self.requests.ask_own(body, Asked::Receipt { from: from.clone(), through }) {
+                self.receipts.told(from, through);
+            }
+        }
+    }
+
+    fn page(&mut self, messages: Vec<PastMessage>, next: Option<Cursor>, out: &mut Vec<Output>) {
+        let Some(gathering) = &mut self.history else { return };
+        match gathering.page(messages, next) {
+            Step::Ask(body) => return self.requests.ask(body, Asked::History(gathering.kind()), out),
+            Step::Show(event) => out.push(Output::Event(event)),
+            Step::TooMuch(words) => fail(Failure::LimitReached(words), out),
+            Step::Circle => {
+                fail(Failure::ConnectionLost, out);
+                self.broken("a history without an end", out);
+            }
+        }
+        self.history = None;
+    }
+
+    /// The server broke the protocol: the connection cannot go on.
+    pub(super) fn broken(&mut self, what: &str, out: &mut Vec<Output>) {
+        self.lost(format!("the server broke the protocol: {what}"), out);
+        out.push(Output::Disconnect);
+    }
+}
+
+/// The answer to a change; `None` if the server's reply is none.
+fn changed(change: &Change, body: ReplyBody) -> Option<Event> {
+    Some(match (change, body) {
+        (_, ReplyBody::Refused(refusal)) => Event::Error(refusal.into()),
+        (Change::Post(kind), ReplyBody::Sent { number, at }) => Event::Sent { kind: kind.clone(), number, at },
+        (Change::BuildRoom, ReplyBody::RoomCreated(room)) => Event::RoomCreated(room),
+        (Change::BuildRoom, ReplyBody::RoomExists(room)) => Event::RoomExists(room),
+        (Change::Invite, ReplyBody::Invited(room)) => Event::RoomChanged(room),
+        (Change::Leave(left), ReplyBody::Left { room }) if *left == room => Event::LeftRoom { room },
+        _ => return None,
+    })
+}
+
+fn show(event: Event, out: &mut Vec<Output>) -> Option<Asked> {
+    out.push(Output::Event(event));
+    None
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::NoSuchUser(users) => Failure::NoSuchUser(users),
+            Refusal::UserOffline(users) => Failure::UserOffline(users),
+            Refusal::NoSuchRoom => Failure::NoSuchRoom,
+            Refusal::NotAMember => Failure::NotAMember,
+            Refusal::NobodyElse => Failure::NobodyElse,
+            Refusal::AlreadyAMember => Failure::AlreadyAMember,
+            Refusal::Oneself => Failure::Oneself,
+            Refusal::NoSuchOffer => Failure::NoSuchOffer,
+            Refusal::BadText => Failure::BadText,
+            Refusal::LimitReached(limit) => Failure::LimitReached(limit),
+            Refusal::StorageFailed => Failure::StorageFailed,
+            Refusal::OutOfOrder => Failure::NotLoggedIn,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The requests that wait for their replies, and which of them were asked by commands.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::answers::Place;
+use super::event::PostKind;
+use super::io::Output;
+use crate::id::{MessageNumber, OfferId, RequestId, RoomId};
+use crate::name::UserName;
+use crate::wire::limits::MAX_REQUESTS_IN_FLIGHT;
+use crate::wire::message::{HistoryKind, Request, RequestBody};
+
+/// Requests of commands that may wait for their replies at the same time.
+pub(super) const MAX_COMMANDS_IN_FLIGHT: usize = MAX_REQUESTS_IN_FLIGHT - 16;
+/// What the client asks on its own account (receipts, answers to offers by policy) has its own share of the
+/// requests in flight, so that a flood of commands cannot hold it up, nor the other way round. The logout takes
+/// the last one.
+pub(super) const MAX_OWN_IN_FLIGHT: usize = 15;
+/// Requests of one's own that wait for their turn. What comes beyond is not asked: a receipt goes out with the
+/// next message, an unanswered offer expires at the server.
+pub(super) const MAX_OWN_WAITING: usize = 1_024;
+
+/// What a request was about, to understand its reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Login,
+    Logout,
+    /// Something that changes the conference; its answer has a place among the others of its kind.
+    Change(Place, Change),
+    ActiveUsers,
+    Rooms,
+    History(HistoryKind),
+    Offer,
+    /// The answer to somebody's offer.
+    Answer {
+        offer: OfferId,
+        by_command: bool,
+    },
+    /// An offer of one's own is taken back.
+    Withdraw {
+        offer: OfferId,
+        by_command: bool,
+    },
+    Receipt {
+        from: UserName,
+        through: MessageNumber,
+    },
+}
+
+/// A change of the conference that one asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Post(PostKind),
+    BuildRoom,
+    Invite,
+    Leave(RoomId),
+}
+
+impl Asked {
+    /// Whether no command asked for it.
+    fn is_own(&self) -> bool {
+        match self {
+            Asked::Answer { by_command, .. } | Asked::Withdraw { by_command, .. } => !by_command,
+            Asked::Receipt { .. } | Asked::Logout => true,
+            _ => false,
+        }
+    }
+}
+
+/// The requests of one session.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    last: u64,
+    open: BTreeMap<RequestId, Asked>,
+    /// How many of `open` are one's own.
+    own_open: usize,
+    own_waiting: VecDeque<(RequestBody, Asked)>,
+}
+
+impl Requests {
+    /// Whether another command may ask.
+    pub(super) fn has_room(&self) -> bool {
+        self.of_commands() < MAX_COMMANDS_IN_FLIGHT
+    }
+
+    /// How many requests of commands have no reply yet.
+    pub(super) fn of_commands(&self) -> usize {
+        self.open.len() - self.own_open
+    }
+
+    /// Whether everything that was or will be asked is answered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.own_waiting.is_empty()
+    }
+
+    /// Asks now.
+    pub(super) fn ask(&mut self, body: RequestBody, asked: Asked, out: &mut Vec<Output>) {
+        self.last += 1;
+        let id = RequestId(self.last);
+        self.own_open += usize::from(asked.is_own());
+        self.open.insert(id, asked);
+        out.push(Output::Send(Request { id, body }));
+    }
+
+    /// Asks on one's own account, when [`Requests::send_own`] finds room; whether there is room to wait.
+    pub(super) fn ask_own(&mut self, body: RequestBody, asked: Asked) -> bool {
+        let room = self.own_waiting.len() < MAX_OWN_WAITING;
+        if room {
+            self.own_waiting.push_back((body, asked));
+        }
+        room
+    }
+
+    /// Asks what waited, as far as there is room.
+    pub(super) fn send_own(&mut self, out: &mut Vec<Output>) {
+        while self.own_open < MAX_OWN_IN_FLIGHT
+            && let Some((body, asked)) = self.own_waiting.pop_front()
+        {
+            self.ask(body, asked, out);
+        }
+    }
+
+    /// What a reply is about; `None` if nothing was asked under this id, or it was answered already.
+    pub(super) fn take(&mut self, id: RequestId) -> Option<Asked> {
+        let asked = self.open.remove(&id)?;
+        self.own_open -= usize::from(asked.is_own());
+        Some(asked)
+    }
+
+    /// Undoes [`Requests::take`]: the reply was none.
+    pub(super) fn put_back(&mut self, id: RequestId, asked: Asked) {
+        self.own_open += usize::from(asked.is_own());
+        self.open.insert(id, asked);
+    }
+
+    /// Forgets everything and gives what had no reply, in the order of asking.
+    pub(super) fn clear(&mut self) -> impl Iterator<Item = Asked> + use<> {
+        self.own_open = 0;
+        self.own_waiting.clear();
+        core::mem::take(&mut self.open).into_values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(number: u64) -> (RequestBody, Asked) {
+        let (from, through) = (UserName::new("yoda").unwrap(), MessageNumber(number));
+        (RequestBody::DirectReceived { from: from.clone(), through }, Asked::Receipt { from, through })
+    }
+
+    #[test]
+    fn commands_and_own_requests_have_their_own_shares_of_the_server_s_limit() {
+        let (mut requests, mut out) = (Requests::default(), Vec::new());
+        for number in 0..MAX_OWN_WAITING as u64 {
+            let (body, asked) = receipt(number);
+            assert!(requests.ask_own(body, asked));
+        }
+        let (body, asked) = receipt(0);
+        assert!(!requests.ask_own(body, asked));
+        requests.send_own(&mut out);
+        assert_eq!(out.len(), MAX_OWN_IN_FLIGHT);
+        while requests.has_room() {
+            requests.ask(RequestBody::ActiveUsers, Asked::ActiveUsers, &mut out);
+        }
+        requests.send_own(&mut out);
+        assert_eq!(out.len(), MAX_REQUESTS_IN_FLIGHT - 1);
+        // A reply to one of one's own makes room for one more.
+        assert!(requests.take(RequestId(1)).is_some());
+        requests.send_own(&mut out);
+        assert_eq!(out.len(), MAX_REQUESTS_IN_FLIGHT);
+        assert!(!requests.has_room());
+    }
+
+    #[test]
+    fn an_id_is_answered_once() {
+        let (mut requests, mut out) = (Requests::default(), Vec::new());
+        requests.ask(RequestBody::Rooms, Asked::Rooms, &mut out);
+        assert_eq!(requests.take(RequestId(1)), Some(Asked::Rooms));
+        assert_eq!(requests.take(RequestId(1)), None);
+        assert_eq!(requests.take(RequestId(2)), None);
+        assert!(requests.is_empty());
+    }
+}

@@ -1,0 +1,173 @@
+//! The machine: what comes in is given to its place, and commands wait for their turn.
+
+use std::collections::VecDeque;
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::answers::Answers;
+use super::command::Command;
+use super::ending::Ending;
+use super::event::{Event, Failure};
+use super::history::Gathering;
+use super::io::{AcceptPolicy, Input, Output};
+use super::offers::Offering;
+use super::receipts::Receipts;
+use super::requests::{MAX_COMMANDS_IN_FLIGHT, Requests};
+use super::transfers::Transfers;
+use crate::machine::Machine;
+use crate::name::UserName;
+use crate::time::Instant;
+
+/// Commands that wait for their turn: a script's burst, at most 64 MiB of text.
+pub(super) const MAX_WAITING_COMMANDS: usize = 4_096;
+
+/// One user's client, for one connection to the server.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) accept: AcceptPolicy,
+    pub(super) udp_port: u16,
+    pub(super) random: ChaCha20Rng,
+    pub(super) connection: Connection,
+    /// Who is logged in.
+    pub(super) user: Option<UserName>,
+    /// Whether a login has no reply yet.
+    pub(super) logging_in: bool,
+    /// Commands that have not started.
+    pub(super) waiting: VecDeque<Command>,
+    pub(super) requests: Requests,
+    pub(super) answers: Answers,
+    pub(super) history: Option<Gathering>,
+    pub(super) offering: Option<Offering>,
+    pub(super) last_source: u64,
+    pub(super) transfers: Transfers,
+    pub(super) receipts: Receipts,
+    /// Whether to log out once there is nothing left to do.
+    pub(super) finishing: bool,
+    /// Set when the session is on its way out.
+    pub(super) ending: Option<Ending>,
+}
+
+/// The connection to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// Not there yet.
+    Awaited,
+    Open,
+    /// Gone, and the last event has been shown.
+    Over,
+}
+
+impl Client {
+    /// A client that is about to be connected. `udp_port` is the one really bound; `seed` must be random and
+    /// used for nothing else.
+    pub fn new(accept: AcceptPolicy, udp_port: u16, seed: [u8; 32]) -> Client {
+        Client {
+            accept,
+            udp_port,
+            random: ChaCha20Rng::from_seed(seed),
+            connection: Connection::Awaited,
+            user: None,
+            logging_in: false,
+            waiting: VecDeque::new(),
+            requests: Requests::default(),
+            answers: Answers::default(),
+            history: None,
+            offering: None,
+            last_source: 0,
+            transfers: Transfers::default(),
+            receipts: Receipts::default(),
+            finishing: false,
+            ending: None,
+        }
+    }
+
+    fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Connected => self.connection = Connection::Open,
+            Input::Disconnected { reason } => self.lost(reason, out),
+            Input::Message(message) => self.message(now, message, out),
+            Input::Command(Command::Finish) => self.finishing = true,
+            Input::Command(command) => self.enqueue(command, out),
+            Input::SourceOpened { source, label, bytes } => self.source_opened(source, label, bytes, out),
+            Input::SourceFailed { source, missing, reason } => self.source_failed(source, missing, reason, out),
+            Input::Report(report) => self.report(report, out),
+            Input::Woke => {}
+        }
+    }
+
+    fn enqueue(&mut self, command: Command, out: &mut Vec<Output>) {
+        if self.is_leaving() {
+            out.push(Output::Event(Event::Error(Failure::NotLoggedIn)));
+        } else if self.waiting.len() >= MAX_WAITING_COMMANDS {
+            out.push(Output::Event(Event::Error(Failure::Busy)));
+        } else {
+            self.waiting.push_back(command);
+        }
+    }
+
+    /// Does everything that has become possible.
+    fn advance(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while self.waiting.front().is_some_and(|command| self.may_start(command))
+            && let Some(command) = self.waiting.pop_front()
+        {
+            match command {
+                Command::Logout if self.user.is_some() => self.log_out(now, out),
+                command => self.start(command, out),
+            }
+        }
+        self.requests.send_own(out);
+        self.go_on_ending(now, out);
+    }
+
+    /// Whether it is the turn of the first command that waits.
+    fn may_start(&self, command: &Command) -> bool {
+        if self.logging_in {
+            return false;
+        }
+        if self.user.is_none() {
+            return self.connection == Connection::Open || !matches!(command, Command::Login { .. });
+        }
+        match command {
+            Command::Logout => self.is_idle(),
+            Command::History { .. } => self.has_room() && self.history.is_none(),
+            Command::SendFile { .. } => self.has_room() && self.offering.is_none(),
+            _ => self.has_room(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.requests.has_room() && self.answers.len() < MAX_COMMANDS_IN_FLIGHT
+    }
+
+    /// Whether every command that has started is answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.of_commands() == 0 && self.answers.len() == 0 && self.offering.is_none()
+    }
+}
+
+impl Machine for Client {
+    type Input<'a> = Input;
+    type Output = Output;
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        if self.connection == Connection::Over {
+            // A file that was being opened when the connection ended is not needed any more.
+            if let Input::SourceOpened { source, .. } = input {
+                out.push(Output::CloseSource { source });
+            }
+            return;
+        }
+        self.expire(now, out);
+        if self.connection != Connection::Over {
+            self.take(now, input, out);
+        }
+        if self.connection != Connection::Over {
+            self.advance(now, out);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.ending.as_ref().map(Ending::until)
+    }
+}
