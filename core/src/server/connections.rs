@@ -89,3 +89,65 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::wire::message::RequestBody;
+    use core::time::Duration;
+
+    #[test]
+    fn who_does_not_log_in_in_time_is_closed_and_who_does_is_not() {
+        let mut world = World::new(&["yoda"]);
+        let idle = world.connect();
+        world.advance(Duration::from_secs(1));
+        let late = world.connect();
+        let yoda = world.login("yoda");
+        world.advance(LOGIN_DEADLINE - Duration::from_nanos(1_000_000_001));
+        assert!(world.closed.is_empty());
+        world.advance(Duration::from_nanos(1));
+        assert_eq!(world.closed, [(idle, CloseReason::LoginTimedOut)].into());
+        world.advance(LOGIN_DEADLINE);
+        assert_eq!(world.closed.get(&late), Some(&CloseReason::LoginTimedOut));
+        assert_eq!(world.closed.get(&yoda), None);
+        assert_eq!(world.server.login_timeouts.next(), None);
+    }
+
+    #[test]
+    fn a_flood_that_times_out_at_once_is_closed_over_several_calls() {
+        let mut world = World::new(&[]);
+        for _ in 0..1_000 {
+            world.connect();
+        }
+        world.advance(LOGIN_DEADLINE);
+        assert_eq!(world.closed.len(), 1_000);
+    }
+
+    #[test]
+    fn connections_over_the_limit_are_closed_and_those_that_end_make_room() {
+        let mut world = World::new(&[]);
+        let first = world.connect();
+        for _ in 1..MAX_CONNECTIONS {
+            world.connect();
+        }
+        let over = world.connect();
+        assert_eq!(world.closed, [(over, CloseReason::TooManyConnections)].into());
+        world.disconnect(over);
+        world.disconnect(first);
+        world.connect();
+        assert_eq!((world.closed.len(), world.server.connections.len()), (1, MAX_CONNECTIONS));
+    }
+
+    #[test]
+    fn a_closed_connection_is_heard_no_more() {
+        let mut world = World::new(&["yoda", "luke"]);
+        let [yoda, luke] = world.login_all(["yoda", "luke"]);
+        world.ask(yoda, RequestBody::Logout);
+        world.forget();
+        world.send(yoda, broadcast("still here"));
+        assert_eq!((world.inbox(luke), world.closed.len()), (vec![], 1));
+        world.disconnect(yoda);
+        assert!(world.server.connections.len() == 1 && world.activities.is_empty());
+    }
+}

@@ -104,3 +104,100 @@ impl Server {
         others.filter_map(|name| self.sessions.get(name)).map(|it| it.connection).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::server::io::CloseReason;
+    use crate::wire::message::{RequestBody, ServerMessage};
+    use core::time::Duration;
+
+    fn active(user: &str, address: &str, since: Timestamp) -> ActiveUser {
+        ActiveUser { name: name(user), address: address.parse().unwrap(), udp_port: 6000, since }
+    }
+
+    #[test]
+    fn the_others_are_listed_in_order_of_time_then_name_with_ipv4_as_ipv4() {
+        let mut world = World::new(&["a", "b", "c", "d"]);
+        let start = world.wall;
+        let mapped = world.connect_from("[::ffff:198.51.100.7]:9");
+        world.try_login(mapped, "d", &password_of("d"));
+        world.advance(Duration::from_secs(1));
+        let [_, b, c] = world.login_all(["a", "b", "c"]);
+        let (early, late) = (active("d", "198.51.100.7", start), |user| active(user, "192.0.2.1", world.wall));
+        let others = vec![early, late("a"), late("c")];
+        assert_eq!(world.ask(b, RequestBody::ActiveUsers), ReplyBody::ActiveUsers(others.clone()));
+        let rows = others.into_iter().map(|ActiveUser { name, address, udp_port, since }| Presence {
+            name,
+            address,
+            udp_port,
+            since,
+        });
+        assert_eq!(world.activities, [Activity::ListedActive { user: name("b"), shown: rows.collect() }]);
+        for gone in [mapped, ConnectionId(2), b] {
+            world.disconnect(gone);
+        }
+        assert_eq!(world.ask(c, RequestBody::ActiveUsers), ReplyBody::ActiveUsers(vec![]));
+    }
+
+    #[test]
+    fn the_others_hear_who_comes_and_goes() {
+        let mut world = World::new(&["yoda", "luke"]);
+        let [yoda] = world.login_all(["yoda"]);
+        let luke = world.login("luke");
+        assert_eq!(world.inbox(luke), [], "not of oneself");
+        assert_eq!(world.events(yoda), [Event::Joined { user: name("luke") }]);
+        let row = Presence { name: name("luke"), address: [192, 0, 2, 1].into(), udp_port: 6000, since: world.wall };
+        assert_eq!(world.activities, [Activity::LoggedIn(row)]);
+        world.forget();
+        world.disconnect(luke);
+        assert_eq!(world.events(yoda), [Event::Left { user: name("luke") }]);
+        let lost = Activity::LoggedOut { user: name("luke"), at: world.wall, asked: false };
+        assert_eq!(world.activities, [lost]);
+        world.login("luke");
+    }
+
+    #[test]
+    fn logging_out_says_bye_closes_and_makes_room_for_the_next_login() {
+        let mut world = World::new(&["yoda", "luke"]);
+        let [yoda, luke] = world.login_all(["yoda", "luke"]);
+        assert_eq!(world.ask(yoda, RequestBody::Logout), ReplyBody::Bye);
+        assert_eq!(world.closed, [(yoda, CloseReason::LoggedOut)].into());
+        assert_eq!(world.events(luke), [Event::Left { user: name("yoda") }]);
+        assert_eq!(world.activities, [Activity::LoggedOut { user: name("yoda"), at: world.wall, asked: true }]);
+        world.login("yoda");
+    }
+
+    #[test]
+    fn comings_and_goings_are_not_told_above_a_hundred_active_users() {
+        let users: Vec<String> = (0..=MAX_ANNOUNCED).map(|number| format!("user{number}")).collect();
+        let mut world = World::new(&users.iter().map(String::as_str).collect::<Vec<_>>());
+        let first = world.login("user0");
+        let all: Vec<ConnectionId> = users[1..].iter().map(|user| world.login(user)).collect();
+        assert_eq!(world.events(first).len(), MAX_ANNOUNCED - 1);
+        world.disconnect(all[0]);
+        assert_eq!(world.inbox(first), []);
+        world.disconnect(all[1]);
+        assert_eq!(world.inbox(first), [ServerMessage::Event(Event::Left { user: name("user2") })]);
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_cut() {
+        let mut world = World::new(&["yoda"]);
+        let yoda = world.login("yoda");
+        for number in 0..=MAX_LISTED_USERS {
+            let connection = ConnectionId(1_000_000 + number as u64);
+            let session = Session {
+                connection,
+                address: [192, 0, 2, 1].into(),
+                udp_port: 1,
+                since: Timestamp::from_millis(number as i64),
+                delivery: Delivery::default(),
+            };
+            world.server.sessions.insert(name(&format!("user{number}")), session);
+        }
+        let ReplyBody::ActiveUsers(users) = world.ask(yoda, RequestBody::ActiveUsers) else { panic!() };
+        assert_eq!((users.len(), &users[0].name), (MAX_LISTED_USERS, &name("user0")));
+    }
+}
