@@ -1,0 +1,191 @@
+//! The one thread that owns the server machine: mailbox in, outputs out.
+
+use std::time::Duration;
+
+use toom_core::id::ConnectionId;
+use toom_core::machine::Machine;
+use toom_core::server::Server;
+use toom_core::server::activity::Activity;
+use toom_core::server::io::{Input, Output};
+use toom_core::time::Instant;
+use toom_core::wire::codec;
+use toom_core::wire::message::ServerMessage;
+use toom_store::log::LogHandle;
+use toom_store::text_log::TextLogs;
+use toom_store::wall;
+
+use super::password::Passwords;
+use super::shard::{Order, Shards};
+use crate::clock::Clock;
+use crate::mailbox::Mailbox;
+
+/// What the conference is told.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// For the machine.
+    Input(Input<'static>),
+    /// The store has stopped writing for good.
+    StoppedWriting {
+        /// In words.
+        reason: String,
+    },
+    /// End.
+    Stop,
+    /// Every reader has ended, and no other will begin.
+    AllClosed,
+}
+
+/// How long a stop waits for what is under way: commits, and readers of what was written last.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The owner of the machine.
+pub(super) struct Conference<A> {
+    pub(super) machine: Server,
+    pub(super) clock: Clock,
+    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) shards: Shards,
+    /// What each shard is told once the mail at hand has been handled.
+    pub(super) orders: Vec<Vec<Order>>,
+    pub(super) log: LogHandle,
+    pub(super) text_logs: TextLogs,
+    pub(super) passwords: Passwords,
+    pub(super) on_activity: A,
+    /// Proposals that have not come back; a stop waits for them.
+    pub(super) proposals: usize,
+}
+
+impl<A: FnMut(Activity)> Conference<A> {
+    /// Runs until it is told to stop, then closes everything.
+    pub(super) fn run(mut self) {
+        let (mut mail, mut out) = (Vec::new(), Vec::new());
+        let mut stopping = false;
+        while !stopping {
+            self.next(&mut mail, self.machine.deadline());
+            for mail in mail.drain(..) {
+                match mail {
+                    Mail::Input(input) => self.handle(input, &mut out),
+                    Mail::StoppedWriting { reason } => stopped_writing(&reason),
+                    Mail::Stop => stopping = true,
+                    Mail::AllClosed => {}
+                }
+            }
+            self.hand_over();
+        }
+        self.stop();
+    }
+
+    /// Keeps what a recovered fact led to.
+    pub(super) fn keep(&mut self, output: Output) {
+        match output {
+            Output::Record(message) => self.log.record(&message),
+            Output::Activity(activity) => self.text_logs.activity(&activity),
+            _ => {}
+        }
+    }
+
+    /// All mail that is there; waits for some until `deadline`, and then it is that the machine should wake.
+    fn next(&mut self, mail: &mut Vec<Mail>, deadline: Option<Instant>) {
+        self.mailbox.wait(self.clock.until(deadline), mail);
+        if mail.is_empty() {
+            mail.push(Mail::Input(Input::Woke { wall: wall::now() }));
+        }
+    }
+
+    fn handle(&mut self, input: Input<'static>, out: &mut Vec<Output>) {
+        if is_answer_to_a_proposal(&input) {
+            self.proposals = self.proposals.saturating_sub(1);
+        }
+        self.machine.handle(self.clock.now(), input, out);
+        for output in out.drain(..) {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { to, message } => self.send(to, &message),
+            Output::Close { connection, reason } => {
+                tracing::debug!(%connection, "closing a connection: {reason}");
+                self.orders[self.shards.of(connection)].push(Order::Finish(connection));
+            }
+            Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
+            Output::Propose { ticket, fact } => {
+                self.proposals += 1;
+                self.log.propose(ticket, fact);
+            }
+            Output::Record(message) => {
+                self.log.record(&message);
+                self.text_logs.record(&message);
+            }
+            Output::Query { query, select } => self.log.query(query, select),
+            Output::Activity(activity) => {
+                self.text_logs.activity(&activity);
+                (self.on_activity)(activity);
+            }
+        }
+    }
+
+    /// Encodes a message once, and notes it once for each shard that it concerns.
+    fn send(&mut self, to: Vec<ConnectionId>, message: &ServerMessage) {
+        let frame = codec::encode(message);
+        if let [connection] = to[..] {
+            return self.orders[self.shards.of(connection)].push(Order::Deliver(to, frame));
+        }
+        let mut parts = vec![Vec::new(); self.shards.count()];
+        for connection in to {
+            parts[self.shards.of(connection)].push(connection);
+        }
+        for (orders, part) in self.orders.iter_mut().zip(parts) {
+            if !part.is_empty() {
+                orders.push(Order::Deliver(part, frame.clone()));
+            }
+        }
+    }
+
+    /// Hands the shards what was noted for them, waiting for one that is behind.
+    fn hand_over(&mut self) {
+        for (shard, orders) in self.orders.iter_mut().enumerate() {
+            self.shards.send(shard, orders);
+        }
+    }
+
+    /// Answers what was asked, closes every connection, commits what is queued. Requests are not heard any
+    /// more.
+    fn stop(mut self) {
+        let give_up = self.clock.now() + STOP_DEADLINE;
+        let (mut mail, mut out) = (Vec::new(), Vec::new());
+        let (mut closing, mut closed) = (false, false);
+        while !closed {
+            if !closing && (self.proposals == 0 || give_up <= self.clock.now()) {
+                closing = true;
+                self.shards.close_all();
+            }
+            // After `close_all` the readers end within the shards' own bound, whatever the other ends do.
+            self.next(&mut mail, if closing { None } else { Some(give_up) });
+            for mail in mail.drain(..) {
+                match mail {
+                    Mail::Input(Input::Request { .. }) | Mail::Stop => {}
+                    Mail::Input(input) => self.handle(input, &mut out),
+                    Mail::StoppedWriting { reason } => stopped_writing(&reason),
+                    Mail::AllClosed => closed = true,
+                }
+            }
+            self.hand_over();
+        }
+        self.log.stop();
+        self.text_logs.stop();
+    }
+}
+
+/// Whether a proposal of ours has come back with this.
+fn is_answer_to_a_proposal(input: &Input<'_>) -> bool {
+    match input {
+        Input::Committed { committed, .. } => committed.ticket.is_some(),
+        Input::ProposalFailed { .. } => true,
+        _ => false,
+    }
+}
+
+fn stopped_writing(reason: &str) {
+    tracing::error!("the server cannot write to its disk any more, and accepts nothing that must last: {reason}");
+}
