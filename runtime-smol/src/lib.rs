@@ -1,6 +1,67 @@
-//! A driver of Toom. To be written.
+//! The driver of Toom on smol.
+//!
+//! The machines of `toom-core` decide; this crate does: it owns the sockets, files, timers and threads, feeds
+//! the machines what has happened, and carries out what they say.
+//!
+//! | module | threads and tasks |
+//! |---|---|
+//! | [`server`] | one thread for the task that owns the machine, two shards for the tasks that accept, read and write connections, two check passwords |
+//! | [`client`] | one thread for the tasks that read, write, and own the machine |
+//! | [`endpoint`] | one thread for the task that owns the UDP socket and all transfers; slow work on files in smol's pool |
+//!
+//! Tasks talk through a `mailbox`: a queue with a bound for those who can wait, and none for answers that the
+//! machine itself has asked for, and so has bounded.
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod endpoint;
 pub mod server;
+
+mod clock;
+mod mailbox;
+
+use std::io;
+use std::thread::{self, JoinHandle};
+
+/// A seed from the operating system.
+fn random_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    let mut filled = 0;
+    while filled < seed.len() {
+        filled += rustix::rand::getrandom(&mut seed[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(seed)
+}
+
+/// Starts a thread that runs `body`.
+fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// Waits until `thread` has ended, unless it is the caller's own: a callback may drop the handle of what
+/// called it.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+        tracing::error!("a thread of the driver has panicked");
+    }
+}
+
+/// An error of the operating system as people read it, without its number.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_in_words() {
+        assert_eq!(in_words(&io::Error::from_raw_os_error(2)), "no such file or directory");
+        assert_eq!(in_words(&io::Error::other("a file is gone")), "a file is gone");
+    }
+}

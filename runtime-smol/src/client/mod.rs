@@ -1,0 +1,123 @@
+//! The client.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//!  commands ──┐                      ┌──► events
+//!  control ───┼─mailbox──► driver ───┼──► control (writes) ──► the server
+//!  (reads)    │            (owns the └──► endpoint: files, by UDP
+//!  endpoint ──┘             machine)
+//!  (reports)
+//! ```
+//!
+//! The task that reads the server waits while the driver has too much to do; commands and reports never
+//! wait. After the machine's last event, everything is closed.
+
+mod control;
+mod driver;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::thread::JoinHandle;
+
+use smol::LocalExecutor;
+use toom_core::client as machine;
+use toom_core::client::command::Command;
+use toom_core::client::event::Event;
+use toom_core::client::io::Input;
+use toom_core::config::{ClientConfig, TransferConfig};
+
+use crate::clock::Clock;
+use crate::endpoint::Endpoint;
+use crate::mailbox::{Posts, mailbox};
+use crate::{in_words, join, random_seed, spawn_thread};
+use driver::{Driver, Mail};
+
+/// Messages of the server that may wait for the driver.
+const MESSAGES_WAITING: usize = 256;
+
+/// Why a client could not start; one clear sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server could not be reached (exit code 4).
+    #[error("{0}")]
+    Unreachable(String),
+    /// Something here (exit code 1).
+    #[error("{0}")]
+    Local(String),
+}
+
+/// A running client; ends when dropped.
+#[derive(Debug)]
+pub struct Client {
+    posts: Posts<Mail>,
+    udp_port: u16,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Binds the UDP port and connects (blocking, at most some seconds). `on_event` is called from one thread, in
+/// order; the last event is `Bye` or `ConnectionLost`.
+pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static) -> Result<Client, ClientError> {
+    let clock = Clock::start();
+    let (posts, mailbox) = mailbox(MESSAGES_WAITING);
+    let (frames, writer, reader) = control::connect(&config.server, clock)?;
+
+    let reports = posts.clone();
+    let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
+    let udp = unspecified(reader.server(), config.udp_port);
+    let seed = random_seed().map_err(local)?;
+    let endpoint =
+        Endpoint::bind(udp, config.downloads, TransferConfig::default(), seed, on_report).map_err(|error| {
+            ClientError::Local(format!("cannot use UDP port {}: {}", config.udp_port, in_words(&error)))
+        })?;
+    let udp_port = endpoint.port();
+
+    let machine = machine::Client::new(config.accept, udp_port, config.seed);
+    let driver = Driver::new(machine, clock, mailbox, frames, endpoint, on_event);
+    let mut client = Client { posts: posts.clone(), udp_port, thread: None };
+    let body = move || {
+        let executor = LocalExecutor::new();
+        let reading = executor.spawn(reader.run(posts));
+        let writing = executor.spawn(writer.run());
+        smol::block_on(executor.run(driver.run(writing)));
+        drop(reading);
+    };
+    client.thread = Some(spawn_thread("toom-client", body).map_err(local)?);
+    Ok(client)
+}
+
+impl Client {
+    /// Gives a command; never waits. After the last event it does nothing.
+    pub fn command(&self, command: Command) {
+        self.posts.post(Mail::Input(Input::Command(command)));
+    }
+
+    /// The UDP port really bound.
+    pub fn udp_port(&self) -> u16 {
+        self.udp_port
+    }
+
+    /// Waits until the last event has been delivered and everything is closed.
+    pub fn join(mut self) {
+        self.thread.take().into_iter().for_each(join);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.posts.post(Mail::Stop);
+        self.thread.take().into_iter().for_each(join);
+    }
+}
+
+/// Every address of this computer, of the family by which the server is reached: by that it will be reached by
+/// others, too.
+fn unspecified(server: SocketAddr, port: u16) -> SocketAddr {
+    match server {
+        SocketAddr::V4(_) => (IpAddr::from(Ipv4Addr::UNSPECIFIED), port).into(),
+        SocketAddr::V6(_) => (IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into(),
+    }
+}
+
+fn local(error: std::io::Error) -> ClientError {
+    ClientError::Local(format!("the client cannot start: {}", in_words(&error)))
+}

@@ -1,0 +1,66 @@
+//! Checks passwords away from the conference: each takes some 20 ms of a processor, on purpose.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use toom_core::id::CheckId;
+use toom_core::secure::{Password, PasswordHash};
+use toom_core::server::io::Input;
+use toom_store::wall;
+
+use super::conference::Mail;
+use crate::mailbox::Posts;
+use crate::{join, spawn_thread};
+
+/// Threads that check: logins must not take every processor from those who are logged in.
+const WORKERS: usize = 2;
+
+/// A pool of threads that check passwords; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    /// Without a bound of its own: the machine has at most `MAX_PASSWORD_CHECKS` under way.
+    checks: async_channel::Sender<Check>,
+    waiting: async_channel::Receiver<Check>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Check {
+    id: CheckId,
+    password: Password,
+    hash: PasswordHash,
+}
+
+impl Passwords {
+    /// Starts the threads; they post `PasswordChecked`.
+    pub(super) fn start(posts: &Posts<Mail>) -> io::Result<Passwords> {
+        let (checks, waiting) = async_channel::unbounded();
+        let mut passwords = Passwords { checks, waiting, workers: Vec::new() };
+        for number in 0..WORKERS {
+            let (waiting, posts) = (passwords.waiting.clone(), posts.clone());
+            let worker = spawn_thread(&format!("toom-password-{number}"), move || work(&waiting, &posts))?;
+            passwords.workers.push(worker);
+        }
+        Ok(passwords)
+    }
+
+    /// Has a password checked.
+    pub(super) fn check(&self, id: CheckId, password: Password, hash: PasswordHash) {
+        drop(self.checks.try_send(Check { id, password, hash }));
+    }
+}
+
+impl Drop for Passwords {
+    fn drop(&mut self) {
+        self.checks.close();
+        while self.waiting.try_recv().is_ok() {}
+        self.workers.drain(..).for_each(join);
+    }
+}
+
+fn work(waiting: &async_channel::Receiver<Check>, posts: &Posts<Mail>) {
+    while let Ok(Check { id, password, hash }) = waiting.recv_blocking() {
+        let matches = hash.matches(&password);
+        posts.post(Mail::Input(Input::PasswordChecked { check: id, matches, wall: wall::now() }));
+    }
+}
