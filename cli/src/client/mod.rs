@@ -7,6 +7,7 @@
 
 mod editor;
 mod input;
+mod pace;
 mod progress;
 mod screen;
 mod session;

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use toom_core::client::command::Command;
-use toom_core::client::event::{Event, TransferState};
+use toom_core::client::event::Event;
 use toom_core::secure::Password;
 use toom_core::wire::message::LoginRefusal;
 use toom_store::wall;
 
 use super::input::{Input, Typed, Want};
+use super::pace::{Line, Pace};
 use super::screen::Screen;
 use crate::exit::Exit;
 use crate::line::parse::{Parsed, parse};
@@ -40,6 +41,10 @@ pub(super) struct Session {
     phase: Phase,
     /// How many commands may wait for their answers; `None`: as many as people type.
     pipeline: Option<usize>,
+    /// The lines of a script that wait for answers to the ones before.
+    pace: Pace,
+    /// Whether the input has ended.
+    ended: bool,
     /// The event with which it ended, if it has not been shown.
     last: Option<Event>,
 }
@@ -68,7 +73,8 @@ impl Session {
         password: Option<Password>,
         pipeline: Option<usize>,
     ) -> Session {
-        Session { client, name, password, phase: Phase::LoggingIn { refused: false }, pipeline, last: None }
+        let phase = Phase::LoggingIn { refused: false };
+        Session { client, name, password, phase, pipeline, pace: Pace::default(), ended: false, last: None }
     }
 
     /// Logs in, or asks for what is missing to do so.
@@ -96,8 +102,9 @@ impl Session {
                 (0..self.pipeline.unwrap_or(1)).for_each(|_| input.want(Want::Command));
             }
             Event::LoginFailed(refusal) => return self.refused(*refusal, input),
-            answer if self.pipeline.is_some() && self.phase == Phase::Active && is_answer(answer) => {
+            event if self.pace.is_answer(event) => {
                 input.want(Want::Command);
+                return self.carry_out_lines(screen, input);
             }
             _ => {}
         }
@@ -120,7 +127,10 @@ impl Session {
             Typed::Ended => match self.phase {
                 Phase::LoggingIn { refused: true } => Next::End(Exit::Refused),
                 Phase::LoggingIn { refused: false } => Next::End(Exit::Failed),
-                Phase::Active => self.leave(Command::Finish, Exit::Done, None),
+                Phase::Active => {
+                    self.ended = true;
+                    self.carry_out_lines(screen, input)
+                }
                 Phase::Leaving { .. } => Next::GoOn,
             },
             Typed::Interrupted => self.interrupted(),
@@ -193,24 +203,51 @@ impl Session {
     }
 
     fn line(&mut self, line: &str, screen: &mut Screen, input: &Input) -> Next {
+        let line = parse(line, wall::parse);
         if self.phase != Phase::Active {
             return Next::GoOn;
         }
-        let shown = match parse(line, wall::parse) {
+        if self.pipeline.is_none() {
+            let next = self.carry_out(line, screen);
+            if self.phase == Phase::Active {
+                input.want(Want::Command);
+            }
+            return next;
+        }
+        self.pace.add(line);
+        self.carry_out_lines(screen, input)
+    }
+
+    /// Carries out the lines whose turn has come; after the last one, logs out.
+    fn carry_out_lines(&mut self, screen: &mut Screen, input: &Input) -> Next {
+        while self.phase == Phase::Active
+            && let Some(line) = self.pace.next()
+        {
+            let answered = !matches!(line, Ok(Parsed::Command(_)));
+            if let next @ (Next::End(_) | Next::GiveUp(_)) = self.carry_out(line, screen) {
+                return next;
+            }
+            if answered && self.phase == Phase::Active {
+                input.want(Want::Command);
+            }
+        }
+        match self.phase == Phase::Active && self.ended && self.pace.is_done() {
+            true => self.leave(Command::Finish, Exit::Done, None),
+            false => Next::GoOn,
+        }
+    }
+
+    fn carry_out(&mut self, line: Line, screen: &mut Screen) -> Next {
+        let shown = match line {
             Ok(Parsed::Command(Command::Logout)) => return self.leave(Command::Logout, Exit::Done, None),
             Ok(Parsed::Command(command)) => {
                 self.client.command(command);
-                if self.pipeline.is_some() {
-                    // The next line is wanted when the answer is there.
-                    return Next::GoOn;
-                }
                 Ok(())
             }
             Ok(Parsed::Help(topic)) => screen.help(topic),
             Ok(Parsed::Blank) => Ok(()),
             Err(error) => screen.parse_error(&error),
         };
-        input.want(Want::Command);
         match shown {
             Ok(()) => Next::GoOn,
             Err(_) => self.nobody_reads(),
@@ -240,25 +277,5 @@ impl Session {
             (Event::Bye { .. }, _) => Exit::Done,
             _ => Exit::Unreachable,
         }
-    }
-}
-
-/// Whether `event` may be the answer to a command. Some events are answers or come by themselves; to take one
-/// for an answer wrongly only lets a script run ahead a little.
-fn is_answer(event: &Event) -> bool {
-    match event {
-        Event::Sent { .. }
-        | Event::ActiveUsers(_)
-        | Event::RoomCreated(_)
-        | Event::RoomExists(_)
-        | Event::RoomChanged(_)
-        | Event::LeftRoom { .. }
-        | Event::Rooms(_)
-        | Event::History { .. }
-        | Event::Transfers(_)
-        | Event::OfferAnswered { .. }
-        | Event::Error(_) => true,
-        Event::Transfer(transfer) => transfer.state == TransferState::Starting,
-        _ => false,
     }
 }
