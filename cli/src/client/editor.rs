@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::completion::Completer;
@@ -47,8 +48,8 @@ impl Editor {
         Some((Editor { inner }, printers.0, printers.1))
     }
 
-    /// Reads one line. Ctrl-C clears what is there; on an empty line it interrupts.
-    pub(super) fn read(&mut self, prompt: &str) -> Read {
+    /// Reads one line. Ctrl-C clears what is there; on an empty line, or if it is the `end`, it interrupts.
+    pub(super) fn read(&mut self, prompt: &str, end: &AtomicBool) -> Read {
         loop {
             if let Some(last) = self.inner.helper() {
                 last.0.borrow_mut().clear();
@@ -56,7 +57,7 @@ impl Editor {
             match self.inner.readline(prompt) {
                 Ok(line) => return Read::Line(line),
                 Err(ReadlineError::Eof) => return Read::Ended,
-                Err(ReadlineError::Interrupted) if self.has_text() => {}
+                Err(ReadlineError::Interrupted) if self.has_text() && !end.load(Ordering::SeqCst) => {}
                 Err(ReadlineError::Interrupted) => return Read::Interrupted,
                 Err(ReadlineError::Signal(rustyline::error::Signal::Resize)) => {}
                 Err(ReadlineError::Signal(_)) => return Read::Interrupted,

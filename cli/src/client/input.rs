@@ -47,6 +47,8 @@ pub(super) struct Input {
     wants: Sender<Want>,
     /// Whether the line editor has the terminal.
     editing: Arc<AtomicBool>,
+    /// Whether it is to give it back for good.
+    end: Arc<AtomicBool>,
 }
 
 /// How often, and how many times, the editor is asked to give the terminal back.
@@ -57,9 +59,10 @@ impl Input {
     pub(super) fn start(editor: Option<Editor>, silent: bool, tell: impl Fn(Typed) + Send + 'static) -> Input {
         let (wants, wanted) = mpsc::channel();
         let editing = Arc::new(AtomicBool::new(false));
-        let reader = Reader { editor, silent, editing: editing.clone() };
+        let end = Arc::new(AtomicBool::new(false));
+        let reader = Reader { editor, silent, editing: editing.clone(), end: end.clone() };
         thread::spawn(move || reader.run(&wanted, tell));
-        Input { wants, editing }
+        Input { wants, editing, end }
     }
 
     /// Asks for one thing more.
@@ -71,6 +74,7 @@ impl Input {
     /// Takes the terminal back from the editor. A signal is what makes it stop waiting for a key.
     pub(super) fn end(&self) {
         let (tries, pause) = END_TRIES;
+        self.end.store(true, Ordering::SeqCst);
         for _ in 0..tries {
             if !self.editing.load(Ordering::SeqCst) {
                 return;
@@ -86,6 +90,7 @@ struct Reader {
     /// No prompts: a script reads the output.
     silent: bool,
     editing: Arc<AtomicBool>,
+    end: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -116,7 +121,10 @@ impl Reader {
     fn command(&mut self) -> Typed {
         let Some(editor) = &mut self.editor else { return self.plain_line() };
         self.editing.store(true, Ordering::SeqCst);
-        let read = editor.read(help::PROMPT);
+        let read = match self.end.load(Ordering::SeqCst) {
+            true => Read::Interrupted,
+            false => editor.read(help::PROMPT, &self.end),
+        };
         self.editing.store(false, Ordering::SeqCst);
         match read {
             Read::Line(line) => Typed::Line(line),

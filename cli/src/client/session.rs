@@ -180,8 +180,8 @@ impl Session {
     /// Waits until everything is closed.
     pub(super) fn close(self) {
         match self.phase {
-            // Without a login there is no last event to wait for.
-            Phase::LoggingIn { .. } => drop(self.client),
+            // Without a login there is no last event to wait for; dropping the client is enough.
+            Phase::LoggingIn { .. } => {}
             _ => self.client.join(),
         }
     }
