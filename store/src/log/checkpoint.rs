@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -19,6 +20,8 @@ const BYTES_BETWEEN: usize = 1024 * 1024;
 /// Without a pause in writing the write-ahead log never starts anew by itself. At this size the writer waits
 /// for it.
 const MAX_WAL_BYTES: u64 = 64 * 1024 * 1024;
+/// How long it waits: commits wait behind it, and it is tried again soon.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The writer's end of the thread.
 #[derive(Debug)]
@@ -60,11 +63,18 @@ impl Checkpoints {
         let mut wal = self.path.clone().into_os_string();
         wal.push("-wal");
         if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > MAX_WAL_BYTES) {
-            return checkpoint(writer, "TRUNCATE");
+            return self.start_anew(writer);
         }
         // A full channel means that the thread has been told already.
         let _ = self.due.try_send(());
         Ok(())
+    }
+
+    /// Moves everything and empties the write-ahead log, unless someone who reads keeps us from it for long.
+    fn start_anew(&self, writer: &Connection) -> Result<(), rusqlite::Error> {
+        writer.busy_timeout(PATIENCE)?;
+        checkpoint(writer, "TRUNCATE")?;
+        writer.busy_timeout(schema::BUSY_TIMEOUT)
     }
 
     /// Ends the thread.
@@ -99,5 +109,53 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<(), rusqlite::Error
             Ok(())
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::facts;
+    use toom_core::id::LogIndex;
+    use toom_core::name::UserName;
+    use toom_core::server::fact::Fact;
+    use toom_core::time::Timestamp;
+
+    #[test]
+    fn a_write_ahead_log_that_grew_too_large_is_emptied_unless_it_is_being_read() {
+        let data = tempfile::tempdir().expect("a directory");
+        let connection = schema::open_or_create(data.path()).expect("made");
+        schema::trust(&connection).expect("set");
+        let from = UserName::new("yoda").expect("a name");
+        let fact = Fact::Broadcast { from, text: "x".repeat(1024 * 1024), at: Timestamp::from_millis(0) };
+        let transaction = connection.unchecked_transaction().expect("begun");
+        for index in 1..=65 {
+            facts::insert(&transaction, LogIndex(index), &fact).expect("inserted");
+        }
+        transaction.commit().expect("committed");
+
+        let wal = || data.path().join("toom.db-wal").metadata().expect("there").len();
+        let mut checkpoints = Checkpoints::start(&schema::path(data.path()));
+        checkpoints.committed(1, &connection).expect("not due");
+        assert!(wal() > MAX_WAL_BYTES);
+        let other = schema::open_read_only(data.path()).expect("opened").expect("there");
+        other.execute_batch("BEGIN; SELECT count(*) FROM log").expect("read");
+        checkpoints.committed(BYTES_BETWEEN, &connection).expect("kept out");
+        assert!(wal() > MAX_WAL_BYTES);
+        other.execute_batch("COMMIT").expect("ended");
+        checkpoints.committed(BYTES_BETWEEN, &connection).expect("emptied");
+        assert_eq!(wal(), 0);
+        assert_eq!(checkpoints.failure(), None);
+        checkpoints.stop();
+    }
+
+    #[test]
+    fn a_failure_is_kept_for_the_writer() {
+        let data = tempfile::tempdir().expect("a directory");
+        let missing = data.path().join("missing");
+        let checkpoints = Checkpoints::start(&missing);
+        let failure = checkpoints.failure.clone();
+        checkpoints.stop();
+        assert_eq!(failure.get(), Some(&format!("{} cannot be opened", missing.display())));
     }
 }

@@ -10,9 +10,9 @@
 //! reports each fact only after the commit, in the order of the log. Queries that were queued behind a write go
 //! to the reader thread after that write's commit, so they see it, and never delay the next commit.
 //!
-//! Another process (`toom user`) may [`append`] at any time. SQLite's write lock orders us: inside each of our
+//! Another process (`toom user`) may [`append()`] at any time. SQLite's write lock orders us: inside each of our
 //! transactions we first report what others appended meanwhile, then add ours behind it. When idle, the writer
-//! looks for such rows every [`POLL_INTERVAL`](writer::POLL_INTERVAL).
+//! looks for such rows three times a second.
 //!
 //! A commit that fails ends writing for good: after a failed sync nobody knows what the disk has, and a retry
 //! that succeeds would prove nothing. Reading goes on.

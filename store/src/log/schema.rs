@@ -15,7 +15,7 @@ use super::OpenError;
 pub(super) const SCHEMA_VERSION: i64 = 1;
 
 /// How long to wait while another process writes. `toom user import` of many accounts takes a second or two.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const SCHEMA: &str = "
     CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -61,7 +61,13 @@ pub(super) fn open_or_create(data: &Path) -> Result<Connection, OpenError> {
     let failed = |error| while_opening(&path, &error);
     let mut connection = open_writable(&path).map_err(failed)?;
     let version = check_version(&connection, &path)?;
-    prepare(&mut connection, version).map_err(failed)?;
+    if !use_write_ahead_log(&connection).map_err(failed)? {
+        let what = "the file system under it does not let processes share memory";
+        return Err(OpenError(format!("{} cannot be used: {what}", path.display())));
+    }
+    if version == 0 {
+        make_tables(&mut connection).map_err(failed)?;
+    }
     Ok(connection)
 }
 
@@ -129,9 +135,14 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, rusqlite::Error> 
 /// The schema version of the database, 0 if it is empty; an error if it is not ours to use.
 fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let failed = |error| while_opening(path, &error);
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let look = || {
+        // One transaction: another process may be making the tables right now.
+        let snapshot = connection.unchecked_transaction()?;
+        let version: i64 = snapshot.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let tables: i64 = snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((version, tables))
+    };
+    let (version, tables) = look().map_err(failed)?;
     match version {
         SCHEMA_VERSION => Ok(version),
         0 if tables == 0 => Ok(version),
@@ -144,29 +155,27 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError>
     }
 }
 
-fn prepare(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
-    use_write_ahead_log(connection)?;
+fn make_tables(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == 0 {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been faster.
-        let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version == 0 {
-            transaction.execute_batch(SCHEMA)?;
-        }
-        transaction.commit()?;
+        transaction.execute_batch(SCHEMA)?;
     }
-    Ok(())
+    transaction.commit()
 }
 
-/// Changing the journal mode needs the file for oneself for a moment, and does not wait for it by itself.
-fn use_write_ahead_log(connection: &Connection) -> Result<(), rusqlite::Error> {
+/// Whether it could be done. Changing the journal mode needs the file for oneself for a moment, and does not wait
+/// for it by itself.
+fn use_write_ahead_log(connection: &Connection) -> Result<bool, rusqlite::Error> {
     let give_up = Instant::now() + BUSY_TIMEOUT;
     loop {
-        match connection.pragma_update(None, "journal_mode", "WAL") {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < give_up => {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            other => return other,
+            mode => return Ok(mode? == "wal"),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::reader::{Reader, Work};
 use super::{Complete, Completion, Log, messages, schema, spawn};
 
 /// How often an idle writer looks for facts that another process appended.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// What one transaction may carry. Far beyond the point where more would make a commit cheaper; it bounds how
 /// long the first one in a flood waits.

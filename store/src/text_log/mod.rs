@@ -5,7 +5,7 @@
 //! All of it is derived: `messagelog.txt` and `SR_<id>_messagelog.txt` from the messages in the database,
 //! `userlog.txt` from who is active now. At start, a message log that is missing, or does not have as many rows
 //! as the database has messages, is written anew; after that rows are only appended. One thread does all
-//! writing, at most every [`PAUSE`](thread::PAUSE), so that a thousand logins at once do not rewrite `userlog.txt`
+//! writing, at most every 50 ms, so that a thousand logins at once do not rewrite `userlog.txt`
 //! a thousand times, and files are open only while they are written, so that a million rooms need no handles.
 //!
 //! A file that cannot be written is reported once and left alone until the next start, which finds its rows

@@ -13,7 +13,7 @@ use super::directory::{Directory, Start};
 use super::rows::{UserLog, file_name, message_row};
 
 /// Between two writes; well under the 100 ms within which the files must follow.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Rows that may wait for the pause to end.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
