@@ -1,7 +1,6 @@
 //! Answers in the order of their commands.
 //!
-//! What changes the conference is answered once it is committed, but a refusal may be known sooner, and some
-//! are known here. Without an id in the answers, people and scripts tell them apart by their order; so an
+//! A post is answered once it is committed, but a refusal may be known sooner, and some are known here. Without an id in the answers, people and scripts tell them apart by their order; so an
 //! answer waits until those before it are there.
 
 use std::collections::VecDeque;

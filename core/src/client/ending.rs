@@ -91,7 +91,7 @@ impl Client {
 
     /// Logs out if nothing that was asked is left to do.
     fn finish(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if !self.waiting.is_empty() || self.logging_in || !self.is_idle() {
+        if !self.waiting.is_empty() || !self.is_idle() {
             return;
         }
         if self.user.is_none() {

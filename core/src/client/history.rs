@@ -9,7 +9,7 @@ const MAX_HISTORY_MESSAGES: usize = 1_000_000;
 /// What one answer may hold in text.
 const MAX_HISTORY_BYTES: usize = 256 * 1024 * 1024;
 
-/// One history on its way here. There is one at a time, so that memory is bounded and answers keep their order.
+/// One history on its way here. There is one at a time, so that memory is bounded.
 #[derive(Debug)]
 pub(super) struct Gathering {
     kind: HistoryKind,

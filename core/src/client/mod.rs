@@ -4,9 +4,10 @@
 //! # Theory of operation
 //!
 //! Every [`Command`](command::Command) gets exactly one answer among the [`Event`](event::Event)s (a
-//! `History` is one answer however many pages it took), and answers come in the order of the commands of the
-//! same kind. The machine owns the list of transfers: an offer's id is its transfer's, at both ends. It asks
-//! the driver to open files and to start transfers, and hears how they go.
+//! `History` is one answer however many pages it took). Answers come in the order of their commands, and a
+//! command sees the effects of those before it; only those that manage transfers may overtake. The machine
+//! owns the list of transfers: an offer's id is its transfer's, at both ends. It asks the driver to open files
+//! and to start transfers, and hears how they go.
 //!
 //! A command goes through these places, each with its own file:
 //!
@@ -16,7 +17,7 @@
 //! | `commands` | it starts: checked here, then asked from the server |
 //! | `requests` | its request waits for the reply with its id |
 //! | `replies` | the reply becomes its answer |
-//! | `answers` | answers to what changes the conference are kept in the order of their commands |
+//! | `answers` | answers to posts, of which many are in flight, are kept in the order of their commands |
 //! | `history` | the pages of one `RDM` become one answer |
 //! | `offers`, `transfers` | files offered to and by this user, and how they go |
 //! | `receipts` | direct messages are shown once and confirmed |

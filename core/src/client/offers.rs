@@ -19,8 +19,7 @@ use crate::text::FileLabel;
 use crate::wire::limits::MAX_OFFERS_PER_USER;
 use crate::wire::message::{OfferEnd, PeerEndpoint, RequestBody};
 
-/// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time,
-/// so that answers keep the order of their commands.
+/// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time.
 #[derive(Debug)]
 pub(super) struct Offering {
     pub(super) source: SourceId,

@@ -57,6 +57,10 @@ pub(super) enum Change {
 }
 
 impl Asked {
+    fn is_post(&self) -> bool {
+        matches!(self, Asked::Change(_, Change::Post(_)))
+    }
+
     /// Whether no command asked for it.
     fn is_own(&self) -> bool {
         match self {
@@ -74,6 +78,8 @@ pub(super) struct Requests {
     open: BTreeMap<RequestId, Asked>,
     /// How many of `open` are one's own.
     own_open: usize,
+    /// How many of `open` are posts.
+    posts_open: usize,
     own_waiting: VecDeque<(RequestBody, Asked)>,
 }
 
@@ -88,6 +94,11 @@ impl Requests {
         self.open.len() - self.own_open
     }
 
+    /// Whether all of these are posts.
+    pub(super) fn are_posts(&self) -> bool {
+        self.of_commands() == self.posts_open
+    }
+
     /// Whether everything that was or will be asked is answered.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.own_waiting.is_empty()
@@ -97,8 +108,7 @@ impl Requests {
     pub(super) fn ask(&mut self, body: RequestBody, asked: Asked, out: &mut Vec<Output>) {
         self.last += 1;
         let id = RequestId(self.last);
-        self.own_open += usize::from(asked.is_own());
-        self.open.insert(id, asked);
+        self.put_back(id, asked);
         out.push(Output::Send(Request { id, body }));
     }
 
@@ -124,18 +134,20 @@ impl Requests {
     pub(super) fn take(&mut self, id: RequestId) -> Option<Asked> {
         let asked = self.open.remove(&id)?;
         self.own_open -= usize::from(asked.is_own());
+        self.posts_open -= usize::from(asked.is_post());
         Some(asked)
     }
 
     /// Undoes [`Requests::take`]: the reply was none.
     pub(super) fn put_back(&mut self, id: RequestId, asked: Asked) {
         self.own_open += usize::from(asked.is_own());
+        self.posts_open += usize::from(asked.is_post());
         self.open.insert(id, asked);
     }
 
     /// Forgets everything and gives what had no reply, in the order of asking.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = Asked> + use<> {
-        self.own_open = 0;
+        (self.own_open, self.posts_open) = (0, 0);
         self.own_waiting.clear();
         core::mem::take(&mut self.open).into_values()
     }

@@ -121,6 +121,10 @@ impl Client {
     }
 
     /// Whether it is the turn of the first command that waits.
+    ///
+    /// Posts go out one after the other without waiting for their confirmations. All else waits for the
+    /// answers before it, so that a script sees the effects of its own commands: a room that was built can be
+    /// written to, and what was posted is read. Transfers are managed here, however long a history takes.
     fn may_start(&self, command: &Command) -> bool {
         if self.logging_in {
             return false;
@@ -129,15 +133,15 @@ impl Client {
             return self.connection == Connection::Open || !matches!(command, Command::Login { .. });
         }
         match command {
-            Command::Logout => self.is_idle(),
-            Command::History { .. } => self.has_room() && self.history.is_none(),
-            Command::SendFile { .. } => self.has_room() && self.offering.is_none(),
-            _ => self.has_room(),
+            Command::Broadcast { .. } | Command::RoomMessage { .. } | Command::DirectMessage { .. } => {
+                let room = self.requests.has_room() && self.answers.len() < MAX_COMMANDS_IN_FLIGHT;
+                room && self.requests.are_posts() && self.offering.is_none()
+            }
+            Command::Accept { .. } | Command::Reject { .. } | Command::Cancel { .. } | Command::Transfers => {
+                self.requests.has_room() && self.offering.is_none()
+            }
+            _ => self.is_idle(),
         }
-    }
-
-    fn has_room(&self) -> bool {
-        self.requests.has_room() && self.answers.len() < MAX_COMMANDS_IN_FLIGHT
     }
 
     /// Whether every command that has started is answered.

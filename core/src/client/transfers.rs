@@ -177,13 +177,17 @@ mod tests {
     use super::*;
 
     fn running(index: u32) -> Entry {
+        entry(Stage::Running { direction: Direction::In, index: PeerIndex(index), moving: false })
+    }
+
+    fn entry(stage: Stage) -> Entry {
         Entry {
             peer: UserName::new("yoda").unwrap(),
             label: FileLabel::new("a"),
             bytes: 0,
             total: 0,
             rate_bps: 0,
-            stage: Stage::Running { direction: Direction::In, index: PeerIndex(index), moving: false },
+            stage,
             ending: None,
         }
     }
@@ -199,7 +203,10 @@ mod tests {
     #[test]
     fn transfers_under_way_are_bounded() {
         let mut transfers = Transfers::default();
-        for n in 0..MAX_RUNNING as u32 {
+        // One's own offer may become one at any time.
+        let (source, index, secret) = (SourceId(1), PeerIndex(1), PeerSecret([0; 32]));
+        transfers.insert(OfferId(MAX_RUNNING as u64), entry(Stage::Offered { source, index, secret }));
+        for n in 1..MAX_RUNNING as u32 {
             assert!(transfers.may_run() && transfers.may_offer());
             transfers.insert(OfferId(n.into()), running(n));
         }

@@ -1,0 +1,207 @@
+//! Files that others offer.
+
+use super::*;
+use crate::client::event::{Direction, Failure, TransferFailure, TransferState};
+use crate::client::io::{Side, Start};
+use crate::client::transfers::{MAX_RUNNING, MAX_WAITING_OFFERS};
+use crate::wire::message::{OfferEnd, Refusal};
+
+fn shown(id: u64) -> Event {
+    Event::Offer { id: OfferId(id), from: name("luke"), name: FileLabel::new("film.mp4"), bytes: 1_000 }
+}
+
+fn answered(id: u64, accepted: bool) -> Event {
+    Event::OfferAnswered { id: OfferId(id), accepted }
+}
+
+fn entry(id: u64, state: TransferState, bytes: u64) -> Event {
+    Event::Transfer(Transfer {
+        id: OfferId(id),
+        peer: name("luke"),
+        name: FileLabel::new("film.mp4"),
+        direction: Direction::In,
+        state,
+        bytes,
+        total: 1_000,
+        rate_bps: 0,
+    })
+}
+
+fn refusal(id: u64) -> RequestBody {
+    RequestBody::AnswerOffer { offer: OfferId(id), index: None }
+}
+
+/// Takes the `Start` that must be the only order, and checks it.
+fn started(world: &mut World, id: u64) -> PeerIndex {
+    let orders = world.orders();
+    let [Output::Start(start)] = &orders[..] else { panic!("{orders:?}") };
+    let local_index = start.local_index;
+    assert_eq!(
+        *start,
+        Start {
+            transfer: OfferId(id),
+            remote: ([192, 0, 2, 2], 7000).into(),
+            local_index,
+            remote_index: PeerIndex(99),
+            secret: PeerSecret([5; 32]),
+            bytes: 1_000,
+            side: Side::Receive { from: name("luke"), label: FileLabel::new("film.mp4") },
+        }
+    );
+    local_index
+}
+
+/// A world in which offer 1 was accepted and runs.
+fn receiving() -> World {
+    let mut world = World::logged_in(AcceptPolicy::All);
+    world.server(offer(1));
+    world.answer(ReplyBody::Done);
+    world.events();
+    world.orders();
+    world
+}
+
+#[test]
+fn an_offer_waits_for_the_person_and_is_accepted() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.server(offer(1));
+    assert_eq!(world.events(), [shown(1)]);
+    assert_eq!((world.requests(), world.orders()), (vec![], vec![]));
+    world.command(Command::Accept { offer: OfferId(1) });
+    assert_eq!(world.events(), [answered(1, true), entry(1, TransferState::Starting, 0)]);
+    let index = started(&mut world, 1);
+    let body = world.answer(ReplyBody::Done);
+    assert_eq!(body, RequestBody::AnswerOffer { offer: OfferId(1), index: Some(index) });
+
+    world.report(1, Progress::Moving { bytes: 400, rate_bps: 0 });
+    assert_eq!(world.events(), [entry(1, TransferState::Moving, 400)]);
+    world.command(Command::Transfers);
+    let [Event::Transfer(moving)] = [entry(1, TransferState::Moving, 400)] else { unreachable!() };
+    assert_eq!(world.events(), [Event::Transfers(vec![moving])]);
+    let saved_as = Some("luke_film.mp4".to_owned());
+    world.report(1, Progress::Done { blake3: [3; 32], saved_as: saved_as.clone() });
+    assert_eq!(world.events(), [entry(1, TransferState::Done { blake3: [3; 32], saved_as }, 1_000)]);
+    world.command(Command::Transfers);
+    assert_eq!(world.events(), [Event::Transfers(vec![])]);
+    world.report(1, Progress::Failed(TransferFailure::TimedOut));
+    assert_eq!(world.events(), []);
+}
+
+#[test]
+fn an_offer_is_rejected_by_reject_and_by_cancel_once() {
+    for command in [Command::Reject { offer: OfferId(1) }, Command::Cancel { transfer: OfferId(1) }] {
+        let mut world = World::logged_in(AcceptPolicy::Ask);
+        world.server(offer(1));
+        world.events();
+        world.command(command);
+        assert_eq!(world.events(), [answered(1, false)]);
+        assert_eq!(world.answer(ReplyBody::Refused(Refusal::NoSuchOffer)), refusal(1));
+        for again in [
+            Command::Reject { offer: OfferId(1) },
+            Command::Accept { offer: OfferId(1) },
+            Command::Cancel { transfer: OfferId(1) },
+        ] {
+            world.command(again);
+            assert_eq!(world.events(), [Event::Error(Failure::NoSuchOffer)]);
+        }
+        assert_eq!(world.requests(), []);
+    }
+}
+
+#[test]
+fn the_policy_answers_for_the_person() {
+    let mut world = World::logged_in(AcceptPolicy::All);
+    world.server(offer(1));
+    assert_eq!(world.events(), [shown(1), entry(1, TransferState::Starting, 0)]);
+    let index = started(&mut world, 1);
+    let accepted = RequestBody::AnswerOffer { offer: OfferId(1), index: Some(index) };
+    assert_eq!(world.answer(ReplyBody::Done), accepted);
+
+    let mut world = World::logged_in(AcceptPolicy::None);
+    world.server(offer(1));
+    assert_eq!(world.answer(ReplyBody::Done), refusal(1));
+    assert_eq!(world.events(), [shown(1)]);
+    world.command(Command::Transfers);
+    assert_eq!(world.events(), [Event::Transfers(vec![])]);
+}
+
+#[test]
+fn an_acceptance_that_comes_too_late_ends_the_transfer_once() {
+    let mut world = World::logged_in(AcceptPolicy::All);
+    world.server(offer(1));
+    world.events();
+    world.orders();
+    world.server(wire::Event::OfferEnded { offer: OfferId(1), reason: OfferEnd::Withdrawn });
+    world.answer(ReplyBody::Refused(Refusal::NoSuchOffer));
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.events(), []);
+    world.report(1, Progress::Failed(TransferFailure::Cancelled));
+    assert_eq!(world.events(), [entry(1, TransferState::Failed(TransferFailure::PeerLeft), 0)]);
+}
+
+#[test]
+fn an_offer_that_ends_unanswered_is_told_and_gone() {
+    for (reason, failure) in [
+        (OfferEnd::Withdrawn, TransferFailure::PeerLeft),
+        (OfferEnd::UserLeft, TransferFailure::PeerLeft),
+        (OfferEnd::Expired, TransferFailure::Expired),
+    ] {
+        let mut world = World::logged_in(AcceptPolicy::Ask);
+        world.server(offer(1));
+        world.events();
+        world.server(wire::Event::OfferEnded { offer: OfferId(1), reason });
+        assert_eq!(world.events(), [entry(1, TransferState::Failed(failure), 0)]);
+        world.command(Command::Accept { offer: OfferId(1) });
+        assert_eq!(world.events(), [Event::Error(Failure::NoSuchOffer)]);
+    }
+}
+
+#[test]
+fn a_cancelled_transfer_is_answered_by_its_end() {
+    for (progress, state) in [
+        (Progress::Failed(TransferFailure::Cancelled), TransferState::Failed(TransferFailure::Cancelled)),
+        // Whatever it died of in that moment, to the person it is cancelled; unless it was done before.
+        (Progress::Failed(TransferFailure::TimedOut), TransferState::Failed(TransferFailure::Cancelled)),
+    ] {
+        let mut world = receiving();
+        world.command(Command::Cancel { transfer: OfferId(1) });
+        assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+        assert_eq!(world.events(), []);
+        world.command(Command::Cancel { transfer: OfferId(1) });
+        assert_eq!(world.events(), [Event::Error(Failure::NoSuchOffer)]);
+        assert_eq!(world.orders(), []);
+        world.report(1, progress);
+        assert_eq!(world.events(), [entry(1, state, 0)]);
+    }
+}
+
+#[test]
+fn what_the_transfer_machine_reports_is_shown() {
+    let mut world = receiving();
+    world.report(1, Progress::Failed(TransferFailure::Write("disk full".into())));
+    let failed = TransferState::Failed(TransferFailure::Write("disk full".into()));
+    assert_eq!(world.events(), [entry(1, failed, 0)]);
+}
+
+#[test]
+fn offers_and_transfers_are_bounded() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    for id in 1..=MAX_WAITING_OFFERS as u64 {
+        world.server(offer(id));
+    }
+    assert_eq!(world.requests(), []);
+    world.server(offer(1_000));
+    assert_eq!(world.answer(ReplyBody::Done), refusal(1_000));
+    world.events();
+    for id in 1..=MAX_RUNNING as u64 {
+        world.command(Command::Accept { offer: OfferId(id) });
+        world.answer(ReplyBody::Done);
+    }
+    assert_eq!(world.orders().len(), MAX_RUNNING);
+    world.events();
+    world.server(offer(1_001));
+    world.events();
+    world.command(Command::Accept { offer: OfferId(1_001) });
+    assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
+    assert_eq!((world.orders(), world.requests()), (vec![], vec![]));
+}

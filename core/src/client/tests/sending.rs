@@ -1,0 +1,194 @@
+//! Files that one offers.
+
+use super::*;
+use crate::client::event::{Direction, Failure, TransferFailure, TransferState};
+use crate::client::io::{Side, SourceId, Start};
+use crate::wire::limits::MAX_OFFERS_PER_USER;
+use crate::wire::message::{OfferEnd, Refusal};
+
+fn send_file() -> Command {
+    Command::SendFile { to: "luke".into(), path: "/tmp/film.mp4".into() }
+}
+
+fn entry(id: u64, state: TransferState) -> Event {
+    Event::Transfer(Transfer {
+        id: OfferId(id),
+        peer: name("luke"),
+        name: FileLabel::new("film.mp4"),
+        direction: Direction::Out,
+        state,
+        bytes: 0,
+        total: 1_000,
+        rate_bps: 0,
+    })
+}
+
+fn opened(source: u64) -> Input {
+    Input::SourceOpened { source: SourceId(source), label: FileLabel::new("film.mp4"), bytes: 1_000 }
+}
+
+fn close(source: u64) -> Output {
+    Output::CloseSource { source: SourceId(source) }
+}
+
+fn cancelled() -> TransferState {
+    TransferState::Failed(TransferFailure::Cancelled)
+}
+
+fn accepted(id: u64) -> wire::Event {
+    let address = ([192, 0, 2, 2], 7000).into();
+    wire::Event::OfferAccepted { offer: OfferId(id), address, index: PeerIndex(99) }
+}
+
+/// A world in which the file is open and offered as 1, not answered; and the offer's endpoint.
+pub(super) fn offering() -> (World, PeerEndpoint) {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(send_file());
+    let path = "/tmp/film.mp4".into();
+    assert_eq!(world.orders(), [Output::OpenSource { source: SourceId(1), path }]);
+    world.input(opened(1));
+    let body = world.answer(ReplyBody::Offered { offer: OfferId(1) });
+    let RequestBody::Offer { to, label, bytes, endpoint } = body else { panic!("{body:?}") };
+    assert_eq!((to.as_str(), label.as_str(), bytes), ("luke", "film.mp4", 1_000));
+    assert_eq!(world.events(), [entry(1, TransferState::Starting)]);
+    (world, endpoint)
+}
+
+#[test]
+fn a_file_is_opened_offered_accepted_and_started() {
+    let (mut world, PeerEndpoint { index, secret }) = offering();
+    world.server(accepted(1));
+    assert_eq!(
+        world.orders(),
+        [Output::Start(Start {
+            transfer: OfferId(1),
+            remote: ([192, 0, 2, 2], 7000).into(),
+            local_index: index,
+            remote_index: PeerIndex(99),
+            secret,
+            bytes: 1_000,
+            side: Side::Send { source: SourceId(1) },
+        })]
+    );
+    assert_eq!(world.events(), []);
+    world.report(1, Progress::Done { blake3: [3; 32], saved_as: None });
+    assert!(matches!(world.transfer().state, TransferState::Done { .. }));
+    // Its file is the transfer machine's to close.
+    assert_eq!(world.orders(), []);
+}
+
+#[test]
+fn secrets_and_indices_are_fresh_for_every_offer() {
+    let (mut world, first) = offering();
+    world.command(send_file());
+    world.input(opened(2));
+    let RequestBody::Offer { endpoint: second, .. } = world.answer(ReplyBody::Offered { offer: OfferId(2) }) else {
+        panic!("no offer");
+    };
+    assert!(first.index != second.index && first.secret != second.secret);
+}
+
+#[test]
+fn files_that_cannot_be_opened_are_told() {
+    for (missing, failure) in
+        [(true, Failure::NoSuchFile("/tmp/film.mp4".into())), (false, Failure::UnreadableFile("a directory".into()))]
+    {
+        let mut world = World::logged_in(AcceptPolicy::Ask);
+        world.command(send_file());
+        world.input(Input::SourceFailed { source: SourceId(1), missing, reason: "a directory".into() });
+        assert_eq!(world.events(), [Event::Error(failure)]);
+        assert_eq!(world.requests(), []);
+        world.command(send_file());
+        assert!(matches!(&world.orders()[..], [_, Output::OpenSource { source: SourceId(2), .. }]));
+    }
+}
+
+#[test]
+fn a_refused_offer_closes_its_file() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(send_file());
+    world.orders();
+    world.input(opened(1));
+    world.answer(ReplyBody::Refused(Refusal::UserOffline(vec![name("luke")])));
+    assert_eq!(world.events(), [Event::Error(Failure::UserOffline(vec![name("luke")]))]);
+    assert_eq!(world.orders(), [close(1)]);
+}
+
+#[test]
+fn an_offer_that_ends_fails_and_closes_its_file() {
+    for (reason, failure) in [
+        (OfferEnd::Rejected, TransferFailure::Rejected),
+        (OfferEnd::Expired, TransferFailure::Expired),
+        (OfferEnd::UserLeft, TransferFailure::PeerLeft),
+    ] {
+        let (mut world, _) = offering();
+        world.server(wire::Event::OfferEnded { offer: OfferId(1), reason });
+        assert_eq!(world.events(), [entry(1, TransferState::Failed(failure))]);
+        assert_eq!(world.orders(), [close(1)]);
+        world.server(accepted(1));
+        assert_eq!((world.orders(), world.events()), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn an_offer_is_taken_back() {
+    let (mut world, _) = offering();
+    world.command(Command::Cancel { transfer: OfferId(1) });
+    assert_eq!(world.events(), []);
+    world.command(Command::Cancel { transfer: OfferId(1) });
+    assert_eq!(world.events(), [Event::Error(Failure::NoSuchOffer)]);
+    assert_eq!(world.answer(ReplyBody::Done), RequestBody::WithdrawOffer { offer: OfferId(1) });
+    assert_eq!(world.events(), [entry(1, cancelled())]);
+    assert_eq!(world.orders(), [close(1)]);
+}
+
+#[test]
+fn an_acceptance_that_crosses_a_cancel_starts_and_cancels_so_that_the_receiver_hears_of_it() {
+    let (mut world, _) = offering();
+    world.command(Command::Cancel { transfer: OfferId(1) });
+    world.server(accepted(1));
+    assert!(matches!(&world.orders()[..], [Output::Start(_), Output::Cancel { transfer: OfferId(1) }]));
+    world.answer(ReplyBody::Refused(Refusal::NoSuchOffer));
+    assert_eq!((world.events(), world.orders()), (vec![], vec![]));
+    world.report(1, Progress::Failed(TransferFailure::Cancelled));
+    assert_eq!(world.events(), [entry(1, cancelled())]);
+}
+
+#[test]
+fn a_rejection_that_crosses_a_cancel_is_a_cancelled_transfer() {
+    let (mut world, _) = offering();
+    world.command(Command::Cancel { transfer: OfferId(1) });
+    world.server(wire::Event::OfferEnded { offer: OfferId(1), reason: OfferEnd::Rejected });
+    world.answer(ReplyBody::Refused(Refusal::NoSuchOffer));
+    assert_eq!(world.events(), [entry(1, cancelled())]);
+    assert_eq!(world.orders(), [close(1)]);
+}
+
+#[test]
+fn one_s_own_offers_are_bounded() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    for id in 1..=MAX_OFFERS_PER_USER as u64 {
+        world.command(send_file());
+        world.input(opened(id));
+        world.answer(ReplyBody::Offered { offer: OfferId(id) });
+    }
+    world.events();
+    world.orders();
+    world.command(send_file());
+    assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
+    assert_eq!(world.orders(), []);
+}
+
+#[test]
+fn the_same_offer_number_twice_is_a_broken_server_and_leaves_no_file_open() {
+    let (mut world, _) = offering();
+    world.command(send_file());
+    world.orders();
+    world.input(opened(2));
+    world.answer(ReplyBody::Offered { offer: OfferId(1) });
+    let events = world.events();
+    assert_eq!(events[0], Event::Error(Failure::ConnectionLost));
+    assert_eq!(events[1], entry(1, TransferState::Failed(TransferFailure::ServerLost)));
+    assert!(matches!(events[2], Event::ConnectionLost { .. }));
+    assert_eq!(world.orders(), [close(2), close(1), Output::Disconnect]);
+}
