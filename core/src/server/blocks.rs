@@ -66,10 +66,11 @@ impl Blocks {
         if let Some(turn) = self.names.get(name).and_then(|guard| guard.turn) {
             self.unknown.remove(&turn);
         }
-        if !has_account && self.unknown.len() >= MAX_UNKNOWN_NAMES {
-            if let Some((_, oldest)) = self.unknown.pop_first() {
-                self.names.remove(&oldest);
-            }
+        if !has_account
+            && self.unknown.len() >= MAX_UNKNOWN_NAMES
+            && let Some((_, oldest)) = self.unknown.pop_first()
+        {
+            self.names.remove(&oldest);
         }
         let guard = self.names.entry(name.to_owned()).or_default();
         guard.turn = None;

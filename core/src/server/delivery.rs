@@ -36,8 +36,7 @@ impl Server {
     pub(super) fn start_delivery(&mut self, turn: &mut Turn<'_>, user: &UserName) {
         let Some(session) = self.sessions.get_mut(user) else { return };
         let direct = &self.conference.direct;
-        session.delivery.behind =
-            direct.unread(user).map(|peer| (peer.clone(), direct.received(user, peer))).collect();
+        session.delivery.behind = direct.unread(user).map(|peer| (peer.clone(), direct.received(user, peer))).collect();
         self.continue_delivery(turn, user);
     }
 
@@ -77,11 +76,7 @@ impl Server {
         for (peer, sent) in delivery.behind.iter().take(MAX_SPANS) {
             let last = direct.wrote(peer, user);
             covers.push((peer.clone(), last));
-            spans.push(Span {
-                conversation: Conversation::direct(user, peer),
-                first: MessageNumber(sent.0 + 1),
-                last,
-            });
+            spans.push(Span { conversation: Conversation::direct(user, peer), first: MessageNumber(sent.0 + 1), last });
         }
         // Any time: what was missed long ago is missed, too.
         let not_before = Timestamp::from_millis(i64::MIN);
@@ -140,4 +135,178 @@ fn peer_of<'a>(conversation: &'a Conversation, user: &UserName) -> Option<&'a Us
 
 fn direct_event(message: Message) -> Event {
     Event::DirectMessage { number: message.number, at: message.at, from: message.from, text: message.text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::activity::Activity;
+    use super::super::fact::Fact;
+    use super::super::testing::*;
+    use super::*;
+    use crate::wire::limits::MAX_TEXT_BYTES;
+    use crate::wire::message::{ReplyBody, RequestBody};
+
+    /// Author and number of each direct message that a connection was told.
+    fn told(world: &mut World, who: ConnectionId) -> Vec<(String, u64)> {
+        let message = |event| match event {
+            Event::DirectMessage { number, from, .. } => Some((from.to_string(), number.0)),
+            _ => None,
+        };
+        world.events(who).into_iter().filter_map(message).collect()
+    }
+
+    fn from(author: &str, numbers: impl IntoIterator<Item = u64>) -> Vec<(String, u64)> {
+        numbers.into_iter().map(|number| (text(author), number)).collect()
+    }
+
+    fn received(peer: &str, through: u64) -> RequestBody {
+        RequestBody::DirectReceived { from: name(peer), through: MessageNumber(through) }
+    }
+
+    #[test]
+    fn a_message_to_someone_active_is_told_at_once_and_to_nobody_else() {
+        let mut world = World::new(&["a", "b", "c"]);
+        let [a, b, c] = world.login_all(["a", "b", "c"]);
+        let (number, at) = (MessageNumber(1), world.wall);
+        assert_eq!(world.ask(a, direct("b", "psst")), ReplyBody::Sent { number, at });
+        assert_eq!(world.events(b), [Event::DirectMessage { number, at, from: name("a"), text: text("psst") }]);
+        assert_eq!((world.inbox(a), world.inbox(c)), (vec![], vec![]));
+        let user = name("a");
+        assert_eq!(world.activities, [Activity::DirectMessage { user, to: name("b"), number, at }]);
+    }
+
+    #[test]
+    fn what_was_missed_comes_at_the_next_login_without_ones_own_until_it_was_shown() {
+        let mut world = World::new(&["a", "b", "c"]);
+        let [a, b] = world.login_all(["a", "b"]);
+        world.ask(b, direct("a", "1"));
+        world.disconnect(b);
+        for words in ["2", "3"] {
+            world.ask(a, direct("b", words));
+        }
+        let b = world.login("b");
+        assert_eq!(told(&mut world, b), from("a", [2, 3]));
+        assert_eq!(world.ask(b, received("a", 2)), ReplyBody::Done);
+        world.disconnect(b);
+        world.restart();
+        let b = world.login("b");
+        assert_eq!(told(&mut world, b), from("a", [3]), "positions survive");
+        let facts = world.log.len();
+        assert_eq!(
+            [3, 3, 1, u64::MAX].map(|through| world.ask(b, received("a", through))),
+            [(); 4].map(|()| ReplyBody::Done)
+        );
+        assert_eq!(world.ask(b, received("c", 1)), ReplyBody::Done);
+        assert_eq!(world.ask(b, received("b", 1)), ReplyBody::Done);
+        assert_eq!(world.log.len(), facts + 1, "only what is new is kept");
+        world.disconnect(b);
+        let b = world.login("b");
+        assert_eq!(told(&mut world, b), []);
+    }
+
+    #[test]
+    fn newer_messages_wait_for_the_older_ones_of_the_same_person_only() {
+        let mut world = World::new(&["a", "b", "c"]);
+        let [a, c] = world.login_all(["a", "c"]);
+        world.ask(a, direct("b", "1"));
+        world.hold_queries = true;
+        let b = world.login("b");
+        world.ask(a, direct("b", "2"));
+        world.ask(c, direct("b", "1"));
+        assert_eq!(told(&mut world, b), from("c", [1]));
+        world.find_next(true);
+        assert_eq!(told(&mut world, b), from("a", [1]));
+        world.ask(a, direct("b", "3"));
+        assert_eq!(told(&mut world, b), []);
+        world.find_next(true);
+        assert_eq!(told(&mut world, b), from("a", [2]), "what was there when the store was asked");
+        world.find_next(true);
+        assert_eq!(told(&mut world, b), from("a", [3]));
+        world.ask(a, direct("b", "4"));
+        assert_eq!((told(&mut world, b), world.queries.len()), (from("a", [4]), 0));
+    }
+
+    #[test]
+    fn many_missed_messages_of_many_people_come_in_order_page_by_page() {
+        let users: Vec<String> = (0..MAX_SPANS + 50).map(|number| format!("user{number:03}")).collect();
+        let mut world = World::new(&users.iter().map(String::as_str).collect::<Vec<_>>());
+        world.add_account("m");
+        let at = world.wall;
+        for round in 0..4 {
+            for user in &users {
+                world.commit(Fact::DirectMessage { from: name(user), to: name("m"), text: round.to_string(), at });
+            }
+        }
+        let m = world.login("m");
+        let mut all = told(&mut world, m);
+        assert_eq!(all.len(), 4 * users.len());
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected: Vec<(String, u64)> = users.iter().flat_map(|user| from(user, 1..=4)).collect();
+        assert_eq!(all, expected, "each person's in order");
+        world.commit(Fact::DirectMessage { from: name("user000"), to: name("m"), text: text("live"), at });
+        assert_eq!(told(&mut world, m), from("user000", [5]));
+    }
+
+    #[test]
+    fn years_of_messages_wait_until_those_before_them_were_shown() {
+        let mut world = World::new(&["a", "b"]);
+        let at = world.wall;
+        let long = "x".repeat(MAX_TEXT_BYTES);
+        let per_page = (MAX_PAGE_BYTES / MAX_TEXT_BYTES) as u64;
+        let ahead = per_page * MAX_PAGES_AHEAD as u64;
+        let all = 2 * ahead + 3;
+        let post = |text: &str| Fact::DirectMessage { from: name("a"), to: name("b"), text: text.to_owned(), at };
+        for _ in 0..all {
+            world.commit(post(&long));
+        }
+        let b = world.login("b");
+        assert_eq!(told(&mut world, b), from("a", 1..=ahead));
+        world.commit(post("live"));
+        assert_eq!(told(&mut world, b), []);
+        world.ask(b, received("a", per_page));
+        assert_eq!(told(&mut world, b), from("a", ahead + 1..=ahead + per_page));
+        world.ask(b, received("a", ahead + per_page));
+        assert_eq!(told(&mut world, b), from("a", ahead + per_page + 1..=all + 1));
+    }
+
+    #[test]
+    fn a_store_that_could_not_read_is_asked_again_with_the_next_message() {
+        let mut world = World::new(&["a", "b"]);
+        let [a] = world.login_all(["a"]);
+        world.ask(a, direct("b", "1"));
+        world.hold_queries = true;
+        let b = world.login("b");
+        world.find_next(false);
+        assert_eq!(world.queries.len(), 0);
+        world.ask(a, direct("b", "2"));
+        world.find_next(true);
+        assert_eq!(told(&mut world, b), from("a", [1, 2]));
+    }
+
+    #[test]
+    fn a_page_for_a_session_that_ended_is_told_to_nobody() {
+        let mut world = World::new(&["a", "b"]);
+        let [a] = world.login_all(["a"]);
+        world.ask(a, direct("b", "1"));
+        world.hold_queries = true;
+        let old = world.login("b");
+        world.disconnect(old);
+        let new = world.login("b");
+        world.find_next(true);
+        assert_eq!(told(&mut world, new), []);
+        world.find_next(true);
+        assert_eq!(told(&mut world, new), from("a", [1]));
+    }
+
+    #[test]
+    fn a_later_namesake_is_not_told_what_was_meant_for_the_removed_user() {
+        let mut world = World::new(&["a", "b"]);
+        let [a] = world.login_all(["a"]);
+        world.ask(a, direct("b", "1"));
+        world.commit(Fact::AccountRemoved { name: name("b") });
+        world.add_account("b");
+        world.ask(a, direct("b", "2"));
+        let b = world.login("b");
+        assert_eq!(told(&mut world, b), from("a", [2]));
+    }
 }

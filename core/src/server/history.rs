@@ -80,3 +80,158 @@ fn past_message(message: Message) -> PastMessage {
     let room = if let Conversation::Room(room) = message.conversation { Some(room) } else { None };
     PastMessage { room, number: message.number, at: message.at, from: message.from, text: message.text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::id::ConnectionId;
+    use crate::wire::message::RequestBody;
+    use core::time::Duration;
+
+    const EVER: Timestamp = Timestamp::from_millis(0);
+
+    fn history(kind: HistoryKind, not_before: Timestamp, after: Option<Cursor>) -> RequestBody {
+        RequestBody::History { kind, not_before, after }
+    }
+
+    fn rooms(after: Option<Cursor>) -> RequestBody {
+        history(HistoryKind::Rooms, EVER, after)
+    }
+
+    /// Room (0 for broadcasts), number, author and text.
+    type Line = (u32, u64, String, String);
+
+    /// One page, and where to go on.
+    fn page(world: &mut World, who: ConnectionId, body: RequestBody) -> (Vec<Line>, Option<Cursor>) {
+        let ReplyBody::History { messages, next } = world.ask(who, body) else { panic!() };
+        let line = |it: PastMessage| (it.room.map_or(0, |room| room.0), it.number.0, it.from.to_string(), it.text);
+        (messages.into_iter().map(line).collect(), next)
+    }
+
+    fn lines(lines: &[(u32, u64, &str, &str)]) -> Vec<Line> {
+        lines.iter().map(|(room, number, from, words)| (*room, *number, text(from), text(words))).collect()
+    }
+
+    #[test]
+    fn all_broadcasts_are_read_ones_own_too_since_a_time() {
+        let mut world = World::new(&["a", "b"]);
+        let [a, b] = world.login_all(["a", "b"]);
+        world.ask(a, broadcast("one"));
+        world.advance(Duration::from_secs(5));
+        let later = world.wall;
+        world.ask(b, broadcast("two"));
+        world.forget();
+        let all = lines(&[(0, 1, "a", "one"), (0, 2, "b", "two")]);
+        let body = |not_before| history(HistoryKind::Broadcast, not_before, None);
+        assert_eq!(page(&mut world, a, body(EVER)), (all.clone(), None));
+        assert_eq!(page(&mut world, a, body(later)), (all[1..].to_vec(), None));
+        assert_eq!(page(&mut world, a, body(later.saturating_add(Duration::from_millis(1)))), (vec![], None));
+        let told = |not_before, messages| Activity::ReadHistory {
+            user: name("a"),
+            kind: HistoryKind::Broadcast,
+            not_before,
+            messages,
+        };
+        assert_eq!(world.activities[..2], [told(EVER, 2), told(later, 1)]);
+    }
+
+    #[test]
+    fn in_rooms_one_reads_what_was_said_while_one_was_there_room_by_room() {
+        let mut world = World::new(&["a", "b", "c"]);
+        let [a, b, c] = world.login_all(["a", "b", "c"]);
+        world.ask(a, build(&["b"]));
+        world.ask(a, build(&["b", "c"]));
+        world.ask(b, room_message(2, "first"));
+        world.ask(a, room_message(1, "x"));
+        world.ask(a, RequestBody::Invite { room: RoomId(1), user: text("c") });
+        world.ask(b, room_message(1, "y"));
+        world.ask(c, RequestBody::Leave { room: RoomId(1) });
+        world.ask(b, room_message(1, "z"));
+        let all = lines(&[(1, 1, "a", "x"), (1, 2, "b", "y"), (1, 3, "b", "z"), (2, 1, "b", "first")]);
+        for _ in 0..2 {
+            let (a, c) = (world.login_again("a"), world.login_again("c"));
+            assert_eq!(page(&mut world, a, rooms(None)), (all.clone(), None));
+            assert_eq!(page(&mut world, c, rooms(None)), (vec![all[1].clone(), all[3].clone()], None));
+            world.restart();
+        }
+    }
+
+    #[test]
+    fn who_may_read_nothing_is_answered_without_asking_the_store() {
+        let mut world = World::new(&["a"]);
+        let [a] = world.login_all(["a"]);
+        world.hold_queries = true;
+        assert_eq!(page(&mut world, a, rooms(None)), (vec![], None));
+        assert_eq!(page(&mut world, a, history(HistoryKind::Broadcast, EVER, None)), (vec![], None));
+        assert_eq!((world.queries.len(), world.activities.len()), (0, 2));
+    }
+
+    #[test]
+    fn pages_go_on_where_the_one_before_ended() {
+        let mut world = World::new(&["a", "b"]);
+        let [a, b] = world.login_all(["a", "b"]);
+        world.ask(a, build(&["b"]));
+        world.add_account("c");
+        world.login("c");
+        world.ask(a, build(&["c"]));
+        let count = MAX_PAGE_MESSAGES + 3;
+        for number in 0..count {
+            world.ask(a, room_message(1, &number.to_string()));
+            world.ask(a, room_message(2, &number.to_string()));
+            world.ask(b, broadcast(&number.to_string()));
+        }
+        for (kind, rooms) in [(HistoryKind::Broadcast, 0..=0), (HistoryKind::Rooms, 1..=2)] {
+            let mut all = Vec::new();
+            let mut after = None;
+            loop {
+                let (messages, next) = page(&mut world, a, history(kind, EVER, after));
+                assert!(!messages.is_empty() && messages.len() <= MAX_PAGE_MESSAGES);
+                all.extend(messages.into_iter().map(|(room, number, ..)| (room, number)));
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let expected: Vec<(u32, u64)> =
+                rooms.flat_map(|room| (1..=count as u64).map(move |number| (room, number))).collect();
+            assert_eq!(all, expected);
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_makes_no_sense_harms_nothing() {
+        let mut world = World::new(&["a", "b"]);
+        let [a, _] = world.login_all(["a", "b"]);
+        world.ask(a, build(&["b"]));
+        world.ask(a, room_message(1, "x"));
+        world.ask(a, broadcast("x"));
+        for room in [None, Some(RoomId(0)), Some(RoomId(u32::MAX))] {
+            for number in [0, u64::MAX].map(MessageNumber) {
+                for kind in [HistoryKind::Broadcast, HistoryKind::Rooms] {
+                    let body = history(kind, Timestamp::from_millis(i64::MIN), Some(Cursor { room, number }));
+                    assert!(page(&mut world, a, body).0.len() <= 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_read_is_said() {
+        let mut world = World::new(&["a"]);
+        let [a] = world.login_all(["a"]);
+        world.ask(a, broadcast("x"));
+        world.hold_queries = true;
+        let id = world.send(a, history(HistoryKind::Broadcast, EVER, None));
+        world.find_next(false);
+        assert_eq!(world.reply(a, id), Some(ReplyBody::Refused(Refusal::StorageFailed)));
+    }
+
+    impl World {
+        /// The connection of someone who is active, or else logs in.
+        fn login_again(&mut self, user: &str) -> ConnectionId {
+            let active = self.server.sessions.get(user).map(|it| it.connection);
+            active.unwrap_or_else(|| self.login(user))
+        }
+    }
+}

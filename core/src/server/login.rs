@@ -440,8 +440,23 @@ mod tests {
         let connection = world.connect();
         let id = world.try_login(connection, "yoda", &password_of("yoda"));
         world.commit(Fact::Blocked { name: text("yoda"), at: world.wall });
+        world.advance(Duration::from_secs(4));
+        world.commit(Fact::Blocked { name: text("yoda"), at: world.wall });
         world.check_next();
-        assert_eq!(world.reply(connection, id), Some(BLOCKED));
+        assert_eq!(world.reply(connection, id), Some(blocked_for(6_000)), "a second one does not extend it");
+    }
+
+    #[test]
+    fn logins_that_were_given_up_leave_room_for_others() {
+        let mut world = World::new(&["yoda", "luke"]);
+        world.hold_checks = true;
+        for _ in 0..2 * MAX_PASSWORD_CHECKS {
+            let connection = world.connect();
+            world.try_login(connection, "yoda", "x");
+            world.disconnect(connection);
+        }
+        world.hold_checks = false;
+        world.login("luke");
     }
 
     #[test]

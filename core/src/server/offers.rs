@@ -172,3 +172,138 @@ impl Server {
         turn.activity(Activity::OfferEnded { offer, reason });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::id::ConnectionId;
+    use crate::secure::PeerSecret;
+    use crate::wire::message::RequestBody;
+    use core::time::Duration;
+
+    fn endpoint() -> PeerEndpoint {
+        PeerEndpoint { index: PeerIndex(7), secret: PeerSecret([9; 32]) }
+    }
+
+    fn offer(to: &str) -> RequestBody {
+        RequestBody::Offer { to: text(to), label: FileLabel::new("film.mp4"), bytes: 5, endpoint: endpoint() }
+    }
+
+    fn ended(offer: u64, reason: OfferEnd) -> Event {
+        Event::OfferEnded { offer: OfferId(offer), reason }
+    }
+
+    fn answer(offer: u64, index: Option<u32>) -> RequestBody {
+        RequestBody::AnswerOffer { offer: OfferId(offer), index: index.map(PeerIndex) }
+    }
+
+    fn withdraw(offer: u64) -> RequestBody {
+        RequestBody::WithdrawOffer { offer: OfferId(offer) }
+    }
+
+    const NO_SUCH: ReplyBody = ReplyBody::Refused(Refusal::NoSuchOffer);
+
+    /// A has offered file 1 to B; C is active.
+    fn world() -> (World, [ConnectionId; 3]) {
+        let mut world = World::new(&["a", "b", "c"]);
+        let a = world.connect_from("[::ffff:198.51.100.1]:1");
+        world.try_login(a, "a", &password_of("a"));
+        let [b, c] = world.login_all(["b", "c"]);
+        assert_eq!(world.ask(a, offer("b")), ReplyBody::Offered { offer: OfferId(1) });
+        (world, [a, b, c])
+    }
+
+    #[test]
+    fn an_offer_tells_each_side_where_the_other_is_reached() {
+        let (mut world, [a, b, c]) = world();
+        let label = FileLabel::new("film.mp4");
+        let address = "198.51.100.1:6000".parse().unwrap();
+        let from = name("a");
+        let offered =
+            Event::Offer { offer: OfferId(1), from, label: label.clone(), bytes: 5, address, endpoint: endpoint() };
+        assert_eq!(world.events(b), [offered]);
+        assert_eq!(world.ask(b, answer(1, Some(8))), ReplyBody::Done);
+        let address = "192.0.2.1:6000".parse().unwrap();
+        assert_eq!(world.events(a), [Event::OfferAccepted { offer: OfferId(1), address, index: PeerIndex(8) }]);
+        assert_eq!(world.inbox(c), []);
+        let made = Activity::Offered { offer: OfferId(1), user: name("a"), to: name("b"), label, bytes: 5 };
+        let accepted = Activity::OfferAccepted { offer: OfferId(1), user: name("b") };
+        assert_eq!(world.activities, [made, accepted]);
+        assert_eq!(world.ask(b, answer(1, Some(8))), NO_SUCH, "only once");
+        assert_eq!(world.ask(a, offer("b")), ReplyBody::Offered { offer: OfferId(2) });
+    }
+
+    #[test]
+    fn only_its_receiver_answers_an_offer_and_only_its_sender_takes_it_back() {
+        let (mut world, [a, b, c]) = world();
+        for (who, body) in
+            [(a, answer(1, Some(1))), (c, answer(1, None)), (b, withdraw(1)), (c, withdraw(1)), (a, withdraw(2))]
+        {
+            assert_eq!(world.ask(who, body), NO_SUCH);
+        }
+        world.forget();
+        assert_eq!(world.ask(a, withdraw(1)), ReplyBody::Done);
+        assert_eq!((world.events(b), world.inbox(a)), (vec![ended(1, OfferEnd::Withdrawn)], vec![]));
+        assert_eq!(world.ask(b, answer(1, None)), NO_SUCH);
+    }
+
+    #[test]
+    fn a_refused_offer_is_told_to_its_sender() {
+        let (mut world, [a, b, _]) = world();
+        world.forget();
+        assert_eq!(world.ask(b, answer(1, None)), ReplyBody::Done);
+        assert_eq!((world.events(a), world.inbox(b)), (vec![ended(1, OfferEnd::Rejected)], vec![]));
+        let told = Activity::OfferEnded { offer: OfferId(1), reason: OfferEnd::Rejected };
+        assert_eq!(world.activities, [told]);
+    }
+
+    #[test]
+    fn an_offer_ends_with_the_session_of_either_side() {
+        for leaver in 0..2 {
+            let (mut world, connections) = world();
+            world.forget();
+            world.disconnect(connections[leaver]);
+            let left = Event::Left { user: name(["a", "b"][leaver]) };
+            assert_eq!(world.events(connections[1 - leaver]), [ended(1, OfferEnd::UserLeft), left]);
+            assert!(world.server.offers.open.is_empty() && world.server.offers.deadline().is_none());
+            assert!(world.server.offers.sent.is_empty() && world.server.offers.received.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_offer_that_nobody_answers_expires_for_both() {
+        let (mut world, [a, b, c]) = world();
+        world.advance(Duration::from_secs(1));
+        world.ask(c, offer("b"));
+        world.forget();
+        world.advance(OFFER_LIFETIME - Duration::from_nanos(1_000_000_001));
+        assert_eq!(world.inbox(a), []);
+        world.advance(Duration::from_nanos(1));
+        let expired = ended(1, OfferEnd::Expired);
+        assert_eq!((world.events(a), world.events(b)), (vec![expired.clone()], vec![expired]));
+        assert_eq!(world.inbox(c), []);
+        world.advance(Duration::from_secs(1));
+        assert_eq!(world.events(c), [ended(2, OfferEnd::Expired)]);
+    }
+
+    #[test]
+    fn unanswered_offers_of_one_user_are_bounded_and_an_answer_makes_room() {
+        let (mut world, [a, b, c]) = world();
+        for _ in 1..MAX_OFFERS_PER_USER {
+            world.ask(a, offer("c"));
+        }
+        assert!(matches!(world.ask(a, offer("b")), ReplyBody::Refused(Refusal::LimitReached(_))));
+        assert!(matches!(world.ask(c, offer("b")), ReplyBody::Offered { .. }), "others may");
+        world.ask(b, answer(1, None));
+        assert!(matches!(world.ask(a, offer("b")), ReplyBody::Offered { .. }));
+    }
+
+    #[test]
+    fn a_removed_account_ends_its_offers() {
+        let (mut world, [a, ..]) = world();
+        world.forget();
+        world.commit(super::super::fact::Fact::AccountRemoved { name: name("b") });
+        assert_eq!(world.events(a), [ended(1, OfferEnd::UserLeft), Event::Left { user: name("b") }]);
+    }
+}

@@ -170,10 +170,10 @@ fn index(room: RoomId) -> Option<usize> {
 
 fn forget_oldest_left(rooms: &mut BTreeMap<RoomId, Readable>) {
     let left = || rooms.iter().filter(|(_, readable)| !readable.is_member()).map(|(room, _)| *room);
-    if left().count() > MAX_LEFT_ROOMS_PER_USER {
-        if let Some(oldest) = left().next() {
-            rooms.remove(&oldest);
-        }
+    if left().count() > MAX_LEFT_ROOMS_PER_USER
+        && let Some(oldest) = left().next()
+    {
+        rooms.remove(&oldest);
     }
 }
 

@@ -204,8 +204,7 @@ impl World {
     }
 
     pub(super) fn try_login(&mut self, connection: ConnectionId, name: &str, password: &str) -> RequestId {
-        let body =
-            RequestBody::Login { name: text(name), password: Password(password.to_owned()), udp_port: 6000 };
+        let body = RequestBody::Login { name: text(name), password: Password(password.to_owned()), udp_port: 6000 };
         self.send(connection, body)
     }
 
