@@ -2,10 +2,49 @@
 //!
 //! Symmetric, and ignorant of files: it moves byte ranges of numbered flows, so that live media, relays and
 //! the server's own use of UDP can share it later.
+//!
+//! # Theory of operation
+//!
+//! [`Connection`] is QUIC's loss recovery (RFC 9002) around the packets of [`crate::wire::packet`] and the
+//! frames of [`crate::wire::peer_frame`]. A packet number is never used twice: what is lost goes out again
+//! in a new packet. So the connection remembers for every packet what it carried, and when it is taken for
+//! lost, gives each piece back to where it came from: a byte range to its flow, a frame to the list of those
+//! that are due.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `connection` | puts the others together |
+//! | `path` | where the other end is, and whether that is proven |
+//! | `received` | duplicates, and when to acknowledge |
+//! | `sent` | what is outstanding, and what is lost |
+//! | `rtt` | timeouts |
+//! | `controller`, `cubic`, `slow_start` | how much may be in flight |
+//! | `pacer` | when the next burst may leave |
+//! | `send_flow`, `receive_flow` | which bytes to send, which are new |
+//!
+//! It speaks of packets and never of datagrams' bytes: [`build_burst`] makes those, at the edge.
 
 pub mod build;
+mod connection;
+mod controller;
+mod cubic;
+mod pacer;
+mod path;
+mod range_set;
+mod receive_flow;
+mod received;
+mod rtt;
+mod send_flow;
+mod sent;
+mod slow_start;
 
 pub use build::{Packet, StreamData, build_burst};
+pub use connection::{Chunk, Connection, ConnectionConfig, Event, Flight};
+pub use range_set::RangeSet;
 
 /// Packets in one burst: what the Linux kernel takes in one GSO call (`UDP_MAX_SEGMENTS`).
 pub const MAX_BURST_PACKETS: usize = 64;
+
+/// Bytes in one burst: one GSO call is one IP packet to the kernel until it is cut, so it cannot hold more
+/// than 65,535 with all headers.
+pub const MAX_BURST_BYTES: usize = 65_000;

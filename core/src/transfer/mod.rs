@@ -11,5 +11,27 @@
 //! The sender hashes the file as it first reads it, and sends length and hash when it has read all; the
 //! receiver, once every byte is written, compares them, gives the file its final name, and says `VERIFIED`.
 //! Only then is the sender done.
+//!
+//! [`Transfers`] has all transfers and wakes them. A fact only changes what a transfer knows; what follows
+//! from it leaves with the next `Woke`, so that a batch of datagrams has one acknowledgement and makes one
+//! burst. A connection has two flows, both from the sender: the manifest and the file.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `machine` | which transfer a fact is about, and whose turn it is |
+//! | `active` | the life of one transfer: its end, its reports |
+//! | `sender` | what to read into which slot |
+//! | `receiver` | what to write where, and when to verify |
+//! | `progress` | how far it is, and how fast |
 
+mod active;
 pub mod io;
+mod machine;
+mod manifest;
+mod progress;
+mod receiver;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+pub use machine::{MAX_TRANSFERS, Transfers};

@@ -4,4 +4,6 @@ pub mod codec;
 pub mod limits;
 pub mod message;
 pub mod packet;
+pub mod peer_frame;
 pub mod preamble;
+pub mod varint;

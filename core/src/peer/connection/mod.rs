@@ -1,0 +1,394 @@
+//! One connection: its state, its timers, and what its owner can ask and tell.
+
+mod receive;
+mod recovery;
+#[cfg(test)]
+mod tests;
+mod transmit;
+
+use core::ops::Range;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::build::Packet;
+use super::controller::Controller;
+use super::cubic::Cubic;
+use super::pacer::Pacer;
+use super::path::Path;
+use super::receive_flow::ReceiveFlow;
+use super::received::Received;
+use super::rtt::Rtt;
+use super::send_flow::SendFlow;
+use super::sent::SentPackets;
+use super::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
+use crate::machine::earlier;
+use crate::time::Instant;
+use crate::transfer::io::{Counters, SLOT_BYTES, SlotId};
+use crate::wire::packet::PACKET_OVERHEAD;
+use crate::wire::peer_frame::{CloseReason, FlowId, STREAM_HEADER_BYTES};
+
+/// Nothing heard for so long ends a connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After so long without a packet that must be acknowledged, one is sent: so that a disk that is slow, or a
+/// file that takes a minute to hash, is not taken for a dead computer. Three tries fit [`IDLE_TIMEOUT`].
+const KEEP_ALIVE: Duration = Duration::from_secs(8);
+
+/// How long a connection that was closed here answers late packets: three probe timeouts
+/// (RFC 9000, section 10.2), and no more than this.
+const MAX_LINGER: Duration = Duration::from_secs(3);
+
+/// How often a CLOSE is said without being asked: it is not acknowledged.
+const CLOSE_COPIES: u32 = 3;
+
+/// With what a connection begins.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionConfig {
+    /// Where the other end is expected.
+    pub remote: SocketAddr,
+    /// The largest UDP payload, header and tag included.
+    pub payload: usize,
+    /// Random bytes, never used twice.
+    pub seed: [u8; 32],
+}
+
+/// What a connection tells its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// New bytes of a flow.
+    Data {
+        /// Which flow.
+        flow: FlowId,
+        /// Where in the flow.
+        offset: u64,
+        /// Where in the payload.
+        range: Range<usize>,
+    },
+    /// The other end has verified a flow of ours.
+    Verified {
+        /// Which flow.
+        flow: FlowId,
+        /// Of all its bytes.
+        blake3: [u8; 32],
+    },
+    /// The other end has closed the connection, which is over.
+    Closed(CloseReason),
+    /// The other end broke the protocol; the owner should close.
+    Violation,
+    /// Nothing was heard for too long; the connection is over.
+    TimedOut,
+}
+
+/// Bytes of a flow that are in a slot, ready to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Which flow.
+    pub flow: FlowId,
+    /// Where in the flow.
+    pub offset: u64,
+    /// Which slot.
+    pub slot: SlotId,
+    /// Where in the slot.
+    pub start: usize,
+    /// How many.
+    pub length: usize,
+}
+
+/// Packets that leave together; all of one size, but the last may be shorter.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flight {
+    /// Where to.
+    pub to: SocketAddr,
+    /// The size of all but the last.
+    pub segment_size: usize,
+    /// At most [`MAX_BURST_PACKETS`], with at most [`MAX_BURST_BYTES`].
+    pub packets: Vec<Packet>,
+}
+
+/// One end of a connection. [`super`] has the theory.
+#[derive(Debug)]
+pub struct Connection {
+    payload: usize,
+    random: ChaCha12Rng,
+    state: State,
+    path: Path,
+    received: Received,
+    sent: SentPackets,
+    rtt: Rtt,
+    controller: Box<dyn Controller>,
+    pacer: Pacer,
+    sending: BTreeMap<FlowId, SendFlow>,
+    receiving: BTreeMap<FlowId, ReceiveFlow>,
+    due: Due,
+    timers: Timers,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Closed here; CLOSE is repeated and late packets are answered.
+    Closing {
+        reason: CloseReason,
+        until: Instant,
+        copies: u32,
+        next_copy: Instant,
+    },
+    Over,
+}
+
+/// Frames to be sent as soon as possible, other than acknowledgements and news of flows.
+#[derive(Debug, Default)]
+struct Due {
+    ping: bool,
+    challenge: bool,
+    response: Option<[u8; 8]>,
+    verified: bool,
+    /// What VERIFIED says, once it is known.
+    verdict: Option<(FlowId, [u8; 32])>,
+    /// The other end has acknowledged VERIFIED.
+    verified_arrived: bool,
+}
+
+#[derive(Debug)]
+struct Timers {
+    /// Something may be possible now that was not before.
+    wake: Option<Instant>,
+    heard_at: Instant,
+    idle_timeout: Duration,
+    /// When the last packet was sent that must be acknowledged.
+    elicited_at: Instant,
+    /// When the earliest outstanding packet is lost by time.
+    lost_at: Option<Instant>,
+    /// When the last probe timeout was over; the next one counts from there.
+    probed_at: Instant,
+    /// Consecutive probe timeouts.
+    probes_in_a_row: u32,
+    /// Data packets that may be sent although the window is full (RFC 9002, section 7.5).
+    probe_packets: u32,
+    /// Data is waiting, and the pacer lets it leave then.
+    paced_until: Option<Instant>,
+    /// Whether the window or the pacer was what ended the last burst.
+    window_limited: bool,
+    /// Acknowledgements since something was sent that is acknowledged itself.
+    acks_in_a_row: u32,
+}
+
+impl Connection {
+    /// An end that first challenges the other.
+    pub fn new(now: Instant, config: ConnectionConfig) -> Self {
+        let mut random = ChaCha12Rng::from_seed(config.seed);
+        let token = token(&mut random);
+        Connection {
+            payload: config.payload,
+            random,
+            state: State::Open,
+            path: Path::new(config.remote, token),
+            received: Received::default(),
+            sent: SentPackets::default(),
+            rtt: Rtt::new(),
+            controller: Box::new(Cubic::new(config.payload as u64)),
+            pacer: Pacer::new(now, config.payload as u64),
+            sending: BTreeMap::new(),
+            receiving: BTreeMap::new(),
+            due: Due { challenge: true, ..Due::default() },
+            timers: Timers {
+                wake: Some(now),
+                heard_at: now,
+                idle_timeout: IDLE_TIMEOUT,
+                elicited_at: now,
+                lost_at: None,
+                probed_at: now,
+                probes_in_a_row: 0,
+                probe_packets: 0,
+                paced_until: None,
+                window_limited: false,
+                acks_in_a_row: 0,
+            },
+            counters: Counters::default(),
+        }
+    }
+
+    /// Opens an outgoing flow of `length` bytes that the owner has; `credit` of them may be sent unasked.
+    pub fn open_sending(&mut self, flow: FlowId, length: u64, credit: u64) {
+        self.sending.insert(flow, SendFlow::new(length, credit));
+    }
+
+    /// Sends a few bytes, which the connection keeps, as a whole flow.
+    pub fn send_inline(&mut self, now: Instant, flow: FlowId, bytes: Vec<u8>) {
+        self.sending.insert(flow, SendFlow::inline(bytes));
+        self.wake(now);
+    }
+
+    /// Opens an incoming flow of `length` bytes, of which `window` may be on their way or unconsumed.
+    pub fn open_receiving(&mut self, flow: FlowId, length: u64, window: u64) {
+        self.receiving.insert(flow, ReceiveFlow::new(length, window));
+    }
+
+    /// How many bytes of file one packet carries.
+    pub fn data_per_packet(&self) -> usize {
+        self.payload.saturating_sub(PACKET_OVERHEAD + STREAM_HEADER_BYTES).max(1)
+    }
+
+    /// How many bytes fill a burst with whole packets: the best length for a [`Chunk`].
+    pub fn data_per_burst(&self) -> usize {
+        let packets = (MAX_BURST_BYTES / self.payload).clamp(1, MAX_BURST_PACKETS);
+        (packets * self.data_per_packet()).min(SLOT_BYTES)
+    }
+
+    /// Takes the next range of an outgoing flow that must be read, of at most `most` bytes: what is lost
+    /// first, then what is new, in order.
+    pub fn claim(&mut self, flow: FlowId, most: usize) -> Option<Range<u64>> {
+        let (range, again) = self.sending.get_mut(&flow)?.claim(most as u64)?;
+        if again {
+            self.counters.retransmitted_bytes += range.end - range.start;
+        }
+        Some(range)
+    }
+
+    /// Whether [`claim`](Connection::claim) would give something.
+    pub fn has_more(&self, flow: FlowId) -> bool {
+        self.sending.get(&flow).is_some_and(SendFlow::has_more)
+    }
+
+    /// How many bytes of an outgoing flow are known to have arrived.
+    pub fn acknowledged(&self, flow: FlowId) -> u64 {
+        self.sending.get(&flow).map_or(0, SendFlow::acknowledged)
+    }
+
+    /// How many bytes of an incoming flow have arrived.
+    pub fn arrived(&self, flow: FlowId) -> u64 {
+        self.receiving.get(&flow).map_or(0, ReceiveFlow::received)
+    }
+
+    /// Whether all bytes of an incoming flow have arrived.
+    pub fn is_complete(&self, flow: FlowId) -> bool {
+        self.receiving.get(&flow).is_some_and(ReceiveFlow::is_complete)
+    }
+
+    /// The owner is done with `bytes` more of an incoming flow.
+    pub fn consumed(&mut self, now: Instant, flow: FlowId, bytes: u64) {
+        if let Some(flow) = self.receiving.get_mut(&flow) {
+            flow.on_consumed(bytes);
+            if flow.has_news() {
+                self.wake(now);
+            }
+        }
+    }
+
+    /// Tells the other end, until it acknowledges, that a flow is verified.
+    pub fn send_verified(&mut self, now: Instant, flow: FlowId, blake3: [u8; 32]) {
+        self.due.verdict = Some((flow, blake3));
+        self.due.verified = true;
+        self.wake(now);
+    }
+
+    /// Whether the other end has acknowledged VERIFIED.
+    pub fn verified_arrived(&self) -> bool {
+        self.due.verified_arrived
+    }
+
+    /// Ends the connection if nothing is heard for so long from now on, instead of the usual time.
+    pub fn set_idle_timeout(&mut self, now: Instant, timeout: Duration) {
+        (self.timers.heard_at, self.timers.idle_timeout) = (now, timeout);
+    }
+
+    /// How long packets of the other end may still be on their way.
+    pub fn linger(&self) -> Duration {
+        (self.rtt.probe_timeout() * 3).min(MAX_LINGER)
+    }
+
+    /// Ends the connection: says so a few times, and answers late packets for a while.
+    pub fn close(&mut self, now: Instant, reason: CloseReason) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        // An address that is not proven may not be sent to unasked; its next packet will ask.
+        let linger = if self.path.is_proven() { self.linger() } else { MAX_LINGER };
+        self.state = State::Closing { reason, until: now + linger, copies: CLOSE_COPIES, next_copy: now };
+        self.wake(now);
+    }
+
+    /// Ends the connection without a word.
+    pub fn abandon(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// Whether it will neither send nor receive any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        Counters { largest_received: self.received.largest(), ..self.counters }
+    }
+
+    /// Asks for a call of [`transmit`](Connection::transmit).
+    pub fn wake(&mut self, now: Instant) {
+        self.timers.wake = earlier(self.timers.wake, Some(now));
+    }
+
+    /// When [`expire`](Connection::expire) or [`transmit`](Connection::transmit) would do something.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timers = &self.timers;
+        match &self.state {
+            State::Over => None,
+            State::Closing { until, copies, next_copy, .. } => {
+                let copy = Some(*next_copy).filter(|_| *copies > 0 && self.may_send_control());
+                earlier(Some(*until), copy)
+            }
+            State::Open => {
+                let ack = self.received.deadline().filter(|_| self.may_send_control());
+                let first = earlier(timers.wake, earlier(ack, timers.paced_until));
+                let timer = earlier(self.idle_at(), earlier(self.keep_alive_at(), self.recovery_at()));
+                earlier(first, timer)
+            }
+        }
+    }
+
+    /// Does what is due at `now`, except sending. Answers whether the connection is over for having heard
+    /// nothing.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        match self.state {
+            State::Over => {}
+            State::Closing { until, .. } => {
+                if until <= now {
+                    self.state = State::Over;
+                }
+            }
+            State::Open => {
+                if is_due(self.idle_at()) {
+                    self.state = State::Over;
+                    return true;
+                }
+                if is_due(self.recovery_at()) {
+                    self.recover(now);
+                }
+                if is_due(self.keep_alive_at()) {
+                    // Counted from here on, whether or not there is room to send it.
+                    self.timers.elicited_at = now;
+                    self.due.ping = true;
+                }
+            }
+        }
+        false
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        Some(self.timers.heard_at + self.timers.idle_timeout)
+    }
+
+    fn keep_alive_at(&self) -> Option<Instant> {
+        Some(self.timers.elicited_at + KEEP_ALIVE)
+    }
+}
+
+fn token(random: &mut ChaCha12Rng) -> [u8; 8] {
+    random.next_u64().to_be_bytes()
+}

@@ -1,0 +1,253 @@
+//! A connection alone, or two that hand each other their payloads.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::packet::PacketNumber;
+use crate::wire::peer_frame::{Frame, Frames, put_ack, put_max_data, put_path_challenge, put_ping, put_stream_header};
+
+const FLOW: FlowId = FlowId(1);
+
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+fn connection(remote: u16) -> Connection {
+    Connection::new(at(0), ConnectionConfig { remote: address(remote), payload: 1_200, seed: [remote as u8; 32] })
+}
+
+/// The payloads of packets whose file bytes are all `7`.
+fn payloads(flight: Flight) -> Vec<(PacketNumber, Vec<u8>)> {
+    let payload = |packet: Packet| {
+        let mut payload = packet.frames;
+        payload.resize(payload.len() + packet.data.map_or(0, |data| data.length), 7);
+        payload.resize(payload.len() + packet.padding, 0);
+        (packet.number, payload)
+    };
+    flight.packets.into_iter().map(payload).collect()
+}
+
+/// Sends everything that may leave now to the other end.
+fn exchange(
+    now: Instant,
+    from: (&mut Connection, u16),
+    to: &mut Connection,
+    chunks: &mut VecDeque<Chunk>,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    from.0.expire(now);
+    while let Some(flight) = from.0.transmit(now, chunks) {
+        for (number, payload) in payloads(flight) {
+            to.receive(now, address(from.1), number, &payload, &mut events);
+        }
+    }
+    events
+}
+
+/// Two ends that have proven each other's address. The first is at port 1.
+fn pair() -> (Connection, Connection) {
+    let (mut a, mut b) = (connection(2), connection(1));
+    for millis in 0..4 {
+        exchange(at(millis), (&mut a, 1), &mut b, &mut VecDeque::new());
+        exchange(at(millis), (&mut b, 2), &mut a, &mut VecDeque::new());
+    }
+    assert!(a.path.is_proven() && b.path.is_proven());
+    (a, b)
+}
+
+/// What a proven connection says to one more payload of its peer.
+fn events_of(payload: &[u8]) -> (Vec<Event>, Connection) {
+    let (mut a, _) = pair();
+    a.open_receiving(FLOW, 1_000, 500);
+    let mut events = Vec::new();
+    a.receive(at(10), address(2), PacketNumber(1_000), payload, &mut events);
+    (events, a)
+}
+
+fn stream(flow: FlowId, offset: u64, length: usize, fin: bool) -> Vec<u8> {
+    let mut payload = Vec::new();
+    put_stream_header(&mut payload, flow, offset, length, fin);
+    payload.resize(payload.len() + length, 7);
+    payload
+}
+
+#[test]
+fn nonsense_of_the_peer_is_a_violation_and_is_counted() {
+    let mut ack_of_unsent = Vec::new();
+    put_ack(&mut ack_of_unsent, 0, core::iter::once(0..1_000), 100);
+    let mut credit_of_nothing = Vec::new();
+    put_max_data(&mut credit_of_nothing, FlowId(5), 1_000);
+    for (payload, why) in [
+        (Vec::new(), "no frame at all"),
+        (vec![0x1a, 1], "half a frame"),
+        (ack_of_unsent, "an acknowledgement of what was not sent"),
+        (credit_of_nothing, "credit for a flow that is not there"),
+        (stream(FlowId(2), 0, 5, false), "bytes of a flow that is not there"),
+        (stream(FLOW, 499, 2, false), "bytes beyond the credit"),
+        (stream(FLOW, 0, 5, true), "an end that is not the end"),
+    ] {
+        let (events, connection) = events_of(&payload);
+        assert_eq!((events, connection.counters().malformed), (vec![Event::Violation], 1), "{why}");
+    }
+}
+
+#[test]
+fn padding_and_frames_of_later_versions_are_accepted() {
+    for payload in [vec![0; 30], vec![0x3f, 2, 9, 9]] {
+        let (events, connection) = events_of(&payload);
+        assert_eq!((events, connection.counters().malformed), (vec![], 0));
+    }
+}
+
+#[test]
+fn data_waits_for_the_proof_of_the_path() {
+    let mut a = connection(2);
+    a.open_sending(FLOW, 1_000, 1_000);
+    let range = a.claim(FLOW, 1_000).unwrap();
+    let mut chunks =
+        VecDeque::from([Chunk { flow: FLOW, offset: range.start, slot: SlotId(0), start: 0, length: 1_000 }]);
+    let first = payloads(a.transmit(at(0), &mut chunks).unwrap());
+    assert!(matches!(Frames::new(&first[0].1).next(), Some(Ok(Frame::PathChallenge(_)))));
+    assert_eq!(first[0].1.len() + PACKET_OVERHEAD, 1_200, "padded, so that the size is proven too");
+    assert_eq!((a.transmit(at(0), &mut chunks), chunks.len()), (None, 1));
+}
+
+#[test]
+fn a_challenge_is_answered_at_once_but_with_no_more_than_it_brought() {
+    let mut a = connection(2);
+    while a.transmit(at(0), &mut VecDeque::new()).is_some() {}
+    let mut challenge = Vec::new();
+    put_path_challenge(&mut challenge, [5; 8]);
+    for (padding, answered) in [(0, false), (1_200, true)] {
+        challenge.resize(9 + padding, 0);
+        a.receive(at(1), address(2), PacketNumber(padding as u64), &challenge, &mut Vec::new());
+        let mut answers = Vec::new();
+        while let Some(flight) = a.transmit(at(1), &mut VecDeque::new()) {
+            answers.extend(payloads(flight).into_iter().filter(|(_, payload)| {
+                !Frames::new(payload).flatten().any(|frame| matches!(frame, Frame::PathChallenge(_)))
+            }));
+        }
+        let bytes: usize = answers.iter().map(|(_, payload)| payload.len() + PACKET_OVERHEAD).sum();
+        assert!(bytes <= 3 * (challenge.len() + PACKET_OVERHEAD));
+        let response = answers.iter().flat_map(|(_, payload)| Frames::new(payload).flatten());
+        assert_eq!(response.into_iter().any(|frame| frame == Frame::PathResponse([5; 8])), answered && bytes > 0);
+    }
+}
+
+#[test]
+fn the_sender_stops_at_the_credit_and_goes_on_with_more() {
+    let (mut a, mut b) = pair();
+    a.open_sending(FLOW, 100_000, 8_000);
+    b.open_receiving(FLOW, 100_000, 8_000);
+    let (mut now, mut rounds, mut chunks) = (at(100), 0, VecDeque::new());
+    while !b.is_complete(FLOW) {
+        rounds += 1;
+        now = now + Duration::from_millis(10);
+        while let Some(range) = a.claim(FLOW, 5_000) {
+            let length = (range.end - range.start) as usize;
+            chunks.push_back(Chunk { flow: FLOW, offset: range.start, slot: SlotId(0), start: 0, length });
+        }
+        let before = b.arrived(FLOW);
+        exchange(now, (&mut a, 1), &mut b, &mut chunks);
+        let new = b.arrived(FLOW) - before;
+        assert!(new <= 8_000 && (new > 0 || rounds > 1));
+        b.consumed(now, FLOW, new);
+        exchange(now, (&mut b, 2), &mut a, &mut VecDeque::new());
+    }
+    assert!(rounds >= 12, "{rounds}");
+    assert_eq!(a.claim(FLOW, 1), None);
+}
+
+#[test]
+fn a_quiet_connection_is_kept_alive_and_a_dead_one_is_not() {
+    let (mut a, mut b) = pair();
+    let end = at(100_000);
+    loop {
+        let now = earlier(a.deadline(), b.deadline()).unwrap();
+        if now > end {
+            break;
+        }
+        exchange(now, (&mut a, 1), &mut b, &mut VecDeque::new());
+        exchange(now, (&mut b, 2), &mut a, &mut VecDeque::new());
+    }
+    assert!(!a.is_over() && !b.is_over());
+    assert!(a.counters().packets_sent < 60, "{:?}", a.counters());
+    while !a.is_over() {
+        let now = a.deadline().unwrap();
+        let timed_out = a.expire(now);
+        assert_eq!(timed_out, a.is_over());
+        while a.transmit(now, &mut VecDeque::new()).is_some() {}
+        assert!(now <= end + IDLE_TIMEOUT);
+    }
+}
+
+#[test]
+fn a_closed_connection_answers_late_packets_for_a_moment_and_then_is_over() {
+    let (mut a, mut b) = pair();
+    a.close(at(10), CloseReason::Done);
+    let events = exchange(at(10), (&mut a, 1), &mut b, &mut VecDeque::new());
+    assert_eq!((events, b.is_over(), a.is_over()), (vec![Event::Closed(CloseReason::Done)], true, false));
+    let mut payload = Vec::new();
+    put_ping(&mut payload);
+    let (mut answers, mut now) = (0, at(10));
+    for _ in 1..CLOSE_COPIES {
+        now = a.deadline().unwrap();
+        assert!(a.transmit(now, &mut VecDeque::new()).is_some());
+    }
+    for number in 1_000..2_000 {
+        a.receive(now, address(2), PacketNumber(number), &payload, &mut Vec::new());
+        while a.transmit(now, &mut VecDeque::new()).is_some() {
+            answers += 1;
+        }
+    }
+    assert!((1..20).contains(&answers), "{answers}");
+    while !a.is_over() {
+        now = a.deadline().unwrap();
+        a.expire(now);
+        while a.transmit(now, &mut VecDeque::new()).is_some() {}
+        assert!(now < at(10) + MAX_LINGER);
+    }
+}
+
+#[test]
+fn a_peer_that_acknowledges_nothing_costs_bounded_memory() {
+    let (mut a, _) = pair();
+    let mut payload = Vec::new();
+    put_ping(&mut payload);
+    for number in 1_000..3_000 + 2 * crate::peer::sent::MAX_SENT as u64 {
+        // Each out of order, so that each has an acknowledgement of its own.
+        a.receive(at(10), address(2), PacketNumber(number * 2), &payload, &mut Vec::new());
+        while a.transmit(at(10), &mut VecDeque::new()).is_some() {}
+    }
+    assert!(!a.sent.has_room());
+    assert!(a.counters().packets_sent <= crate::peer::sent::MAX_SENT as u64 + 20);
+    assert!(a.deadline().is_some_and(|deadline| deadline > at(10)), "and no wake that comes to nothing");
+}
+
+proptest! {
+    #[test]
+    fn any_payloads_do_no_harm(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..20)) {
+        let (mut a, _) = pair();
+        a.open_receiving(FLOW, 1_000, 500);
+        a.open_sending(FlowId(2), 1_000, 500);
+        let mut events = Vec::new();
+        for (number, payload) in payloads.iter().enumerate() {
+            a.receive(at(10), address(2), PacketNumber(1_000 + number as u64), payload, &mut events);
+            for event in events.drain(..) {
+                if let Event::Data { range, .. } = event {
+                    prop_assert!(payload.get(range).is_some());
+                }
+            }
+            a.expire(at(10));
+            while a.transmit(at(10), &mut VecDeque::new()).is_some() {}
+            prop_assert!(a.is_over() || a.deadline().is_some_and(|deadline| deadline > at(10)));
+        }
+    }
+}

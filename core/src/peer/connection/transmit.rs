@@ -1,0 +1,235 @@
+//! What a connection sends, and when.
+
+use std::collections::VecDeque;
+
+use super::{Chunk, Connection, Flight, State};
+use crate::config::TransferConfig;
+use crate::peer::build::{Packet, StreamData};
+use crate::peer::sent::{Content, Control, Sent};
+use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
+use crate::time::Instant;
+use crate::wire::packet::{PACKET_OVERHEAD, PacketNumber};
+use crate::wire::peer_frame::{
+    STREAM_HEADER_BYTES, put_close, put_max_data, put_path_challenge, put_path_response, put_ping, put_stream_header,
+    put_verified,
+};
+
+/// What an ACK leaves free in its packet for other frames.
+const ROOM_BESIDE_ACK: usize = 256;
+
+/// The longest run of acknowledgements without a packet that is acknowledged itself: then their ranges need
+/// not be repeated any more (RFC 9000, section 13.2.4).
+const ACKS_BEFORE_PING: u32 = 32;
+
+/// A packet of our own frames, before it has a number.
+#[derive(Debug, Default)]
+struct Draft {
+    frames: Vec<u8>,
+    /// What is sent again if it is lost.
+    carried: Vec<Control>,
+    acknowledged: Option<PacketNumber>,
+    challenge: bool,
+}
+
+impl Connection {
+    /// The next packets that may leave together now: frames of our own first, then what is in `chunks`, from
+    /// which it is taken. `None` when nothing more may leave.
+    pub fn transmit(&mut self, now: Instant, chunks: &mut VecDeque<Chunk>) -> Option<Flight> {
+        self.timers.paced_until = None;
+        let flight = match self.state {
+            State::Over => None,
+            State::Closing { .. } => self.close_packet(now),
+            State::Open => self.control_packet(now).or_else(|| self.data_packets(now, chunks)),
+        };
+        self.timers.wake = flight.as_ref().map(|_| now);
+        flight
+    }
+
+    /// Whether a packet of our own frames, other than a challenge, may leave.
+    pub(super) fn may_send_control(&self) -> bool {
+        self.sent.has_room() && self.path.allowance() >= TransferConfig::MIN_PAYLOAD as u64
+    }
+
+    fn close_packet(&mut self, now: Instant) -> Option<Flight> {
+        let (allowed, interval) = (self.may_send_control(), self.linger() / 4);
+        let State::Closing { reason, copies, next_copy, .. } = &mut self.state else { return None };
+        if *copies == 0 || *next_copy > now || !allowed {
+            return None;
+        }
+        (*copies, *next_copy) = (*copies - 1, now + interval);
+        let mut draft = Draft::default();
+        put_close(&mut draft.frames, *reason);
+        self.put_ack(now, &mut draft, TransferConfig::MIN_PAYLOAD - PACKET_OVERHEAD);
+        Some(self.finish(now, draft, 0))
+    }
+
+    fn control_packet(&mut self, now: Instant) -> Option<Flight> {
+        let challenge = self.due.challenge && !self.path.is_proven() && self.sent.has_room();
+        let others = self.may_send_control() && self.has_frames(now);
+        if !challenge && !others {
+            return None;
+        }
+        // A challenge may always leave, and fills its packet.
+        let most = if challenge { u64::MAX } else { self.path.allowance() };
+        let room = self.payload.min(usize::try_from(most).unwrap_or(usize::MAX)) - PACKET_OVERHEAD;
+        let (mut draft, mut padded) = (Draft { challenge, ..Draft::default() }, challenge);
+        self.put_ack(now, &mut draft, room);
+        if challenge {
+            self.due.challenge = false;
+            put_path_challenge(&mut draft.frames, self.path.token());
+            draft.carried.push(Control::Challenge);
+        }
+        if let Some(token) = self.due.response.take() {
+            put_path_response(&mut draft.frames, token);
+            draft.carried.push(Control::Response(token));
+            padded = true;
+        }
+        self.put_news(&mut draft, room);
+        self.put_ping(&mut draft);
+        // Both are as large as anything that will follow, so that they prove the size too (RFC 9000,
+        // sections 8.2.1 and 8.2.2).
+        let padding = if padded { room.saturating_sub(draft.frames.len()) } else { 0 };
+        Some(self.finish(now, draft, padding))
+    }
+
+    /// Appends a PING if one is due, or if nothing else has asked for an acknowledgement for long.
+    fn put_ping(&mut self, draft: &mut Draft) {
+        self.timers.acks_in_a_row = if draft.carried.is_empty() { self.timers.acks_in_a_row + 1 } else { 0 };
+        if self.due.ping || self.timers.acks_in_a_row >= ACKS_BEFORE_PING {
+            (self.due.ping, self.timers.acks_in_a_row) = (false, 0);
+            put_ping(&mut draft.frames);
+            draft.carried.push(Control::Ping);
+        }
+    }
+
+    /// Whether there are frames to send other than a challenge.
+    fn has_frames(&self, now: Instant) -> bool {
+        self.due.ping
+            || self.due.response.is_some()
+            || self.due.verified
+            || self.received.deadline().is_some_and(|at| at <= now)
+            || self.receiving.values().any(|flow| flow.has_news())
+            || self.sending.values().any(|flow| flow.inline_bytes().is_some() && flow.has_more())
+    }
+
+    fn put_ack(&mut self, now: Instant, draft: &mut Draft, room: usize) {
+        draft.acknowledged = self.received.put_ack(now, &mut draft.frames, room - ROOM_BESIDE_ACK);
+        self.counters.acks_sent += u64::from(draft.acknowledged.is_some());
+    }
+
+    /// Verdict, credit, and bytes of flows that the connection has itself; within [`ROOM_BESIDE_ACK`], except
+    /// that such bytes may fill the packet.
+    fn put_news(&mut self, draft: &mut Draft, room: usize) {
+        if let Some((flow, blake3)) = self.due.verdict.filter(|_| self.due.verified) {
+            self.due.verified = false;
+            put_verified(&mut draft.frames, flow, blake3);
+            draft.carried.push(Control::Verified);
+        }
+        for (flow, receiving) in &mut self.receiving {
+            if let Some(credit) = receiving.take_news() {
+                put_max_data(&mut draft.frames, *flow, credit);
+                draft.carried.push(Control::MaxData(*flow));
+            }
+        }
+        for (flow, sending) in &mut self.sending {
+            if sending.inline_bytes().is_none() {
+                continue;
+            }
+            let most = room.saturating_sub(draft.frames.len() + STREAM_HEADER_BYTES + 1);
+            let Some((range, _)) = sending.claim(most as u64) else { continue };
+            let (start, end) = (range.start as usize, range.end as usize);
+            let fin = range.end == sending.length();
+            put_stream_header(&mut draft.frames, *flow, range.start, end - start, fin);
+            draft.frames.extend_from_slice(sending.inline_bytes().and_then(|b| b.get(start..end)).unwrap_or_default());
+            let length = u32::try_from(end - start).unwrap_or(u32::MAX);
+            draft.carried.push(Control::Inline { flow: *flow, offset: range.start, length });
+        }
+    }
+
+    fn finish(&mut self, now: Instant, draft: Draft, padding: usize) -> Flight {
+        let size = PACKET_OVERHEAD + draft.frames.len() + padding;
+        let sent = Sent {
+            at: now,
+            bytes: u32::try_from(size).unwrap_or(u32::MAX),
+            eliciting: !draft.carried.is_empty(),
+            acknowledged: draft.acknowledged,
+            content: Content::Control(draft.carried),
+        };
+        if !draft.challenge {
+            self.path.on_sent(size);
+        }
+        let packet = Packet { number: self.record(sent), frames: draft.frames, data: None, padding };
+        Flight { to: self.path.remote(), segment_size: size, packets: vec![packet] }
+    }
+
+    /// Packets of file, all full but the last.
+    fn data_packets(&mut self, now: Instant, chunks: &mut VecDeque<Chunk>) -> Option<Flight> {
+        let most = self.data_per_packet();
+        let (mut packets, mut bytes, mut segment_size) = (Vec::new(), 0, 0);
+        self.timers.window_limited = false;
+        while let Some(chunk) = chunks.front_mut() {
+            let length = most.min(chunk.length);
+            let size = PACKET_OVERHEAD + STREAM_HEADER_BYTES + length;
+            let fits = packets.len() < MAX_BURST_PACKETS && bytes + size <= MAX_BURST_BYTES;
+            if !fits || !self.may_send_data(now, size as u64) {
+                break;
+            }
+            packets.push(self.data_packet(now, chunk, length));
+            bytes += size;
+            segment_size = segment_size.max(size);
+            if chunk.length == 0 {
+                chunks.pop_front();
+            }
+            if length < most {
+                break;
+            }
+        }
+        (!packets.is_empty()).then(|| Flight { to: self.path.remote(), segment_size, packets })
+    }
+
+    fn may_send_data(&mut self, now: Instant, size: u64) -> bool {
+        if !self.path.is_proven() || !self.sent.has_room() {
+            return false;
+        }
+        if self.timers.probe_packets > 0 {
+            self.timers.probe_packets -= 1;
+            return true;
+        }
+        if self.sent.bytes_in_flight() + size > self.controller.window() {
+            self.timers.window_limited = true;
+            return false;
+        }
+        let rate = self.controller.pacing_rate(self.rtt.smoothed());
+        let allowed = self.pacer.allows(now, rate, size);
+        if !allowed {
+            self.timers.window_limited = true;
+            self.timers.paced_until = self.pacer.opens_at();
+        }
+        allowed
+    }
+
+    /// The next `length` bytes of `chunk` as a packet.
+    fn data_packet(&mut self, now: Instant, chunk: &mut Chunk, length: usize) -> Packet {
+        let Chunk { flow, offset, slot, start, .. } = *chunk;
+        let end = offset + length as u64;
+        let fin = self.sending.get(&flow).is_some_and(|flow| flow.length() == end);
+        let mut frames = Vec::with_capacity(STREAM_HEADER_BYTES);
+        put_stream_header(&mut frames, flow, offset, length, fin);
+        let bytes = (PACKET_OVERHEAD + STREAM_HEADER_BYTES + length) as u32;
+        self.pacer.spend(u64::from(bytes));
+        let content = Content::Data { flow, offset, length: length as u32 };
+        let number = self.record(Sent { at: now, bytes, eliciting: true, acknowledged: None, content });
+        (chunk.offset, chunk.start, chunk.length) = (end, start + length, chunk.length - length);
+        Packet { number, frames, data: Some(StreamData { slot, start, length }), padding: 0 }
+    }
+
+    fn record(&mut self, sent: Sent) -> PacketNumber {
+        let number = self.sent.next_number();
+        if sent.eliciting {
+            self.timers.elicited_at = sent.at;
+        }
+        self.counters.packets_sent += 1;
+        self.sent.push(sent);
+        number
+    }
+}

@@ -1,0 +1,39 @@
+//! What a congestion control is to a connection.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// Decides how much may be in flight, and how fast it may leave.
+pub(super) trait Controller: fmt::Debug + Send {
+    /// An acknowledgement has arrived.
+    fn on_acked(&mut self, now: Instant, acked: Acked);
+
+    /// Packets were lost, of which the newest was sent at `sent_at`.
+    fn on_lost(&mut self, now: Instant, sent_at: Instant);
+
+    /// Nothing got through for a long time (RFC 9002, section 7.6).
+    fn on_persistent_congestion(&mut self);
+
+    /// How many bytes may be in flight.
+    fn window(&self) -> u64;
+
+    /// How many bytes may leave in a second.
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> u64;
+}
+
+/// What one acknowledgement tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acked {
+    /// In packets that it acknowledged first.
+    pub(super) bytes: u64,
+    /// When the newest of them was sent.
+    pub(super) sent_at: Instant,
+    /// How long that one took, there and back.
+    pub(super) latest_rtt: Duration,
+    /// The estimate, this one included.
+    pub(super) smoothed_rtt: Duration,
+    /// Whether the window was what held the sender back (RFC 9002, section 7.8).
+    pub(super) window_limited: bool,
+}

@@ -1,0 +1,113 @@
+//! Spreads packets over the round trip (RFC 9002, section 7.7), in bursts that are worth a system call.
+
+use core::time::Duration;
+
+use super::MAX_BURST_BYTES;
+use crate::time::Instant;
+
+/// How much time's worth of bytes may leave at once: what a driver's timer may be late by.
+const BURST_TIME: Duration = Duration::from_millis(2);
+
+/// The least that may leave at once (RFC 9002, section 7.2: the initial window).
+const MIN_BURST_PACKETS: u64 = 10;
+
+/// The most that may leave at once: a few of the largest system calls.
+const MAX_BURST: u64 = 16 * MAX_BURST_BYTES as u64;
+
+const NANOS: u128 = 1_000_000_000;
+
+/// A token bucket. Once it is empty, it opens again only when a worthwhile burst has gathered.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    packet: u64,
+    /// In billionths of a byte, so that nothing is lost by rounding.
+    tokens: u128,
+    filled_at: Instant,
+    closed_until: Option<Instant>,
+}
+
+impl Pacer {
+    /// Full, for packets of at most `packet` bytes.
+    pub(super) fn new(now: Instant, packet: u64) -> Self {
+        let tokens = u128::from(MIN_BURST_PACKETS * packet) * NANOS;
+        Pacer { packet, tokens, filled_at: now, closed_until: None }
+    }
+
+    /// Whether `bytes` may leave now, at `rate` bytes a second. If not, [`Pacer::opens_at`] tells when.
+    pub(super) fn allows(&mut self, now: Instant, rate: u64, bytes: u64) -> bool {
+        let rate = u128::from(rate.max(1));
+        let most = (rate * BURST_TIME.as_nanos())
+            .clamp(u128::from(MIN_BURST_PACKETS * self.packet) * NANOS, u128::from(MAX_BURST) * NANOS);
+        self.tokens = (self.tokens + rate * now.saturating_since(self.filled_at).as_nanos()).min(most);
+        self.filled_at = now;
+        if self.closed_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.closed_until = None;
+        if self.tokens >= u128::from(bytes) * NANOS {
+            return true;
+        }
+        let quantum = (most / 2).min(MAX_BURST_BYTES as u128 * NANOS);
+        let wait = (quantum.max(u128::from(bytes) * NANOS) - self.tokens).div_ceil(rate);
+        self.closed_until = Some(now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)));
+        false
+    }
+
+    /// `bytes` have left.
+    pub(super) fn spend(&mut self, bytes: u64) {
+        self.tokens = self.tokens.saturating_sub(u128::from(bytes) * NANOS);
+    }
+
+    /// When bytes may leave again.
+    pub(super) fn opens_at(&self) -> Option<Instant> {
+        self.closed_until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends as much as possible for a second, waking when told; bytes and wakes.
+    fn run(rate: u64, packet: u64) -> (u64, u64) {
+        let mut pacer = Pacer::new(Instant::ZERO, packet);
+        let (mut now, mut bytes, mut wakes) = (Instant::ZERO, 0, 0);
+        while now < Instant::from_nanos(1_000_000_000) {
+            if pacer.allows(now, rate, packet) {
+                pacer.spend(packet);
+                bytes += packet;
+            } else {
+                let at = pacer.opens_at().unwrap();
+                assert!(at > now);
+                (now, wakes) = (at, wakes + 1);
+            }
+        }
+        (bytes, wakes)
+    }
+
+    #[test]
+    fn the_rate_is_kept_in_worthwhile_bursts() {
+        for (rate, packet, most_wakes) in [
+            (1_000_000, 1_200, 200),
+            (12_500_000, 1_200, 1_100),
+            (1_250_000_000, 1_200, 21_000),
+            (1_250_000_000, 65_000, 21_000),
+        ] {
+            let (bytes, wakes) = run(rate, packet);
+            assert!(bytes.abs_diff(rate) <= rate / 50 + 2 * 10 * packet, "{rate}: {bytes}");
+            assert!(wakes <= most_wakes, "{rate}: {wakes}");
+        }
+    }
+
+    #[test]
+    fn a_pause_does_not_save_up() {
+        let mut pacer = Pacer::new(Instant::ZERO, 1_200);
+        let now = Instant::from_nanos(3_600_000_000_000);
+        let mut bytes = 0;
+        while pacer.allows(now, 1_000_000, 1_200) {
+            pacer.spend(1_200);
+            bytes += 1_200;
+        }
+        assert_eq!(bytes, 12_000);
+    }
+}

@@ -1,0 +1,148 @@
+//! One flow, as its receiver knows it: which bytes have arrived, and how far it may go.
+
+use core::ops::Range;
+
+use super::range_set::RangeSet;
+use crate::wire::varint::MAX_VARINT;
+
+/// Gaps in a flow. A packet that would make one more is treated as if it had not arrived; the sender fills
+/// the earlier gaps first. More than a window of packets with one in sixteen lost.
+const MAX_RANGES: usize = 4_096;
+
+/// The bytes of an incoming flow of known length.
+#[derive(Debug)]
+pub(super) struct ReceiveFlow {
+    length: u64,
+    received: RangeSet,
+    /// How much may be on its way or waiting for the disk.
+    window: u64,
+    /// What the owner is done with.
+    consumed: u64,
+    /// The credit that the sender was last told.
+    told: u64,
+    tell: bool,
+}
+
+/// What to do with bytes that have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Take what is new in them.
+    Taken,
+    /// There is no room to remember them: forget the packet.
+    NoRoom,
+    /// Beyond the end or the credit, or another end than was agreed.
+    Violation,
+}
+
+impl ReceiveFlow {
+    /// A flow of `length` bytes, of which `window` may be unconsumed.
+    pub(super) fn new(length: u64, window: u64) -> Self {
+        ReceiveFlow { length, received: RangeSet::new(), window, consumed: 0, told: window, tell: false }
+    }
+
+    /// The bytes of `range` have arrived; calls `new` for the parts that had not.
+    pub(super) fn on_arrived(&mut self, range: Range<u64>, fin: bool, new: impl FnMut(Range<u64>)) -> Arrival {
+        if range.end > self.length.min(self.told) || (fin && range.end != self.length) {
+            return Arrival::Violation;
+        }
+        if self.received.range_count() >= MAX_RANGES && self.received.would_split(&range) {
+            return Arrival::NoRoom;
+        }
+        self.received.for_each_missing(range.clone(), new);
+        self.received.insert(range);
+        Arrival::Taken
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.total()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.received.total() == self.length
+    }
+
+    /// The owner is done with `bytes` more.
+    pub(super) fn on_consumed(&mut self, bytes: u64) {
+        self.consumed = self.consumed.saturating_add(bytes).min(self.received.total());
+        // Not for every packet: an eighth of the window is far more than the way there and back takes.
+        self.tell |= self.told < self.length && self.credit() - self.told >= self.window / 8;
+    }
+
+    /// The news may have been lost.
+    pub(super) fn tell_again(&mut self) {
+        self.tell = self.told < self.length;
+    }
+
+    /// Whether the sender should be told a new credit.
+    pub(super) fn has_news(&self) -> bool {
+        self.tell
+    }
+
+    /// The credit to tell the sender, which it may use from now on.
+    pub(super) fn take_news(&mut self) -> Option<u64> {
+        if !core::mem::take(&mut self.tell) {
+            return None;
+        }
+        self.told = self.credit();
+        Some(self.told)
+    }
+
+    fn credit(&self) -> u64 {
+        self.consumed.saturating_add(self.window).min(MAX_VARINT).max(self.told)
+    }
+}
+
+#[cfg(test)]
+// A list of one range is meant as such.
+#[allow(clippy::single_range_in_vec_init)]
+mod tests {
+    use super::*;
+
+    fn arrive(flow: &mut ReceiveFlow, range: Range<u64>, fin: bool) -> (Arrival, Vec<Range<u64>>) {
+        let mut new = Vec::new();
+        (flow.on_arrived(range, fin, |range| new.push(range)), new)
+    }
+
+    #[test]
+    fn only_what_is_new_is_taken() {
+        let mut flow = ReceiveFlow::new(100, 1_000);
+        assert_eq!(arrive(&mut flow, 20..40, false), (Arrival::Taken, vec![20..40]));
+        assert_eq!(arrive(&mut flow, 10..60, false), (Arrival::Taken, vec![10..20, 40..60]));
+        assert_eq!(arrive(&mut flow, 10..60, false), (Arrival::Taken, vec![]));
+        assert_eq!((flow.received(), flow.is_complete()), (50, false));
+        assert_eq!(arrive(&mut flow, 60..100, true), (Arrival::Taken, vec![60..100]));
+        assert_eq!(arrive(&mut flow, 0..10, false), (Arrival::Taken, vec![0..10]));
+        assert!(flow.is_complete());
+    }
+
+    #[test]
+    fn nothing_goes_beyond_the_end_or_the_credit() {
+        let mut flow = ReceiveFlow::new(100, 50);
+        assert_eq!(arrive(&mut flow, 40..51, false).0, Arrival::Violation);
+        assert_eq!(arrive(&mut flow, 0..50, true).0, Arrival::Violation);
+        assert_eq!(arrive(&mut flow, 0..50, false).0, Arrival::Taken);
+        flow.on_consumed(5);
+        assert!(!flow.has_news(), "not for a few bytes");
+        flow.on_consumed(10);
+        assert_eq!(flow.take_news(), Some(65));
+        assert_eq!(flow.take_news(), None);
+        assert_eq!(arrive(&mut flow, 50..65, false).0, Arrival::Taken);
+        flow.on_consumed(1_000);
+        assert_eq!(flow.take_news(), Some(115), "never more consumed than arrived");
+        assert_eq!(arrive(&mut flow, 65..101, false).0, Arrival::Violation);
+        flow.tell_again();
+        assert_eq!(flow.take_news(), None, "all that there is may be sent");
+    }
+
+    #[test]
+    fn gaps_are_bounded_and_can_still_be_filled() {
+        let mut flow = ReceiveFlow::new(1 << 20, 1 << 20);
+        for gap in 0..MAX_RANGES as u64 {
+            assert_eq!(arrive(&mut flow, gap * 4..gap * 4 + 2, false).0, Arrival::Taken);
+        }
+        let beyond = MAX_RANGES as u64 * 4;
+        assert_eq!(arrive(&mut flow, beyond..beyond + 2, false), (Arrival::NoRoom, vec![]));
+        assert_eq!(arrive(&mut flow, 2..4, false).0, Arrival::Taken);
+        assert_eq!(arrive(&mut flow, beyond..beyond + 2, false).0, Arrival::Taken);
+    }
+}

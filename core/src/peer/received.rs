@@ -1,0 +1,181 @@
+//! The packets that have arrived: duplicates, and when to acknowledge (RFC 9000, section 13.2).
+//!
+//! What has arrived is acknowledged after a number of packets or bytes, or a short delay, whatever comes
+//! first; at once when something arrives out of order. "At once" means with the next `Woke`, so that a batch
+//! of datagrams that the driver received together has one acknowledgement.
+
+use super::range_set::RangeSet;
+use super::rtt::MAX_ACK_DELAY;
+use crate::time::Instant;
+use crate::wire::packet::PacketNumber;
+use crate::wire::peer_frame::put_ack;
+
+/// Ranges of packet numbers that are remembered. Beyond it the oldest is forgotten, and what is older than
+/// that taken for a duplicate: at 5 % loss that is 80,000 packets ago.
+const MAX_RANGES: usize = 4_096;
+
+/// How many packets are acknowledged together, once the connection is under way.
+const ACK_EVERY: u32 = 16;
+/// While the connection is young its window is small, and must not wait for [`MAX_ACK_DELAY`].
+const ACK_EVERY_AT_FIRST: u32 = 2;
+/// How many packets that is.
+const YOUNG: u64 = 128;
+/// How many bytes are acknowledged together: large packets are few.
+const ACK_EVERY_BYTES: usize = 128 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    numbers: RangeSet,
+    /// Lower numbers cannot be told from duplicates any more.
+    floor: u64,
+    largest: Option<(u64, Instant)>,
+    /// The other end knows that everything below has arrived or is lost.
+    ack_floor: u64,
+    unacknowledged: u32,
+    unacknowledged_bytes: usize,
+    ack_at: Option<Instant>,
+}
+
+impl Received {
+    pub(super) fn is_duplicate(&self, number: PacketNumber) -> bool {
+        number.0 < self.floor || self.numbers.contains(number.0)
+    }
+
+    /// Whether no packet with a higher number has arrived.
+    pub(super) fn is_newest(&self, number: PacketNumber) -> bool {
+        self.largest.is_none_or(|(largest, _)| number.0 > largest)
+    }
+
+    pub(super) fn largest(&self) -> PacketNumber {
+        PacketNumber(self.largest.map_or(0, |(largest, _)| largest))
+    }
+
+    /// Records a packet that is no duplicate. `eliciting` packets are acknowledged, `urgent` ones at once.
+    pub(super) fn record(&mut self, now: Instant, number: PacketNumber, bytes: usize, eliciting: bool, urgent: bool) {
+        let in_order = number.0 == self.largest.map_or(0, |(largest, _)| largest + 1);
+        if self.is_newest(number) {
+            self.largest = Some((number.0, now));
+        }
+        self.numbers.insert(number.0..number.0 + 1);
+        if self.numbers.range_count() > MAX_RANGES {
+            self.floor = self.numbers.pop_first().map_or(self.floor, |range| range.end);
+        }
+        if !eliciting {
+            return;
+        }
+        self.unacknowledged += 1;
+        self.unacknowledged_bytes += bytes;
+        let every = if number.0 < YOUNG { ACK_EVERY_AT_FIRST } else { ACK_EVERY };
+        let enough = self.unacknowledged >= every || self.unacknowledged_bytes >= ACK_EVERY_BYTES;
+        let at = if urgent || !in_order || enough { now } else { now + MAX_ACK_DELAY };
+        self.ack_at = crate::machine::earlier(self.ack_at, Some(at));
+    }
+
+    /// When an acknowledgement is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.ack_at
+    }
+
+    /// Appends an ACK if there is something to acknowledge and room for it; answers the largest number in it.
+    pub(super) fn put_ack(&mut self, now: Instant, out: &mut Vec<u8>, room: usize) -> Option<PacketNumber> {
+        let (largest, at) = self.largest.filter(|_| self.ack_at.is_some())?;
+        let delay = u64::try_from(now.saturating_since(at).as_micros()).unwrap_or(u64::MAX);
+        let floor = self.ack_floor;
+        let ranges = self.numbers.iter().rev().take_while(|range| range.end > floor);
+        if !put_ack(out, delay, ranges, room) {
+            return None;
+        }
+        (self.unacknowledged, self.unacknowledged_bytes, self.ack_at) = (0, 0, None);
+        Some(PacketNumber(largest))
+    }
+
+    /// An acknowledgement up to `largest` has arrived: it need not be repeated (RFC 9000, section 13.2.4).
+    pub(super) fn acknowledgement_arrived(&mut self, largest: PacketNumber) {
+        self.ack_floor = self.ack_floor.max(largest.0);
+    }
+}
+
+#[cfg(test)]
+// A list of one range is meant as such.
+#[allow(clippy::single_range_in_vec_init)]
+mod tests {
+    use super::*;
+    use crate::wire::peer_frame::{Frame, Frames};
+    use core::ops::Range;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    fn record(received: &mut Received, now: Instant, number: u64) {
+        assert!(!received.is_duplicate(PacketNumber(number)));
+        received.record(now, PacketNumber(number), 1_200, true, false);
+    }
+
+    fn acknowledged(received: &mut Received, now: Instant) -> Vec<Range<u64>> {
+        let mut out = Vec::new();
+        received.put_ack(now, &mut out, 1_000);
+        match Frames::new(&out).next() {
+            Some(Ok(Frame::Ack(ack))) => ack.ranges().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn packets_in_order_are_acknowledged_together_or_after_the_delay() {
+        let mut received = Received::default();
+        (0..YOUNG).for_each(|number| record(&mut received, at(0), number));
+        assert_eq!(acknowledged(&mut received, at(0)), [0..YOUNG]);
+        assert_eq!(received.deadline(), None);
+        for number in 0..15 {
+            record(&mut received, at(1), YOUNG + number);
+            assert_eq!(received.deadline(), Some(at(1) + MAX_ACK_DELAY));
+        }
+        record(&mut received, at(2), YOUNG + 15);
+        assert_eq!(received.deadline(), Some(at(2)));
+    }
+
+    #[test]
+    fn a_gap_and_a_late_packet_are_acknowledged_at_once() {
+        let mut received = Received::default();
+        record(&mut received, at(0), 0);
+        record(&mut received, at(1), 2);
+        assert_eq!(received.deadline(), Some(at(1)));
+        assert_eq!(acknowledged(&mut received, at(1)), [2..3, 0..1]);
+        record(&mut received, at(2), 1);
+        assert_eq!(received.deadline(), Some(at(2)));
+        assert_eq!(acknowledged(&mut received, at(2)), [0..3]);
+    }
+
+    #[test]
+    fn what_needs_no_acknowledgement_causes_none() {
+        let mut received = Received::default();
+        received.record(at(0), PacketNumber(7), 30, false, false);
+        assert_eq!(received.deadline(), None);
+        assert_eq!(acknowledged(&mut received, at(0)), []);
+        assert!(received.is_duplicate(PacketNumber(7)));
+    }
+
+    #[test]
+    fn ranges_are_repeated_until_their_acknowledgement_is_acknowledged() {
+        let mut received = Received::default();
+        [0, 2, 4].iter().for_each(|number| record(&mut received, at(0), *number));
+        assert_eq!(acknowledged(&mut received, at(0)), [4..5, 2..3, 0..1]);
+        record(&mut received, at(0), 6);
+        assert_eq!(acknowledged(&mut received, at(0)), [6..7, 4..5, 2..3, 0..1]);
+        received.acknowledgement_arrived(PacketNumber(4));
+        record(&mut received, at(0), 8);
+        assert_eq!(acknowledged(&mut received, at(0)), [8..9, 6..7, 4..5]);
+        assert!(received.is_duplicate(PacketNumber(0)), "it is still known to have arrived");
+        assert!(!received.is_duplicate(PacketNumber(1)), "and this one can still arrive");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_was_forgotten_is_a_duplicate() {
+        let mut received = Received::default();
+        (0..2 * MAX_RANGES as u64).for_each(|number| record(&mut received, at(0), number * 2));
+        assert_eq!(received.numbers.range_count(), MAX_RANGES);
+        assert!(received.is_duplicate(PacketNumber(1)));
+        assert!(!received.is_duplicate(PacketNumber(4 * MAX_RANGES as u64 - 3)));
+    }
+}

@@ -1,0 +1,108 @@
+//! One flow, as its sender knows it: which bytes to send next.
+
+use core::ops::Range;
+
+use super::range_set::RangeSet;
+
+/// The bytes of an outgoing flow. What is lost goes before what is new, and what is new goes in order.
+#[derive(Debug)]
+pub(super) struct SendFlow {
+    length: u64,
+    /// The first offset that was never sent.
+    next: u64,
+    /// The first offset that may not be sent yet.
+    credit: u64,
+    /// To be sent again. Every range was in a packet once, so there are no more than [`super::sent::MAX_SENT`].
+    lost: RangeSet,
+    acknowledged: RangeSet,
+    /// The bytes themselves, if the connection has them.
+    inline: Option<Vec<u8>>,
+}
+
+impl SendFlow {
+    /// A flow of `length` bytes that somebody else has.
+    pub(super) fn new(length: u64, credit: u64) -> Self {
+        SendFlow { length, next: 0, credit, lost: RangeSet::new(), acknowledged: RangeSet::new(), inline: None }
+    }
+
+    /// A flow of a few bytes that the connection keeps itself.
+    pub(super) fn inline(bytes: Vec<u8>) -> Self {
+        let flow = SendFlow::new(bytes.len() as u64, u64::MAX);
+        SendFlow { inline: Some(bytes), ..flow }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.total()
+    }
+
+    pub(super) fn inline_bytes(&self) -> Option<&[u8]> {
+        self.inline.as_deref()
+    }
+
+    /// Takes the next range to be sent, of at most `most` bytes, and whether it was sent before.
+    pub(super) fn claim(&mut self, most: u64) -> Option<(Range<u64>, bool)> {
+        if let Some(range) = self.lost.take_first(most) {
+            return Some((range, true));
+        }
+        let end = self.length.min(self.credit).min(self.next.saturating_add(most));
+        let range = self.next..end;
+        self.next = self.next.max(end);
+        Some((range, false)).filter(|(range, _)| !range.is_empty())
+    }
+
+    /// Whether [`claim`](SendFlow::claim) would give something.
+    pub(super) fn has_more(&self) -> bool {
+        !self.lost.is_empty() || self.next < self.length.min(self.credit)
+    }
+
+    pub(super) fn on_credit(&mut self, credit: u64) {
+        self.credit = self.credit.max(credit);
+    }
+
+    pub(super) fn on_acknowledged(&mut self, range: Range<u64>) {
+        self.lost.remove(range.clone());
+        self.acknowledged.insert(range);
+    }
+
+    /// The range must be sent again, unless it has arrived in another packet.
+    pub(super) fn on_lost(&mut self, range: Range<u64>) {
+        let lost = &mut self.lost;
+        self.acknowledged.for_each_missing(range, |missing| lost.insert(missing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_bytes_go_in_order_up_to_the_credit_and_the_end() {
+        let mut flow = SendFlow::new(1_000, 700);
+        assert_eq!(flow.claim(600), Some((0..600, false)));
+        assert_eq!(flow.claim(600), Some((600..700, false)));
+        assert_eq!((flow.claim(600), flow.has_more()), (None, false));
+        flow.on_credit(5_000);
+        flow.on_credit(10);
+        assert!(flow.has_more());
+        assert_eq!(flow.claim(600), Some((700..1_000, false)));
+        assert_eq!((flow.claim(600), flow.has_more()), (None, false));
+    }
+
+    #[test]
+    fn what_is_lost_goes_first_unless_it_has_arrived_meanwhile() {
+        let mut flow = SendFlow::new(1_000, 1_000);
+        flow.claim(500);
+        flow.on_acknowledged(100..200);
+        flow.on_lost(0..300);
+        assert_eq!(flow.claim(60), Some((0..60, true)));
+        flow.on_acknowledged(60..80);
+        assert_eq!(flow.claim(60), Some((80..100, true)));
+        assert_eq!(flow.claim(500), Some((200..300, true)));
+        assert_eq!(flow.claim(500), Some((500..1_000, false)));
+        assert_eq!(flow.acknowledged(), 120);
+    }
+}

@@ -1,0 +1,255 @@
+//! One transfer, from its start to its end.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use super::io::{Burst, Counters, Output, SlotId};
+use super::manifest::FILE;
+use super::progress::Meter;
+use super::receiver::Receiver;
+use super::sender::Sender;
+use crate::client::event::TransferFailure;
+use crate::client::io::{Progress, Report, Side, Start};
+use crate::id::{OfferId, PeerIndex};
+use crate::machine::earlier;
+use crate::peer::{Connection, ConnectionConfig, Event};
+use crate::time::Instant;
+use crate::wire::packet::{PacketNumber, Role};
+use crate::wire::peer_frame::CloseReason;
+
+/// How long a receiver that is done goes on telling a sender that is not heard any more.
+const LINGER_AFTER_DONE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct ActiveTransfer {
+    id: OfferId,
+    local_index: PeerIndex,
+    remote_index: PeerIndex,
+    connection: Connection,
+    work: Work,
+    meter: Meter,
+    /// `Done` or `Failed` was reported: from now on it only takes its leave.
+    ended: bool,
+    /// The receiver is done, and the sender knows: late packets are awaited until then.
+    leave_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Work {
+    Send(Sender),
+    Receive(Receiver),
+}
+
+impl ActiveTransfer {
+    pub(super) fn new(now: Instant, start: Start, payload: usize, seed: [u8; 32], out: &mut Vec<Output>) -> Self {
+        let mut connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, seed });
+        let (role, work) = match start.side {
+            Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(&mut connection, start.bytes))),
+            Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(&mut connection, start.bytes))),
+        };
+        let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
+        out.push(Output::Listen { index: local_index, secret: start.secret, role, transfer: id });
+        let meter = Meter::new(now);
+        ActiveTransfer { id, local_index, remote_index, connection, work, meter, ended: false, leave_at: None }
+    }
+
+    pub(super) fn local_index(&self) -> PeerIndex {
+        self.local_index
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.connection.counters()
+    }
+
+    /// Whether only `Forget` and `Close` are left to say.
+    pub(super) fn is_over(&self) -> bool {
+        self.connection.is_over()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let report = self.meter.deadline().filter(|_| !self.ended);
+        earlier(self.connection.deadline(), earlier(report, self.leave_at))
+    }
+
+    /// A datagram of the other end. `events` is empty, and only lent so that it need not be made each time.
+    pub(super) fn on_datagram(
+        &mut self,
+        now: Instant,
+        (from, number): (SocketAddr, PacketNumber),
+        payload: &[u8],
+        events: &mut Vec<Event>,
+        out: &mut Vec<Output>,
+    ) {
+        self.connection.receive(now, from, number, payload, events);
+        for event in events.drain(..) {
+            if !self.ended {
+                self.on_event(now, event, payload, out);
+            }
+        }
+        self.verify_if_whole(out);
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event, payload: &[u8], out: &mut Vec<Output>) {
+        match (event, &mut self.work) {
+            (Event::Data { flow, offset, range }, Work::Receive(receiver)) => {
+                receiver.on_data(self.id, (flow, offset), range, payload, out);
+            }
+            (Event::Verified { flow: FILE, blake3 }, Work::Send(sender)) => match sender.blake3() {
+                Some(ours) if ours == blake3 => self.finish(now, blake3, out),
+                Some(_) => self.fail(now, TransferFailure::Integrity, CloseReason::Integrity, out),
+                None => self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out),
+            },
+            (Event::Closed(reason), _) => {
+                let failure = match reason {
+                    CloseReason::Cancelled => TransferFailure::CancelledByPeer,
+                    CloseReason::Integrity => TransferFailure::Integrity,
+                    CloseReason::Storage => TransferFailure::PeerStorage,
+                    CloseReason::Done | CloseReason::Protocol | CloseReason::Other => TransferFailure::Protocol,
+                };
+                self.fail(now, failure, reason, out);
+            }
+            (Event::TimedOut, _) => self.fail(now, TransferFailure::TimedOut, CloseReason::Other, out),
+            (Event::Violation | Event::Data { .. } | Event::Verified { .. }, _) => {
+                self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
+            }
+        }
+    }
+
+    /// A slot has its bytes.
+    pub(super) fn on_read(&mut self, now: Instant, slot: SlotId) {
+        if let Work::Send(sender) = &mut self.work {
+            sender.on_read(now, &mut self.connection, slot);
+        }
+    }
+
+    /// The whole source was read once.
+    pub(super) fn on_source_hashed(&mut self, now: Instant, blake3: [u8; 32]) {
+        if let Work::Send(sender) = &mut self.work {
+            sender.on_hashed(now, &mut self.connection, blake3);
+        }
+    }
+
+    /// Bytes are with the file.
+    pub(super) fn on_written(&mut self, now: Instant, bytes: u64, out: &mut Vec<Output>) {
+        if let Work::Receive(receiver) = &mut self.work {
+            receiver.on_written(now, &mut self.connection, bytes);
+        }
+        self.verify_if_whole(out);
+    }
+
+    /// The hash of the partial file is known.
+    pub(super) fn on_verified(&mut self, now: Instant, blake3: [u8; 32], out: &mut Vec<Output>) {
+        let Work::Receive(receiver) = &mut self.work else { return };
+        if !self.ended && receiver.on_verified(self.id, blake3, out).is_err() {
+            self.fail(now, TransferFailure::Integrity, CloseReason::Integrity, out);
+        }
+    }
+
+    /// The file has its name.
+    pub(super) fn on_published(&mut self, now: Instant, saved_as: String, out: &mut Vec<Output>) {
+        if self.ended {
+            return;
+        }
+        let Work::Receive(receiver) = &mut self.work else { return };
+        let Some(blake3) = receiver.on_published() else { return };
+        self.ended = true;
+        self.report(Progress::Done { blake3, saved_as: Some(saved_as) }, out);
+        self.connection.send_verified(now, FILE, blake3);
+        self.connection.set_idle_timeout(now, LINGER_AFTER_DONE);
+    }
+
+    /// The file here cannot be used.
+    pub(super) fn on_storage_failed(&mut self, now: Instant, reason: String, out: &mut Vec<Output>) {
+        let failure = match self.work {
+            Work::Send(_) => TransferFailure::Read(reason),
+            Work::Receive(_) => TransferFailure::Write(reason),
+        };
+        self.fail(now, failure, CloseReason::Storage, out);
+    }
+
+    /// The person does not want it any more.
+    pub(super) fn on_cancelled(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.fail(now, TransferFailure::Cancelled, CloseReason::Cancelled, out);
+    }
+
+    /// Does what is due, and sends what may be sent, in at most `bursts` bursts. Answers how many it took.
+    pub(super) fn serve(&mut self, now: Instant, bursts: usize, out: &mut Vec<Output>) -> usize {
+        if self.connection.expire(now) && !self.ended {
+            self.on_event(now, Event::TimedOut, &[], out);
+        }
+        self.leave_if_told(now);
+        let mut taken = 0;
+        while taken < bursts {
+            let mut none = Default::default();
+            let ready = match &mut self.work {
+                Work::Send(sender) if !self.ended => &mut sender.ready,
+                _ => &mut none,
+            };
+            let Some(flight) = self.connection.transmit(now, ready) else { break };
+            out.push(Output::Burst(Burst {
+                transfer: self.id,
+                to: flight.to,
+                index: self.remote_index,
+                segment_size: flight.segment_size,
+                packets: flight.packets,
+            }));
+            taken += 1;
+        }
+        if !self.ended {
+            self.move_on(now, out);
+        }
+        taken
+    }
+
+    fn verify_if_whole(&mut self, out: &mut Vec<Output>) {
+        match &mut self.work {
+            Work::Receive(receiver) if !self.ended => receiver.verify_if_whole(&self.connection, self.id, out),
+            _ => {}
+        }
+    }
+
+    /// Reads ahead, and tells how far it is.
+    fn move_on(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let bytes = match &mut self.work {
+            Work::Send(sender) => {
+                sender.read_ahead(&mut self.connection, self.id, out);
+                self.connection.acknowledged(FILE)
+            }
+            Work::Receive(_) => self.connection.arrived(FILE),
+        };
+        if let Some(reading) = self.meter.update(now, bytes) {
+            self.report(Progress::Moving { bytes: reading.bytes, rate_bps: reading.rate_bps }, out);
+        }
+    }
+
+    /// A receiver that is done leaves when the sender knows and its late packets are over; the sender's CLOSE
+    /// usually comes first.
+    fn leave_if_told(&mut self, now: Instant) {
+        let done = self.ended && matches!(self.work, Work::Receive(_)) && self.connection.verified_arrived();
+        if !done {
+            return;
+        }
+        let leave_at = *self.leave_at.get_or_insert(now + self.connection.linger());
+        if leave_at <= now {
+            self.connection.abandon();
+        }
+    }
+
+    fn finish(&mut self, now: Instant, blake3: [u8; 32], out: &mut Vec<Output>) {
+        self.ended = true;
+        self.report(Progress::Done { blake3, saved_as: None }, out);
+        self.connection.close(now, CloseReason::Done);
+    }
+
+    fn fail(&mut self, now: Instant, failure: TransferFailure, reason: CloseReason, out: &mut Vec<Output>) {
+        if !self.ended {
+            self.ended = true;
+            self.report(Progress::Failed(failure), out);
+            self.connection.close(now, reason);
+        }
+    }
+
+    fn report(&self, progress: Progress, out: &mut Vec<Output>) {
+        out.push(Output::Report(Report { transfer: self.id, progress }));
+    }
+}

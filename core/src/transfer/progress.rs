@@ -1,0 +1,89 @@
+//! How far a transfer is, and how fast it goes: said at most ten times a second.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use crate::time::Instant;
+
+/// Between two reports.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The rate is the average since this many reports ago: about the last second.
+const SAMPLES: usize = 10;
+
+#[derive(Debug)]
+pub(super) struct Meter {
+    /// The last reports; never empty.
+    samples: VecDeque<(Instant, u64)>,
+    due: Option<Instant>,
+}
+
+/// One report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) bytes: u64,
+    pub(super) rate_bps: u64,
+}
+
+impl Meter {
+    pub(super) fn new(now: Instant) -> Self {
+        Meter { samples: VecDeque::from([(now, 0)]), due: None }
+    }
+
+    /// So many bytes are there now; gives a report if one is due.
+    pub(super) fn update(&mut self, now: Instant, bytes: u64) -> Option<Reading> {
+        let (last_at, last_bytes) = self.samples.back().copied().unwrap_or_default();
+        if bytes == last_bytes {
+            self.due = None;
+            return None;
+        }
+        if now < last_at + INTERVAL {
+            self.due = Some(last_at + INTERVAL);
+            return None;
+        }
+        self.due = None;
+        self.samples.push_back((now, bytes));
+        if self.samples.len() > SAMPLES + 1 {
+            self.samples.pop_front();
+        }
+        let (since, before) = self.samples.front().copied().unwrap_or_default();
+        let nanos = now.saturating_since(since).as_nanos().max(1);
+        let bits = u128::from(bytes.saturating_sub(before)) * 8;
+        Some(Reading { bytes, rate_bps: u64::try_from(bits * 1_000_000_000 / nanos).unwrap_or(u64::MAX) })
+    }
+
+    /// When the next report is due, if there is news.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn news_are_told_ten_times_a_second_at_most_and_none_is_forgotten() {
+        let mut meter = Meter::new(at(0));
+        assert_eq!(meter.update(at(50), 0), None);
+        assert_eq!(meter.deadline(), None, "no news");
+        assert_eq!(meter.update(at(60), 1_000), None);
+        assert_eq!(meter.deadline(), Some(at(100)));
+        assert_eq!(meter.update(at(100), 1_000), Some(Reading { bytes: 1_000, rate_bps: 80_000 }));
+        assert_eq!(meter.deadline(), None);
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_second() {
+        let mut meter = Meter::new(at(0));
+        let readings: Vec<_> = (1..=40).filter_map(|n| meter.update(at(n * 100), n.min(20) * 1_000 + n / 20)).collect();
+        assert_eq!(readings[9].rate_bps, 80_000);
+        let last = readings.last().unwrap();
+        assert_eq!((last.bytes, readings.len()), (20_002, 21));
+        assert!(meter.update(at(10_000), 20_003).unwrap().rate_bps < 30_000);
+    }
+}

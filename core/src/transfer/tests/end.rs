@@ -1,0 +1,244 @@
+//! One end: a machine, and what a driver is to it, with a file in memory.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use ring::digest;
+
+use super::link::Datagram;
+use crate::client::io::{Progress, Start};
+use crate::config::TransferConfig;
+use crate::id::{OfferId, PeerIndex};
+use crate::machine::Machine;
+use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS, build_burst};
+use crate::secure::{OpeningKey, SealingKey};
+use crate::time::Instant;
+use crate::transfer::Transfers;
+use crate::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
+use crate::wire::packet::{Header, Role};
+
+pub(super) const TRANSFER: OfferId = OfferId(7);
+
+/// What stands for BLAKE3 here: the machine only compares it.
+pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {
+    digest::digest(&digest::SHA256, bytes).as_ref().try_into().unwrap()
+}
+
+/// The answer of a disk to what it was asked.
+#[derive(Debug)]
+enum Answer {
+    Read(SlotId),
+    SourceHashed([u8; 32]),
+    Written(u64),
+    Verified([u8; 32]),
+    Published,
+}
+
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) address: SocketAddr,
+    pub(super) machine: Transfers,
+    /// The source, or the partial file.
+    pub(super) file: Vec<u8>,
+    /// What is read a second time is not what it was.
+    pub(super) source_changes: bool,
+    /// How long the hash of the partial file takes.
+    pub(super) slow_hash: Option<Duration>,
+    pub(super) reports: Vec<(Instant, Progress)>,
+    /// Datagrams that could not be opened.
+    pub(super) dropped: u64,
+    pub(super) bytes_written: u64,
+    pub(super) published: bool,
+    pub(super) ending: Vec<&'static str>,
+    opening: BTreeMap<PeerIndex, OpeningKey>,
+    sealing: Option<SealingKey>,
+    slots: Vec<Vec<u8>>,
+    hashed_to: u64,
+    answers: VecDeque<(Instant, Answer)>,
+    next_number: u64,
+    outbox: Vec<Datagram>,
+}
+
+impl End {
+    pub(super) fn new(address: SocketAddr, config: TransferConfig, seed: u8, file: Vec<u8>) -> End {
+        End {
+            address,
+            machine: Transfers::new(config, [seed; 32]),
+            file,
+            source_changes: false,
+            slow_hash: None,
+            reports: Vec::new(),
+            dropped: 0,
+            bytes_written: 0,
+            published: false,
+            ending: Vec::new(),
+            opening: BTreeMap::new(),
+            sealing: None,
+            slots: vec![Vec::new(); usize::from(SLOTS)],
+            hashed_to: 0,
+            answers: VecDeque::new(),
+            next_number: 0,
+            outbox: Vec::new(),
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Instant, start: Start) {
+        self.handle(now, Input::Start(start), &[]);
+    }
+
+    pub(super) fn cancel(&mut self, now: Instant) {
+        self.handle(now, Input::Cancel { transfer: TRANSFER }, &[]);
+    }
+
+    pub(super) fn storage_fails(&mut self, now: Instant) {
+        let reason = "the disk is full".to_owned();
+        self.handle(now, Input::StorageFailed { transfer: TRANSFER, reason }, &[]);
+    }
+
+    /// What a driver does with a datagram: finds the key, opens it, and passes it in.
+    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, mut datagram: Vec<u8>) {
+        let opened = Header::decode(&datagram).ok().and_then(|header| {
+            let payload = self.opening.get(&header.index)?.open(header.number, &mut datagram)?;
+            Some((header, payload.to_vec()))
+        });
+        match opened {
+            Some((header, payload)) => {
+                self.handle(now, Input::Datagram { from, header, payload: &payload }, &payload);
+            }
+            None => self.dropped += 1,
+        }
+    }
+
+    /// Wakes the machine if it is time; answers whether it was.
+    pub(super) fn wake(&mut self, now: Instant) -> bool {
+        let is_due = self.machine.deadline().is_some_and(|at| at <= now);
+        if is_due {
+            self.handle(now, Input::Woke, &[]);
+        }
+        is_due
+    }
+
+    /// The disk is done with the oldest thing that it was asked; answers whether there was any.
+    pub(super) fn disk(&mut self, now: Instant) -> bool {
+        let Some((_, answer)) = self.answers.pop_front_if(|(at, _)| *at <= now) else { return false };
+        let transfer = TRANSFER;
+        let input = match answer {
+            Answer::Read(slot) => Input::Read { transfer, slot },
+            Answer::SourceHashed(blake3) => Input::SourceHashed { transfer, blake3 },
+            Answer::Written(bytes) => Input::Written { transfer, bytes },
+            Answer::Verified(blake3) => Input::Verified { transfer, blake3 },
+            Answer::Published => Input::Published { transfer, saved_as: "yoda_film.mp4".to_owned() },
+        };
+        self.handle(now, input, &[]);
+        true
+    }
+
+    /// When the disk is done with the next thing.
+    pub(super) fn disk_at(&self) -> Option<Instant> {
+        self.answers.front().map(|(at, _)| *at)
+    }
+
+    pub(super) fn take_outbox(&mut self) -> Vec<Datagram> {
+        core::mem::take(&mut self.outbox)
+    }
+
+    /// How it ended, if it did.
+    pub(super) fn outcome(&self) -> Option<&Progress> {
+        let ends = |progress: &&Progress| !matches!(progress, Progress::Moving { .. });
+        let outcomes: Vec<_> = self.reports.iter().map(|(_, progress)| progress).filter(ends).collect();
+        assert!(outcomes.len() <= 1, "more than one end: {outcomes:?}");
+        outcomes.first().copied()
+    }
+
+    pub(super) fn has_read_all(&self) -> bool {
+        self.hashed_to == self.file.len() as u64
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.ending == ["forget", "close"]
+    }
+
+    fn handle(&mut self, now: Instant, input: Input<'_>, payload: &[u8]) {
+        let mut out = Vec::new();
+        self.machine.handle(now, input, &mut out);
+        assert!(self.machine.deadline().is_none_or(|at| at >= now));
+        for output in out {
+            self.carry_out(now, output, payload);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, output: Output, payload: &[u8]) {
+        assert!(!self.ending.contains(&"close"), "after the end: {output:?}");
+        match output {
+            Output::Listen { index, secret, role, transfer } => {
+                assert_eq!((transfer, self.sealing.is_none()), (TRANSFER, true));
+                self.opening.insert(index, OpeningKey::new(&secret, role));
+                self.sealing = Some(SealingKey::new(&secret, role));
+                assert!(matches!(role, Role::Initiator | Role::Responder));
+            }
+            Output::Forget { index, .. } => {
+                assert!(self.opening.remove(&index).is_some());
+                self.sealing = None;
+                self.ending.push("forget");
+            }
+            Output::Close { .. } => self.ending.push("close"),
+            Output::Burst(burst) => self.send(&burst),
+            Output::Read { offset, length, slot, .. } => self.read(now, offset, length, slot),
+            Output::Write { offset, range, .. } => {
+                let bytes = &payload[range];
+                self.file[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+                self.bytes_written += bytes.len() as u64;
+                self.answers.push_back((now, Answer::Written(bytes.len() as u64)));
+            }
+            Output::Verify { .. } => {
+                let at = now + self.slow_hash.unwrap_or_default();
+                self.answers.push_back((at, Answer::Verified(hash(&self.file))));
+            }
+            Output::Publish { .. } => {
+                self.published = true;
+                self.answers.push_back((now, Answer::Published));
+            }
+            Output::Report(report) => {
+                assert_eq!(report.transfer, TRANSFER);
+                self.reports.push((now, report.progress));
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant, offset: u64, length: usize, slot: SlotId) {
+        assert!(length <= SLOT_BYTES);
+        let end = offset + length as u64;
+        let mut bytes = self.file[offset as usize..end as usize].to_vec();
+        if offset < self.hashed_to {
+            assert!(end <= self.hashed_to, "what was never read must come in order");
+            bytes.iter_mut().filter(|_| self.source_changes).for_each(|byte| *byte ^= 1);
+        } else {
+            assert_eq!(offset, self.hashed_to, "what was never read must come in order");
+            self.hashed_to = end;
+        }
+        self.slots[usize::from(slot.0)] = bytes;
+        self.answers.push_back((now, Answer::Read(slot)));
+        if end == self.file.len() as u64 && offset + length as u64 == self.hashed_to {
+            self.answers.push_back((now, Answer::SourceHashed(hash(&self.file))));
+        }
+    }
+
+    fn send(&mut self, burst: &Burst) {
+        assert!((1..=MAX_BURST_PACKETS).contains(&burst.packets.len()));
+        for packet in &burst.packets {
+            assert_eq!(packet.number.0, self.next_number, "numbers are used once, and none is left out");
+            self.next_number += 1;
+        }
+        let mut bytes = Vec::new();
+        let slots = &self.slots;
+        let key = self.sealing.as_ref().expect("a burst needs its key");
+        build_burst(burst.index, &burst.packets, key, |slot| &slots[usize::from(slot.0)], &mut bytes);
+        assert!(bytes.len() <= MAX_BURST_BYTES);
+        let datagrams: Vec<_> = bytes.chunks(burst.segment_size).collect();
+        assert_eq!(datagrams.len(), burst.packets.len(), "all of one size but the last");
+        for datagram in datagrams {
+            self.outbox.push(Datagram { from: self.address, to: burst.to, bytes: datagram.to_vec() });
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A link that delays, loses, reorders, repeats and bends datagrams, as a seed decides.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::time::Instant;
+
+/// How one direction of a link behaves. Shares are of 1,000.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quality {
+    pub(super) delay: Duration,
+    /// Up to so much more, for each datagram on its own: this reorders.
+    pub(super) jitter: Duration,
+    pub(super) loss: u64,
+    pub(super) duplication: u64,
+    /// A copy with one bit changed comes as well.
+    pub(super) bending: u64,
+    /// An earlier datagram comes again.
+    pub(super) replay: u64,
+    /// Bytes a second, and the bytes that may wait; what is too much is dropped.
+    pub(super) rate: Option<(u64, u64)>,
+}
+
+impl Quality {
+    pub(super) const PERFECT: Quality = Quality {
+        delay: Duration::from_millis(1),
+        jitter: Duration::ZERO,
+        loss: 0,
+        duplication: 0,
+        bending: 0,
+        replay: 0,
+        rate: None,
+    };
+}
+
+/// A datagram on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Datagram {
+    pub(super) from: SocketAddr,
+    pub(super) to: SocketAddr,
+    pub(super) bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) quality: Quality,
+    /// This one is lost, counted from 0.
+    pub(super) lose_number: Option<u64>,
+    offered: u64,
+    random: ChaCha8Rng,
+    in_flight: BTreeMap<(Instant, u64), Datagram>,
+    sent: u64,
+    /// When the bottleneck has sent what waits for it.
+    busy_until: Instant,
+    history: Vec<Datagram>,
+}
+
+impl Link {
+    pub(super) fn new(quality: Quality, seed: u64) -> Link {
+        Link {
+            quality,
+            lose_number: None,
+            offered: 0,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            in_flight: BTreeMap::new(),
+            sent: 0,
+            busy_until: Instant::ZERO,
+            history: Vec::new(),
+        }
+    }
+
+    pub(super) fn send(&mut self, now: Instant, datagram: Datagram) {
+        let quality = self.quality;
+        if self.happens(quality.replay) && !self.history.is_empty() {
+            let which = self.random.next_u64() as usize % self.history.len();
+            self.travel(now, self.history[which].clone());
+        }
+        if quality.replay > 0 && self.history.len() < 1_000 {
+            self.history.push(datagram.clone());
+        }
+        if self.happens(quality.bending) {
+            let mut bent = datagram.clone();
+            let bit = self.random.next_u64() as usize % (bent.bytes.len() * 8);
+            bent.bytes[bit / 8] ^= 1 << (bit % 8);
+            self.travel(now, bent);
+        }
+        if self.happens(quality.duplication) {
+            self.travel(now, datagram.clone());
+        }
+        self.offered += 1;
+        if !self.happens(quality.loss) && self.lose_number != Some(self.offered - 1) {
+            self.travel(now, datagram);
+        }
+    }
+
+    pub(super) fn next_arrival(&self) -> Option<Instant> {
+        self.in_flight.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub(super) fn arrived(&mut self, now: Instant) -> Option<Datagram> {
+        let entry = self.in_flight.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(entry.remove())
+    }
+
+    /// How many datagrams that is.
+    pub(super) fn lose_what_travels(&mut self) -> usize {
+        core::mem::take(&mut self.in_flight).len()
+    }
+
+    fn travel(&mut self, now: Instant, datagram: Datagram) {
+        let mut leaves = now;
+        if let Some((rate, queue)) = self.quality.rate {
+            let start = self.busy_until.max(now);
+            let waiting = (start - now).as_nanos() as u64 * rate / 1_000_000_000;
+            if waiting + datagram.bytes.len() as u64 > queue {
+                return;
+            }
+            leaves = start + Duration::from_nanos(datagram.bytes.len() as u64 * 1_000_000_000 / rate);
+            self.busy_until = leaves;
+        }
+        let jitter = self.random.next_u64() % (self.quality.jitter.as_nanos() as u64 + 1);
+        self.sent += 1;
+        self.in_flight.insert((leaves + self.quality.delay + Duration::from_nanos(jitter), self.sent), datagram);
+    }
+
+    fn happens(&mut self, share: u64) -> bool {
+        self.random.next_u64() % 1_000 < share
+    }
+}

@@ -1,0 +1,6 @@
+//! Two machines and a bad link between them, in virtual time, sealing included.
+
+mod end;
+mod link;
+mod scenarios;
+mod world;

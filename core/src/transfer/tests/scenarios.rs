@@ -1,0 +1,332 @@
+//! What must hold for a transfer, whatever the link does.
+
+use core::time::Duration;
+
+use proptest::prelude::*;
+
+use super::end::TRANSFER;
+use super::link::Quality;
+use super::world::{World, file};
+use crate::client::event::TransferFailure;
+use crate::client::io::Progress;
+use crate::config::TransferConfig;
+use crate::time::Instant;
+use crate::transfer::io::SLOT_BYTES;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// 5 % loss, reordering and duplication.
+const BAD: Quality = Quality {
+    delay: Duration::from_millis(10),
+    jitter: Duration::from_millis(2),
+    loss: 50,
+    duplication: 20,
+    bending: 0,
+    replay: 0,
+    rate: None,
+};
+
+const DEAD: Quality = Quality { loss: 1_000, ..Quality::PERFECT };
+
+fn small(quality: Quality) -> World {
+    World::new(file(300_000), 1_200, quality, 1)
+}
+
+#[test]
+fn a_file_crosses_a_perfect_link_and_nothing_is_sent_twice() {
+    let mut world = World::new(file(3_000_000), 1_200, Quality::PERFECT, 1);
+    assert!(world.run(MINUTE));
+    world.assert_done();
+    let (sender, receiver) = (world.sender_counters(), world.receiver_counters());
+    assert_eq!((sender.retransmitted_bytes, sender.packets_lost), (0, 0));
+    assert_eq!((receiver.duplicates, receiver.malformed), (0, 0));
+    assert!(receiver.acks_sent < receiver.packets_received / 10, "acknowledged in bursts: {receiver:?}");
+}
+
+#[test]
+fn twenty_megabytes_cross_loss_reordering_and_duplication_bit_exact() {
+    let mut world = World::new(file(20_000_000), 1_200, BAD, 2);
+    assert!(world.run(10 * MINUTE));
+    world.assert_done();
+    assert!(world.sender_counters().retransmitted_bytes > 0 && world.receiver_counters().duplicates > 0);
+}
+
+#[test]
+fn files_of_every_odd_size_cross_with_every_odd_payload() {
+    let packet = 1_200 - 43;
+    for payload in [1_200, 1_452, 9_000, 40_000, TransferConfig::MAX_PAYLOAD] {
+        for size in [0, 1, packet, packet + 1, SLOT_BYTES - 1, SLOT_BYTES, SLOT_BYTES + 1, 54 * packet, 1_000_000] {
+            for quality in [Quality::PERFECT, BAD] {
+                let mut world = World::new(file(size), payload, quality, size as u64);
+                assert!(world.run(5 * MINUTE), "{size} bytes in packets of {payload}");
+                world.assert_done();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_packets_may_be_lost() {
+    let mut world = small(Quality::PERFECT);
+    while !world.sender.has_read_all() {
+        assert!(world.step());
+    }
+    let lost = (0..4).map(|_| world.there.lose_what_travels() + usize::from(!world.step())).sum::<usize>();
+    assert!(lost > 1 && world.receiver.bytes_written < 300_000);
+    assert!(world.run(MINUTE));
+    world.assert_done();
+}
+
+#[test]
+fn an_interruption_of_twenty_seconds_is_survived() {
+    let mut world = World::new(file(3_000_000), 1_200, BAD, 3);
+    world.run_for(300 * MILLISECOND);
+    (world.there.quality, world.back.quality) = (DEAD, DEAD);
+    world.run_for(20_000 * MILLISECOND);
+    assert_eq!((world.sender.outcome(), world.receiver.outcome()), (None, None));
+    (world.there.quality, world.back.quality) = (Quality::PERFECT, Quality::PERFECT);
+    assert!(world.run(MINUTE));
+    world.assert_done();
+}
+
+#[test]
+fn the_ends_need_not_start_together() {
+    for sender_first in [true, false] {
+        let mut world = World::not_started(file(300_000), 1_200, Quality::PERFECT, 4);
+        if sender_first {
+            world.start_sender()
+        } else {
+            world.start_receiver()
+        }
+        world.run_for(5_000 * MILLISECOND);
+        if sender_first {
+            world.start_receiver()
+        } else {
+            world.start_sender()
+        }
+        let started_at = world.now;
+        assert!(world.run(MINUTE));
+        world.assert_done();
+        let took = world.sender.reports.last().unwrap().0 - started_at;
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_takes_minutes_to_hash_is_not_taken_for_a_dead_computer() {
+    let mut world = small(Quality::PERFECT);
+    world.receiver.slow_hash = Some(5 * MINUTE);
+    assert!(world.run(10 * MINUTE));
+    world.assert_done();
+    assert!(world.now > Instant::ZERO + 5 * MINUTE);
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_fails_at_both_ends() {
+    let mut world = small(BAD);
+    world.sender.source_changes = true;
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::Integrity, TransferFailure::Integrity);
+}
+
+#[test]
+fn either_end_can_cancel() {
+    let mut world = World::new(file(3_000_000), 1_200, BAD, 5);
+    world.run_for(200 * MILLISECOND);
+    world.sender.cancel(world.now);
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::Cancelled, TransferFailure::CancelledByPeer);
+
+    let mut world = World::new(file(3_000_000), 1_200, BAD, 6);
+    world.run_for(200 * MILLISECOND);
+    world.receiver.cancel(world.now);
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::CancelledByPeer, TransferFailure::Cancelled);
+}
+
+#[test]
+fn cancelling_before_the_first_packet_reaches_the_other_end_too() {
+    let mut world = small(Quality::PERFECT);
+    world.receiver.cancel(world.now);
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::CancelledByPeer, TransferFailure::Cancelled);
+}
+
+#[test]
+fn a_disk_that_fails_is_told_to_the_other_end() {
+    let reason = || "the disk is full".to_owned();
+    let mut world = small(BAD);
+    world.run_for(100 * MILLISECOND);
+    world.receiver.storage_fails(world.now);
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::PeerStorage, TransferFailure::Write(reason()));
+
+    let mut world = small(BAD);
+    world.run_for(100 * MILLISECOND);
+    world.sender.storage_fails(world.now);
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::Read(reason()), TransferFailure::PeerStorage);
+}
+
+#[test]
+fn silence_ends_both_after_thirty_seconds() {
+    for silent_from_the_start in [true, false] {
+        let mut world = World::new(file(3_000_000), 1_200, BAD, 7);
+        if !silent_from_the_start {
+            world.run_for(200 * MILLISECOND);
+        }
+        let at = world.now;
+        (world.there.quality, world.back.quality) = (DEAD, DEAD);
+        assert!(world.run(MINUTE));
+        world.assert_failed(TransferFailure::TimedOut, TransferFailure::TimedOut);
+        for end in [&world.sender, &world.receiver] {
+            let silent = end.reports.last().unwrap().0 - at;
+            assert!((29_900..=30_100).contains(&silent.as_millis()), "{silent:?}");
+        }
+        let sent = world.sender_counters().packets_sent;
+        assert!(sent < 200, "silence is probed with few packets: {sent}");
+    }
+}
+
+#[test]
+fn replayed_and_flipped_datagrams_change_nothing() {
+    let mut world = small(Quality { bending: 200, replay: 300, loss: 0, duplication: 0, ..BAD });
+    assert!(world.run(MINUTE));
+    world.assert_done();
+    let receiver = world.receiver_counters();
+    assert!(receiver.duplicates > 0 && world.receiver.dropped > 0 && world.sender.dropped > 0);
+    assert_eq!((receiver.malformed, world.sender_counters().malformed), (0, 0));
+}
+
+#[test]
+fn replays_from_another_address_are_neither_followed_nor_answered() {
+    let mut plain = small(Quality::PERFECT);
+    let mut attacked = small(Quality::PERFECT);
+    attacked.replay_from_elsewhere = true;
+    assert!(plain.run(MINUTE) && attacked.run(MINUTE));
+    attacked.assert_done();
+    assert!(attacked.receiver_counters().duplicates > 50);
+    assert_eq!(plain.trace, attacked.trace, "not a datagram of ours is another");
+}
+
+#[test]
+fn a_sender_whose_address_is_not_the_expected_one_is_followed_until_it_is_proven() {
+    let mut world = World::not_started(file(300_000), 1_200, Quality::PERFECT, 8);
+    // The receiver was told another port than the one that the datagrams come from.
+    world.receiver_expects_port = 9;
+    world.start_receiver();
+    world.start_sender();
+    assert!(world.run(MINUTE));
+    world.assert_done();
+}
+
+#[test]
+fn before_the_address_is_proven_little_is_sent_there() {
+    let mut world = World::not_started(file(300_000), 1_200, Quality::PERFECT, 9);
+    world.there.quality = DEAD;
+    world.start_receiver();
+    world.start_sender();
+    world.run_for(Duration::from_secs(29));
+    // The first challenge and its repetitions, a second apart.
+    let sent = world.receiver_counters().packets_sent;
+    assert!((25..=35).contains(&sent), "{sent}");
+}
+
+#[test]
+fn a_lost_answer_to_a_challenge_is_said_again() {
+    // Whichever of the first datagrams back is lost.
+    for lost in 0..6 {
+        let mut world = small(Quality::PERFECT);
+        world.back.lose_number = Some(lost);
+        assert!(world.run(MINUTE), "{lost}");
+        world.assert_done();
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_datagrams() {
+    let trace = |seed| {
+        let mut world = World::new(file(500_000), 1_200, BAD, seed);
+        assert!(world.run(10 * MINUTE));
+        (world.trace, world.now)
+    };
+    assert_eq!(trace(1), trace(1));
+    assert_ne!(trace(1), trace(2));
+}
+
+#[test]
+fn progress_is_told_at_most_ten_times_a_second_and_the_rate_is_right() {
+    // One megabyte a second.
+    let rate = Some((1_000_000, 100_000));
+    let mut world = World::new(file(5_000_000), 1_200, Quality { rate, ..Quality::PERFECT }, 10);
+    assert!(world.run(MINUTE));
+    world.assert_done();
+    for end in [&world.sender, &world.receiver] {
+        let moving: Vec<_> = end
+            .reports
+            .iter()
+            .filter_map(|(at, progress)| match progress {
+                Progress::Moving { bytes, rate_bps } => Some((*at, *bytes, *rate_bps)),
+                _ => None,
+            })
+            .collect();
+        assert!((30..=60).contains(&moving.len()), "{}", moving.len());
+        for pair in moving.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= 100 * MILLISECOND && pair[1].1 > pair[0].1);
+        }
+        let rate_bps = moving[25].2;
+        assert!((5_000_000..=8_100_000).contains(&rate_bps), "{rate_bps}");
+    }
+}
+
+#[test]
+fn a_clean_link_is_well_used() {
+    // 100 Mbit/s, a round trip of 50 ms, and a queue of one bandwidth-delay product.
+    let rate = Some((12_500_000, 625_000));
+    let quality = Quality { delay: 25 * MILLISECOND, rate, ..Quality::PERFECT };
+    let mut world = World::new(file(50_000_000), 1_200, quality, 11);
+    let began = world.now;
+    assert!(world.run(MINUTE));
+    world.assert_done();
+    let took = world.sender.reports.last().unwrap().0 - began;
+    let share = 50_000_000.0 / 12_500_000.0 / took.as_secs_f64();
+
+    assert!(share > 0.8, "{share}");
+}
+
+#[test]
+fn counters_of_the_transfers_that_ended_last_are_kept() {
+    let mut world = small(Quality::PERFECT);
+    assert!(world.run(MINUTE));
+    assert!(world.sender.is_closed() && world.sender.machine.counters(TRANSFER).is_some());
+    assert_eq!(world.sender.machine.counters(crate::id::OfferId(1)), None);
+}
+
+fn nasty() -> impl Strategy<Value = Quality> {
+    (0u64..30, 0u64..30, 0u64..400, 0u64..200, 0u64..100, 0u64..100, prop::bool::ANY).prop_map(
+        |(delay, jitter, loss, duplication, bending, replay, narrow)| Quality {
+            delay: Duration::from_millis(delay),
+            jitter: Duration::from_millis(jitter),
+            loss,
+            duplication,
+            bending,
+            replay,
+            rate: narrow.then_some((200_000, 20_000)),
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_link_does_it_ends_bit_exact_unless_nothing_gets_through(
+        there in nasty(), back in nasty(), size in 0usize..150_000, payload in 1_200usize..5_000, seed: u64,
+    ) {
+        let mut world = World::new(file(size), payload, there, seed);
+        world.back.quality = back;
+        prop_assert!(world.run(30 * MINUTE));
+        world.assert_done();
+    }
+}
