@@ -78,7 +78,10 @@ impl<E: FnMut(Event)> Driver<E> {
                         let reason = self.broken.take().unwrap_or(reason);
                         self.handle(Input::Disconnected { reason });
                     }
-                    Mail::Stop => self.writer.close(),
+                    Mail::Stop => {
+                        self.handle(Input::Disconnected { reason: "the client was stopped".to_owned() });
+                        self.done = true;
+                    }
                 }
             }
         }

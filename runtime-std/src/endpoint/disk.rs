@@ -1,7 +1,7 @@
-//! The files of the transfers.
+//! The files of the transfers: carries out what the machine says about them, and what it then must hear.
 //!
-//! Reading and writing happen at once, in the driver's thread. What may take long, hashing a whole file or
-//! comparing it with another, happens in a thread of its own, which owns the file meanwhile.
+//! Ranges are read and written at once, in the endpoint's thread: they come from and go to the page cache.
+//! Hashing and naming a whole file take long, and go to another thread.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,148 +9,201 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
+use toom_core::client::io::{Side, Start};
 use toom_core::id::OfferId;
-use toom_core::name::UserName;
-use toom_core::text::FileLabel;
-use toom_core::transfer::io::{SLOT_BYTES, SLOTS, SlotId};
+use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, SlotId};
 use toom_store::files::{Sink, Source};
 
-use super::driver::Mail;
-use crate::mailbox::Posts;
 use crate::{in_words, join, spawn_thread};
 
-/// The open files of all transfers, and the thread for slow work.
+/// How much is gathered before it is written to a file: what a few receiving buffers hold.
+const GATHERED_BYTES: usize = 256 * 1024;
+
+/// The files of all transfers of an endpoint.
 pub(super) struct Disk {
     downloads: PathBuf,
     files: BTreeMap<OfferId, File>,
+    gathered: Gathered,
+    /// For the thread that does slow work; it ends when this is dropped.
     jobs: Option<Sender<Job>>,
     worker: Option<JoinHandle<()>>,
 }
 
-/// The file of one transfer.
+/// One transfer's file.
 enum File {
-    /// Read to be sent; with the slots that hold what was read.
-    Sending { source: Source, slots: Vec<Vec<u8>> },
-    /// Being received.
-    Receiving(Sink),
-    /// With the worker.
+    Source {
+        source: Source,
+        /// Empty until they are used.
+        slots: Vec<Vec<u8>>,
+    },
+    Sink(Sink),
+    /// With the thread that does slow work on it.
     Away,
 }
 
-/// Slow work.
+/// Neighbouring ranges that are to be written with one call.
+#[derive(Default)]
+struct Gathered {
+    transfer: OfferId,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// Slow work on a partial file.
 struct Job {
     transfer: OfferId,
     sink: Sink,
+    work: fn(Sink) -> Work,
+}
+
+/// Slow work that is done.
+#[derive(Debug)]
+pub(super) struct Finished {
+    transfer: OfferId,
     work: Work,
 }
 
+#[derive(Debug)]
 enum Work {
-    Hash,
-    Publish,
-}
-
-/// What came of slow work, on its way to the driver.
-#[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) transfer: OfferId,
-    sink: Option<Sink>,
-    pub(super) result: Result<Outcome, String>,
-}
-
-/// What slow work says.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The hash of the whole partial file.
-    Hashed([u8; 32]),
-    /// The final name.
-    Published(String),
+    Hashed(Sink, io::Result<[u8; 32]>),
+    Published(io::Result<String>),
 }
 
 impl Disk {
-    /// Received files go to `downloads`; what the worker has finished is posted.
-    pub(super) fn start(downloads: PathBuf, posts: Posts<Mail>) -> io::Result<Disk> {
+    /// `finished` is called from another thread, and must not wait.
+    pub(super) fn start(downloads: PathBuf, finished: impl Fn(Finished) + Send + 'static) -> io::Result<Disk> {
         let (jobs, waiting) = mpsc::channel();
-        let worker = spawn_thread("toom-disk", move || work(&waiting, &posts))?;
-        Ok(Disk { downloads, files: BTreeMap::new(), jobs: Some(jobs), worker: Some(worker) })
+        let worker = spawn_thread("toom-disk", move || work(&waiting, finished))?;
+        let (files, gathered) = (BTreeMap::new(), Gathered::default());
+        Ok(Disk { downloads, files, gathered, jobs: Some(jobs), worker: Some(worker) })
     }
 
-    /// Keeps a file that is to be sent.
-    pub(super) fn send(&mut self, transfer: OfferId, source: Source) {
-        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
-        self.files.insert(transfer, File::Sending { source, slots });
+    /// Makes ready for a transfer; what the machine must hear if that fails.
+    pub(super) fn open(&mut self, start: &Start, source: Option<Source>) -> Option<Input<'static>> {
+        let file = match (&start.side, source) {
+            (Side::Send { .. }, Some(source)) => {
+                Ok(File::Source { source, slots: vec![Vec::new(); usize::from(SLOTS)] })
+            }
+            (Side::Send { .. }, None) => Err(io::Error::other("the file was not opened")),
+            (Side::Receive { from, label }, _) => {
+                Sink::create(&self.downloads, from, label, start.bytes).map(File::Sink)
+            }
+        };
+        match file {
+            Ok(file) => {
+                self.files.insert(start.transfer, file);
+                None
+            }
+            Err(error) => Some(failed(start.transfer, &error)),
+        }
     }
 
-    /// Makes the partial file of a transfer.
-    pub(super) fn receive(
-        &mut self,
-        transfer: OfferId,
-        from: &UserName,
-        label: &FileLabel,
-        bytes: u64,
-    ) -> Result<(), String> {
-        let sink = Sink::create(&self.downloads, from, label, bytes).map_err(|error| in_words(&error))?;
-        self.files.insert(transfer, File::Receiving(sink));
-        Ok(())
-    }
-
-    /// Reads a range of the source into a slot; the hash of the file if it has all been read now.
+    /// Reads a range into a slot; the hash too, once the whole file has been read.
     pub(super) fn read(
         &mut self,
         transfer: OfferId,
         offset: u64,
         length: usize,
         slot: SlotId,
-    ) -> Result<Option<[u8; 32]>, String> {
-        let Some(File::Sending { source, slots }) = self.files.get_mut(&transfer) else { return Err(no_file()) };
-        let slot = slots.get_mut(usize::from(slot.0)).ok_or_else(no_file)?;
-        slot.resize(length.min(SLOT_BYTES), 0);
-        source.read_at(offset, slot).map_err(|error| in_words(&error))?;
-        Ok(source.take_hash())
+    ) -> (Input<'static>, Option<Input<'static>>) {
+        let Some(File::Source { source, slots }) = self.files.get_mut(&transfer) else {
+            return (failed(transfer, &not_open()), None);
+        };
+        let Some(buffer) = slots.get_mut(usize::from(slot.0)) else {
+            return (failed(transfer, &io::Error::other("there is no such buffer")), None);
+        };
+        buffer.resize(length.min(SLOT_BYTES), 0);
+        match source.read_at(offset, buffer) {
+            Ok(()) => {
+                let hash = source.take_hash().map(|blake3| Input::SourceHashed { transfer, blake3 });
+                (Input::Read { transfer, slot }, hash)
+            }
+            Err(error) => (failed(transfer, &error), None),
+        }
     }
 
-    /// What a slot holds.
+    /// The bytes of a slot; none if nothing was read into it.
     pub(super) fn slot(&self, transfer: OfferId, slot: SlotId) -> &[u8] {
         match self.files.get(&transfer) {
-            Some(File::Sending { slots, .. }) => slots.get(usize::from(slot.0)).map_or(&[], Vec::as_slice),
+            Some(File::Source { slots, .. }) => slots.get(usize::from(slot.0)).map_or(&[], Vec::as_slice),
             _ => &[],
         }
     }
 
-    /// Writes to the partial file.
-    pub(super) fn write(&mut self, transfer: OfferId, offset: u64, bytes: &[u8]) -> Result<(), String> {
-        let Some(File::Receiving(sink)) = self.files.get_mut(&transfer) else { return Err(no_file()) };
-        sink.write_at(offset, bytes).map_err(|error| in_words(&error))
+    /// Takes a range that is to be written. What was gathered before is written first if this does not
+    /// follow it in the same file.
+    pub(super) fn write(&mut self, transfer: OfferId, offset: u64, bytes: &[u8]) -> Option<Input<'static>> {
+        let Gathered { transfer: last, offset: start, bytes: gathered } = &self.gathered;
+        let follows = *last == transfer && start.checked_add(gathered.len() as u64) == Some(offset);
+        let fits = gathered.len() + bytes.len() <= GATHERED_BYTES;
+        let written = if follows && fits { None } else { self.write_gathered() };
+        if self.gathered.bytes.is_empty() {
+            (self.gathered.transfer, self.gathered.offset) = (transfer, offset);
+        }
+        self.gathered.bytes.extend_from_slice(bytes);
+        written
     }
 
-    /// Hashes the partial file; `Finished` follows.
-    pub(super) fn verify(&mut self, transfer: OfferId) -> Result<(), String> {
-        self.give_away(transfer, Work::Hash)
+    /// Writes what was gathered.
+    pub(super) fn write_gathered(&mut self) -> Option<Input<'static>> {
+        let Gathered { transfer, offset, ref bytes } = self.gathered;
+        if bytes.is_empty() {
+            return None;
+        }
+        let written = match self.files.get_mut(&transfer) {
+            Some(File::Sink(sink)) => sink.write_at(offset, bytes),
+            _ => Err(not_open()),
+        };
+        let input = match written {
+            Ok(()) => Input::Written { transfer, bytes: bytes.len() as u64 },
+            Err(error) => failed(transfer, &error),
+        };
+        self.gathered.bytes.clear();
+        Some(input)
     }
 
-    /// Gives the partial file its final name; `Finished` follows.
-    pub(super) fn publish(&mut self, transfer: OfferId) -> Result<(), String> {
-        self.give_away(transfer, Work::Publish)
+    /// Hashes the whole partial file, elsewhere.
+    pub(super) fn verify(&mut self, transfer: OfferId) -> Option<Input<'static>> {
+        self.send_away(transfer, |mut sink| {
+            let hash = sink.hash();
+            Work::Hashed(sink, hash)
+        })
     }
 
-    /// Takes back the file that slow work was about, unless it was closed meanwhile.
-    pub(super) fn take_back(&mut self, finished: &mut Finished) {
-        if let (Some(file @ File::Away), Some(sink)) = (self.files.get_mut(&finished.transfer), finished.sink.take()) {
-            *file = File::Receiving(sink);
+    /// Gives the file its final name, elsewhere: one that has the name already may have to be compared.
+    pub(super) fn publish(&mut self, transfer: OfferId) -> Option<Input<'static>> {
+        self.send_away(transfer, |sink| Work::Published(sink.publish()))
+    }
+
+    /// What the machine must hear about slow work that is done; nothing if its transfer is over.
+    pub(super) fn finished(&mut self, Finished { transfer, work }: Finished) -> Option<Input<'static>> {
+        let file = self.files.get_mut(&transfer).filter(|file| matches!(file, File::Away))?;
+        let input = match work {
+            Work::Hashed(sink, hash) => {
+                *file = File::Sink(sink);
+                hash.map(|blake3| Input::Verified { transfer, blake3 })
+            }
+            Work::Published(name) => name.map(|saved_as| Input::Published { transfer, saved_as }),
+        };
+        Some(input.unwrap_or_else(|error| failed(transfer, &error)))
+    }
+
+    /// Closes a transfer's file; a partial one is removed.
+    pub(super) fn close(&mut self, transfer: OfferId) {
+        self.files.remove(&transfer);
+        if self.gathered.transfer == transfer {
+            self.gathered.bytes.clear();
         }
     }
 
-    /// Closes the file of a transfer; a partial one is removed.
-    pub(super) fn close(&mut self, transfer: OfferId) {
-        self.files.remove(&transfer);
-    }
-
-    fn give_away(&mut self, transfer: OfferId, work: Work) -> Result<(), String> {
-        let file = self.files.get_mut(&transfer).ok_or_else(no_file)?;
-        match (std::mem::replace(file, File::Away), &self.jobs) {
-            (File::Receiving(sink), Some(jobs)) => {
-                jobs.send(Job { transfer, sink, work }).map_err(|_| "the thread for files has ended".to_owned())
-            }
-            _ => Err(no_file()),
+    /// Does slow work on a partial file in another thread.
+    fn send_away(&mut self, transfer: OfferId, work: fn(Sink) -> Work) -> Option<Input<'static>> {
+        let (Some(File::Sink(sink)), Some(jobs)) = (self.files.insert(transfer, File::Away), &self.jobs) else {
+            return Some(failed(transfer, &not_open()));
+        };
+        match jobs.send(Job { transfer, sink, work }) {
+            Ok(()) => None,
+            Err(_) => Some(failed(transfer, &io::Error::other("the thread for files has ended"))),
         }
     }
 }
@@ -162,22 +215,16 @@ impl Drop for Disk {
     }
 }
 
-fn work(jobs: &Receiver<Job>, posts: &Posts<Mail>) {
-    while let Ok(Job { transfer, mut sink, work }) = jobs.recv() {
-        let finished = match work {
-            Work::Hash => {
-                let result = sink.hash().map(Outcome::Hashed);
-                Finished { transfer, sink: Some(sink), result: result.map_err(|error| in_words(&error)) }
-            }
-            Work::Publish => {
-                let result = sink.publish().map(Outcome::Published);
-                Finished { transfer, sink: None, result: result.map_err(|error| in_words(&error)) }
-            }
-        };
-        posts.post(Mail::Finished(finished));
+fn work(jobs: &Receiver<Job>, finished: impl Fn(Finished)) {
+    while let Ok(Job { transfer, sink, work }) = jobs.recv() {
+        finished(Finished { transfer, work: work(sink) });
     }
 }
 
-fn no_file() -> String {
-    "the file is not open".to_owned()
+fn failed(transfer: OfferId, error: &io::Error) -> Input<'static> {
+    Input::StorageFailed { transfer, reason: in_words(error) }
+}
+
+fn not_open() -> io::Error {
+    io::Error::other("the file is not open")
 }

@@ -16,11 +16,11 @@ mod disk;
 mod driver;
 mod socket;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use toom_core::client::io::{Report, Start};
@@ -30,30 +30,29 @@ use toom_core::transfer::Transfers;
 use toom_core::transfer::io::{Counters, Dropped};
 use toom_store::files::Source;
 
-use crate::clock::Clock;
 use crate::mailbox::{Posts, mailbox};
 use crate::{join, spawn_thread};
-use disk::Disk;
-use driver::{Driver, Mail};
+use disk::{Disk, Finished};
+use driver::Driver;
 use socket::Socket;
-
-/// Transfers whose counters are kept after they have ended.
-const COUNTERS_KEPT: usize = 64;
 
 /// A running endpoint; its transfers end when it is dropped.
 #[derive(Debug)]
 pub struct Endpoint {
     port: u16,
-    posts: Posts<Mail>,
-    counted: Arc<Counted>,
+    posts: Posts<Command>,
+    counted: Counted,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the driver has counted, for others to see.
-#[derive(Debug, Default)]
-struct Counted {
-    transfers: Mutex<BTreeMap<OfferId, Counters>>,
-    dropped: Mutex<Dropped>,
+/// What the endpoint's thread is told.
+#[derive(Debug)]
+enum Command {
+    Start(Start, Option<Source>),
+    Cancel(OfferId),
+    /// Slow work on a file is done.
+    Finished(Finished),
+    Stop,
 }
 
 impl Endpoint {
@@ -67,12 +66,13 @@ impl Endpoint {
     ) -> io::Result<Endpoint> {
         let socket = Socket::bind(address)?;
         let port = socket.port()?;
-        // Never full: nobody sends who could wait.
-        let (posts, mailbox) = mailbox(usize::MAX)?;
-        let counted = Arc::new(Counted::default());
-        let disk = Disk::start(downloads, posts.clone())?;
+        // Nobody sends here, so there is nobody to wait: all commands are posted.
+        let (posts, mailbox) = mailbox(1)?;
+        let finished = posts.clone();
+        let disk = Disk::start(downloads, move |work| finished.post(Command::Finished(work)))?;
+        let counted = Counted::default();
         let machine = Transfers::new(config, seed);
-        let driver = Driver::new(machine, Clock::start(), socket, mailbox, disk, Arc::clone(&counted), on_report);
+        let driver = Driver::new(machine, socket, mailbox, disk, counted.clone(), on_report);
         let thread = spawn_thread("toom-endpoint", move || driver.run())?;
         Ok(Endpoint { port, posts, counted, thread: Some(thread) })
     }
@@ -84,22 +84,22 @@ impl Endpoint {
 
     /// Starts a transfer; `source` for a sending one.
     pub fn start(&self, start: Start, source: Option<Source>) {
-        self.posts.post(Mail::Start(start, source));
+        self.posts.post(Command::Start(start, source));
     }
 
     /// Ends a transfer.
     pub fn cancel(&self, transfer: OfferId) {
-        self.posts.post(Mail::Cancel(transfer));
+        self.posts.post(Command::Cancel(transfer));
     }
 
-    /// The counters of a transfer that is under way or has just ended, as they were at its last report.
+    /// The counters of a transfer that is under way or has just ended, as of its latest report.
     pub fn counters(&self, transfer: OfferId) -> Option<Counters> {
-        self.counted.transfers().get(&transfer).copied()
+        self.counted.with(|counts| counts.transfers.get(&transfer).copied())
     }
 
-    /// What arrived and never reached a transfer.
+    /// Datagrams that belonged to no transfer, so far.
     pub fn dropped(&self) -> Dropped {
-        *self.counted.dropped()
+        self.counted.with(|counts| counts.dropped)
     }
 
     /// Ends all transfers, telling the other ends, and the thread.
@@ -108,25 +108,45 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.posts.post(Mail::Stop);
+        self.posts.post(Command::Stop);
         self.thread.take().into_iter().for_each(join);
     }
 }
 
+/// Transfers that have ended and whose counters can still be asked for.
+const MAX_ENDED: usize = 64;
+
+/// What the driver has counted, where others can see it without waiting for the driver.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    transfers: BTreeMap<OfferId, Counters>,
+    /// The oldest first.
+    ended: VecDeque<OfferId>,
+    dropped: Dropped,
+}
+
 impl Counted {
-    fn transfers(&self) -> MutexGuard<'_, BTreeMap<OfferId, Counters>> {
-        self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(&self, look: impl FnOnce(&mut Counts) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn dropped(&self) -> MutexGuard<'_, Dropped> {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, transfer: OfferId, counters: Counters) {
-        let mut transfers = self.transfers();
-        transfers.insert(transfer, counters);
-        if transfers.len() > COUNTERS_KEPT {
-            transfers.pop_first();
+    fn update(&self, transfer: OfferId, counters: Option<Counters>) {
+        if let Some(counters) = counters {
+            self.with(|counts| counts.transfers.insert(transfer, counters));
         }
+    }
+
+    fn ended(&self, transfer: OfferId) {
+        self.with(|counts| {
+            counts.ended.push_back(transfer);
+            if counts.ended.len() > MAX_ENDED
+                && let Some(oldest) = counts.ended.pop_front()
+            {
+                counts.transfers.remove(&oldest);
+            }
+        });
     }
 }

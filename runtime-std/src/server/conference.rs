@@ -58,7 +58,7 @@ impl<A: FnMut(Activity)> Conference<A> {
     /// Runs until it is told to stop, then closes everything.
     pub(super) fn run(mut self) {
         let (mut mail, mut out) = (Vec::new(), Vec::new());
-        let mut stopping = false;
+        let (mut stopping, mut closed) = (false, false);
         while !stopping {
             self.next(&mut mail, self.machine.deadline());
             for mail in mail.drain(..) {
@@ -66,18 +66,21 @@ impl<A: FnMut(Activity)> Conference<A> {
                     Mail::Input(input) => self.handle(input, &mut out),
                     Mail::StoppedWriting { reason } => stopped_writing(&reason),
                     Mail::Stop => stopping = true,
-                    Mail::AllClosed => {}
+                    Mail::AllClosed => closed = true,
                 }
             }
             self.hand_over();
         }
-        self.stop();
+        self.stop(closed);
     }
 
     /// Keeps what a recovered fact led to.
     pub(super) fn keep(&mut self, output: Output) {
         match output {
-            Output::Record(message) => self.log.record(&message),
+            Output::Record(message) => {
+                self.log.record(&message);
+                self.text_logs.record(&message);
+            }
             Output::Activity(activity) => self.text_logs.activity(&activity),
             _ => {}
         }
@@ -149,12 +152,12 @@ impl<A: FnMut(Activity)> Conference<A> {
         }
     }
 
-    /// Answers what was asked, closes every connection, commits what is queued. Requests are not heard any
-    /// more.
-    fn stop(mut self) {
+    /// Answers what was asked, closes every connection (unless all are `closed`), commits what is queued.
+    /// Requests are not heard any more.
+    fn stop(mut self, mut closed: bool) {
         let give_up = self.clock.now() + STOP_DEADLINE;
         let (mut mail, mut out) = (Vec::new(), Vec::new());
-        let (mut closing, mut closed) = (false, false);
+        let mut closing = false;
         while !closed {
             if !closing && (self.proposals == 0 || give_up <= self.clock.now()) {
                 closing = true;

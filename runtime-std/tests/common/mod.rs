@@ -1,0 +1,222 @@
+//! A server with accounts, and people who use it over real sockets.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use toom_core::client::command::Command;
+use toom_core::client::event::Event;
+use toom_core::client::io::AcceptPolicy;
+use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::id::RequestId;
+use toom_core::name::UserName;
+use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::server::activity::Activity;
+use toom_core::server::fact::Fact;
+use toom_core::wire::codec;
+use toom_core::wire::message::{Request, RequestBody};
+use toom_core::wire::preamble::{PREAMBLE_BYTES, preamble};
+use toom_std::client::{self, Client};
+use toom_std::server::{self, Server};
+
+/// After this, something that must happen has not.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server whose accounts have their names as passwords.
+pub struct World {
+    pub data: TempDir,
+    pub server: Option<Server>,
+    pub address: SocketAddr,
+    pub activity: Receiver<Activity>,
+}
+
+impl World {
+    pub fn new(names: &[&str]) -> World {
+        let data = TempDir::new().unwrap();
+        let accounts: Vec<_> = names.iter().map(|name| account(name)).collect();
+        toom_store::log::append(data.path(), &accounts).unwrap();
+        let (server, activity) = start(data.path());
+        World { address: server.address(), data, server: Some(server), activity }
+    }
+
+    /// Stops the server, which must not take forever.
+    pub fn stop(&mut self) {
+        let server = self.server.take().unwrap();
+        let (done, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            server.stop();
+            done.send(())
+        });
+        ended.recv_timeout(PATIENCE).expect("the server stops");
+    }
+
+    pub fn restart(&mut self) {
+        self.stop();
+        let (server, activity) = start(self.data.path());
+        (self.address, self.server, self.activity) = (server.address(), Some(server), activity);
+    }
+
+    /// Waits for something that the server says happened.
+    pub fn until(&self, wanted: impl Fn(&Activity) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !wanted(&self.activity.recv_timeout(end - Instant::now()).expect("the activity comes")) {}
+    }
+}
+
+fn start(data: &Path) -> (Server, Receiver<Activity>) {
+    let (send, activity) = mpsc::channel();
+    let config = ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data: data.to_owned(),
+        attempts: 3,
+        block: Duration::from_secs(10),
+    };
+    let on_activity = move |activity| _ = send.send(activity);
+    (server::start(config, on_activity).unwrap(), activity)
+}
+
+fn account(name: &str) -> Fact {
+    let hash = PasswordHash::new(&Password(name.into()), [1; 16], HashCost::Trivial);
+    Fact::AccountAdded { name: user(name), hash }
+}
+
+pub fn user(name: &str) -> UserName {
+    UserName::new(name).unwrap()
+}
+
+/// Someone with a client.
+pub struct Person {
+    pub client: Client,
+    pub downloads: TempDir,
+    events: Receiver<Event>,
+    /// Seen, but not asked for yet.
+    earlier: VecDeque<Event>,
+}
+
+impl Person {
+    /// Connects, without logging in.
+    pub fn connect(world: &World) -> Person {
+        let downloads = TempDir::new().unwrap();
+        let (send, events) = mpsc::channel();
+        let config = ClientConfig {
+            server: world.address.to_string(),
+            udp_port: 0,
+            downloads: downloads.path().to_owned(),
+            accept: AcceptPolicy::All,
+            seed: seed(),
+        };
+        let client = client::start(config, move |event| _ = send.send(event)).unwrap();
+        Person { client, downloads, events, earlier: VecDeque::new() }
+    }
+
+    /// Connects and logs in.
+    pub fn login(world: &World, name: &str) -> Person {
+        let mut person = Person::connect(world);
+        person.give(Command::Login { name: name.into(), password: Password(name.into()) });
+        let port = person.client.udp_port();
+        assert_eq!(person.next(), Event::Welcome { user: user(name), udp_port: port });
+        person
+    }
+
+    pub fn give(&self, command: Command) {
+        self.client.command(command);
+    }
+
+    pub fn broadcast(&self, text: &str) {
+        self.give(Command::Broadcast { text: text.into() });
+    }
+
+    /// The next event, whatever it is, except for those about who comes and goes.
+    pub fn next(&mut self) -> Event {
+        loop {
+            let event = self.earlier.pop_front().unwrap_or_else(|| self.receive());
+            if !matches!(event, Event::Joined { .. } | Event::Left { .. }) {
+                return event;
+            }
+        }
+    }
+
+    /// The first event that `wanted` takes; the others are kept for later.
+    pub fn find<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let mut passed = VecDeque::new();
+        loop {
+            let event = self.earlier.pop_front().unwrap_or_else(|| self.receive());
+            if let Some(found) = wanted(&event) {
+                passed.append(&mut self.earlier);
+                self.earlier = passed;
+                return found;
+            }
+            passed.push_back(event);
+        }
+    }
+
+    fn receive(&self) -> Event {
+        self.events.recv_timeout(PATIENCE).expect("an event comes")
+    }
+
+    /// Logs out, and waits until everything is closed.
+    pub fn leave(mut self) -> Vec<Event> {
+        self.give(Command::Logout);
+        self.find(|event| matches!(event, Event::Bye { .. }).then_some(()));
+        self.client.join();
+        self.earlier.into_iter().chain(self.events).collect()
+    }
+}
+
+fn seed() -> [u8; 32] {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&NEXT.fetch_add(1, Relaxed).to_be_bytes());
+    seed[8..12].copy_from_slice(&std::process::id().to_be_bytes());
+    seed
+}
+
+/// A connection without a client behind it.
+pub fn raw(world: &World) -> TcpStream {
+    let stream = TcpStream::connect(world.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A connection that has greeted, and has read the server's greeting.
+pub fn greeted(world: &World) -> TcpStream {
+    let mut stream = raw(world);
+    stream.write_all(&preamble()).unwrap();
+    let mut greeting = [0; PREAMBLE_BYTES];
+    stream.read_exact(&mut greeting).unwrap();
+    assert_eq!(greeting, preamble());
+    stream
+}
+
+/// The frame of a login.
+pub fn login_frame(name: &str) -> Vec<u8> {
+    let body = RequestBody::Login { name: name.into(), password: Password(name.into()), udp_port: 9 };
+    codec::encode(&Request { id: RequestId(1), body }).to_vec()
+}
+
+/// Reads until the other end closes; what came.
+pub fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4_096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return bytes,
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+            Err(error) => panic!("the other end closes, but: {error}"),
+        }
+    }
+}
+
+/// `value`, or a panic that says what it was instead.
+#[track_caller]
+pub fn expect<T: Debug, U>(value: T, wanted: impl FnOnce(&T) -> Option<U>) -> U {
+    wanted(&value).unwrap_or_else(|| panic!("not what was expected: {value:?}"))
+}
