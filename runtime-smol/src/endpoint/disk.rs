@@ -16,6 +16,9 @@ use toom_store::files::{Sink, Source};
 
 use crate::in_words;
 
+/// How much is gathered before it is written to a file: what a few receiving buffers hold.
+const GATHERED_BYTES: usize = 256 * 1024;
+
 /// The files of all transfers of an endpoint.
 pub(super) struct Disk {
     downloads: PathBuf,
@@ -120,7 +123,8 @@ impl Disk {
     pub(super) fn write(&mut self, transfer: OfferId, offset: u64, bytes: &[u8]) -> Option<Input<'static>> {
         let Gathered { transfer: last, offset: start, bytes: gathered } = &self.gathered;
         let follows = *last == transfer && start.checked_add(gathered.len() as u64) == Some(offset);
-        let written = if follows { None } else { self.write_gathered() };
+        let fits = gathered.len() + bytes.len() <= GATHERED_BYTES;
+        let written = if follows && fits { None } else { self.write_gathered() };
         if self.gathered.bytes.is_empty() {
             (self.gathered.transfer, self.gathered.offset) = (transfer, offset);
         }
@@ -175,6 +179,9 @@ impl Disk {
     /// Closes a transfer's file; a partial one is removed.
     pub(super) fn close(&mut self, transfer: OfferId) {
         self.files.remove(&transfer);
+        if self.gathered.transfer == transfer {
+            self.gathered.bytes.clear();
+        }
     }
 
     /// Does slow work on a partial file in another thread.

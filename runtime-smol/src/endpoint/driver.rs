@@ -10,13 +10,14 @@ use toom_core::id::{OfferId, PeerIndex};
 use toom_core::machine::Machine;
 use toom_core::peer::build_burst;
 use toom_core::secure::{OpeningKey, SealingKey};
+use toom_core::time::Instant;
 use toom_core::transfer::Transfers;
 use toom_core::transfer::io::{Burst, Dropped, Input, Output};
 use toom_core::wire::packet::Header;
 use toom_store::files::Source;
 
 use super::disk::Disk;
-use super::socket::{Received, Socket};
+use super::socket::{Received, Socket, canonical};
 use super::{Command, Counted};
 use crate::clock::{Alarm, Clock};
 use crate::in_words;
@@ -24,6 +25,8 @@ use crate::mailbox::Mailbox;
 
 /// Commands carried out before looking at the socket again.
 const MAX_COMMANDS_AT_ONCE: usize = 32;
+/// How long a stop waits for what the machine still has to say to the other ends.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long to wait when receiving fails, so that failing does not spin.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
@@ -47,7 +50,7 @@ pub(super) struct Driver<R> {
     out: Vec<Output>,
     /// The burst at hand, sealed.
     burst: Vec<u8>,
-    dropped: Dropped,
+    received: Received,
     stopping: bool,
 }
 
@@ -76,25 +79,35 @@ impl<R: FnMut(Report)> Driver<R> {
             followed: VecDeque::new(),
             out: Vec::new(),
             burst: Vec::new(),
-            dropped: Dropped::default(),
+            received: Received::new(),
             stopping: false,
         }
     }
 
-    /// Runs until it is told to stop. Each round does a little of everything, so that nothing that floods
-    /// keeps the rest waiting; it waits only when there was nothing to do.
+    /// Runs until it is told to stop; then ends all transfers, and gives the machine a moment to tell the other
+    /// ends.
     pub(super) async fn run(mut self) {
         while !self.stopping {
-            let commands = self.take_commands().await;
-            let datagrams = self.receive().await;
-            let followed = self.follow_up().await;
-            let woke = self.wake().await;
-            if !(commands || datagrams || followed || woke) {
-                self.wait().await;
-            }
+            self.round(None).await;
         }
         for transfer in self.open.clone() {
             self.handle(Input::Cancel { transfer }).await;
+        }
+        let give_up = self.clock.now() + STOP_DEADLINE;
+        while self.machine.deadline().is_some() && self.clock.now() < give_up {
+            self.round(Some(give_up)).await;
+        }
+    }
+
+    /// Does a little of everything, so that nothing that floods keeps the rest waiting; waits, until `give_up`
+    /// at most, only when there was nothing to do.
+    async fn round(&mut self, give_up: Option<Instant>) {
+        let commands = self.take_commands().await;
+        let datagrams = self.receive().await;
+        let followed = self.follow_up().await;
+        let woke = self.wake().await;
+        if !(commands || datagrams || followed || woke) {
+            self.wait(give_up).await;
         }
     }
 
@@ -118,6 +131,7 @@ impl<R: FnMut(Report)> Driver<R> {
     }
 
     async fn start(&mut self, start: Start, source: Option<Source>) {
+        let start = Start { remote: canonical(start.remote), ..start };
         let transfer = start.transfer;
         let failed = self.disk.open(&start, source);
         self.open.push(transfer);
@@ -128,46 +142,40 @@ impl<R: FnMut(Report)> Driver<R> {
 
     /// Takes what has arrived; whether something had.
     async fn receive(&mut self) -> bool {
-        let filled = match self.socket.receive() {
-            Ok(filled) => filled,
-            Err(error) => {
-                tracing::debug!("receiving failed: {}", in_words(&error));
-                Timer::after(PAUSE_AFTER_FAILURE).await;
-                0
-            }
-        };
-        for place in 0..filled {
-            let mut received = self.socket.take(place);
-            self.received(&mut received).await;
-            self.socket.put_back(received);
+        let mut received = std::mem::take(&mut self.received);
+        if let Err(error) = self.socket.receive(&mut received) {
+            tracing::debug!("receiving failed: {}", in_words(&error));
+            Timer::after(PAUSE_AFTER_FAILURE).await;
         }
-        filled > 0
-    }
-
-    async fn received(&mut self, received: &mut Received) {
-        let from = received.from;
-        for datagram in received.datagrams() {
-            let header = match Header::decode(datagram) {
-                Ok(header) => header,
-                Err(_) => {
-                    self.dropped.not_ours += 1;
-                    continue;
-                }
-            };
-            let Some(key) = self.opening.get(&header.index) else {
-                self.dropped.unknown_index += 1;
-                continue;
-            };
-            let Some(payload) = key.open(header.number, datagram) else {
-                self.dropped.forged += 1;
-                continue;
-            };
-            let payload = &*payload;
-            self.machine.handle(self.clock.now(), Input::Datagram { from, header, payload }, &mut self.out);
+        let mut some = false;
+        let now = self.clock.now();
+        for (from, datagram) in received.datagrams() {
+            some = true;
+            let Some((header, payload)) = self.unseal(datagram) else { continue };
+            self.machine.handle(now, Input::Datagram { from, header, payload }, &mut self.out);
             self.carry_out(payload).await;
         }
+        self.received = received;
         self.followed.extend(self.disk.write_gathered());
-        self.counted.with(|counts| counts.dropped = self.dropped);
+        some
+    }
+
+    /// The header and the opened payload of a datagram of one of our transfers; all else is counted.
+    fn unseal<'a>(&self, datagram: &'a mut [u8]) -> Option<(Header, &'a [u8])> {
+        let count = |add: fn(&mut Dropped)| self.counted.with(|counts| add(&mut counts.dropped));
+        let Ok(header) = Header::decode(datagram) else {
+            count(|dropped| dropped.not_ours += 1);
+            return None;
+        };
+        let Some(key) = self.opening.get(&header.index) else {
+            count(|dropped| dropped.unknown_index += 1);
+            return None;
+        };
+        let Some(payload) = key.open(header.number, datagram) else {
+            count(|dropped| dropped.forged += 1);
+            return None;
+        };
+        Some((header, payload))
     }
 
     /// Tells the machine what carrying out its outputs came to; what follows from that waits for the next
@@ -191,11 +199,12 @@ impl<R: FnMut(Report)> Driver<R> {
     }
 
     /// Waits for a datagram, a command or the deadline.
-    async fn wait(&mut self) {
+    async fn wait(&mut self, give_up: Option<Instant>) {
+        let deadline = [self.machine.deadline(), give_up].into_iter().flatten().min();
         let readable = async { drop(self.socket.readable().await) };
         let command = async { Some(self.mailbox.next().await.unwrap_or(Command::Stop)) };
         let passed = async {
-            future::or(readable, self.alarm.passed(self.machine.deadline())).await;
+            future::or(readable, self.alarm.passed(deadline)).await;
             None
         };
         if let Some(command) = future::or(command, passed).await {
@@ -260,9 +269,6 @@ impl<R: FnMut(Report)> Driver<R> {
         self.burst.clear();
         let slot = |slot| self.disk.slot(burst.transfer, slot);
         build_burst(burst.index, &burst.packets, key, slot, &mut self.burst);
-        if let Err(error) = self.socket.send(burst, &self.burst).await {
-            // As good as lost on the way: the machine finds out, and slows down.
-            tracing::debug!("sending to {} failed: {}", burst.to, in_words(&error));
-        }
+        self.socket.send(burst.to, &self.burst, burst.segment_size).await;
     }
 }

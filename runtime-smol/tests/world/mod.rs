@@ -1,0 +1,175 @@
+//! A server and people on real sockets, for the tests beside this directory.
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use toom_core::client::command::Command;
+use toom_core::client::event::Event;
+use toom_core::client::io::AcceptPolicy;
+use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::id::RequestId;
+use toom_core::name::UserName;
+use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::server::fact::Fact;
+use toom_core::wire::codec;
+use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
+use toom_core::wire::message::{Request, RequestBody};
+use toom_core::wire::preamble::preamble;
+use toom_smol::client::{self, Client};
+use toom_smol::server::{self, Server};
+
+/// After this a wait fails; everything here takes milliseconds.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Any free port, for this computer only.
+pub(crate) const LOCAL: &str = "127.0.0.1:0";
+
+/// Everybody's password.
+pub(crate) const PASSWORD: &str = "a password";
+
+/// A running server with some accounts.
+pub(crate) struct World {
+    pub(crate) server: Option<Server>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) directory: TempDir,
+}
+
+impl World {
+    pub(crate) fn new(names: &[&str]) -> World {
+        World::at(LOCAL.parse().unwrap(), names)
+    }
+
+    pub(crate) fn at(listen: SocketAddr, names: &[&str]) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let hash = PasswordHash::new(&Password(PASSWORD.into()), [1; 16], HashCost::Trivial);
+        let account = |name: &&str| Fact::AccountAdded { name: user(name), hash: hash.clone() };
+        let facts: Vec<Fact> = names.iter().map(account).collect();
+        toom_store::log::append(&directory.path().join("data"), &facts).unwrap();
+        let mut world = World { server: None, listen, directory };
+        world.restart();
+        world
+    }
+
+    /// Stops the server if it runs, and starts another one on the same data.
+    pub(crate) fn restart(&mut self) {
+        self.server.take().into_iter().for_each(Server::stop);
+        self.server = Some(server::start(self.config(), |_| {}).unwrap());
+    }
+
+    pub(crate) fn config(&self) -> ServerConfig {
+        ServerConfig {
+            listen: self.listen,
+            data: self.directory.path().join("data"),
+            attempts: DEFAULT_ATTEMPTS,
+            block: DEFAULT_BLOCK,
+        }
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Someone who has connected, and accepts every file.
+    pub(crate) fn connect(&self) -> Person {
+        let (sender, events) = mpsc::channel();
+        let downloads = tempfile::tempdir_in(self.directory.path()).unwrap();
+        let config = ClientConfig {
+            server: self.server().address().to_string(),
+            udp_port: 0,
+            downloads: downloads.path().to_owned(),
+            accept: AcceptPolicy::All,
+            seed: rand_seed(),
+        };
+        let client = client::start(config, move |event| drop(sender.send(event))).unwrap();
+        Person { client, events, downloads }
+    }
+
+    /// Someone who has logged in.
+    pub(crate) fn person(&self, name: &str) -> Person {
+        let person = self.connect();
+        person.log_in(name, PASSWORD);
+        person.wait_for("a welcome", |event| matches!(event, Event::Welcome { .. }).then_some(()));
+        person
+    }
+
+    /// A bare connection, past the greetings.
+    pub(crate) fn stranger(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.server().address()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(&preamble()).unwrap();
+        let mut greeting = preamble();
+        stream.read_exact(&mut greeting).unwrap();
+        assert_eq!(greeting, preamble());
+        stream
+    }
+}
+
+/// A client and what it was told.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) events: Receiver<Event>,
+    pub(crate) downloads: TempDir,
+}
+
+impl Person {
+    pub(crate) fn log_in(&self, name: &str, password: &str) {
+        self.client.command(Command::Login { name: name.into(), password: Password(password.into()) });
+    }
+
+    pub(crate) fn broadcast(&self, text: &str) {
+        self.client.command(Command::Broadcast { text: text.into() });
+    }
+
+    /// The first event that `pick` picks, from now on.
+    pub(crate) fn wait_for<T>(&self, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+        let give_up = Instant::now() + DEADLINE;
+        let mut others = Vec::new();
+        loop {
+            match self.events.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
+                Ok(event) => match pick(event.clone()) {
+                    Some(picked) => return picked,
+                    None => others.push(event),
+                },
+                Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {what}; there was {others:?}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended before {what}; there was {others:?}"),
+            }
+        }
+    }
+
+    /// The number and text of the next broadcast of somebody else.
+    pub(crate) fn next_broadcast(&self) -> (u64, String) {
+        self.wait_for("a broadcast", |event| match event {
+            Event::Broadcast { number, text, .. } => Some((number.0, text)),
+            _ => None,
+        })
+    }
+}
+
+/// A login as it goes over the wire.
+pub(crate) fn login_frame(name: &str) -> bytes::Bytes {
+    let body = RequestBody::Login { name: name.into(), password: Password(PASSWORD.into()), udp_port: 1 };
+    codec::encode(&Request { id: RequestId(1), body })
+}
+
+pub(crate) fn user(name: &str) -> UserName {
+    UserName::new(name).unwrap()
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < give_up, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub(crate) fn rand_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    assert_eq!(rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()), Ok(32));
+    seed
+}
