@@ -33,11 +33,14 @@ pub(crate) fn run(args: &BenchTransferArgs, global: &Global) -> Outcome {
     let hash = made_up::write(&source, args.size, &random::bytes()?).map_err(no_room)?;
     let payload = args.payload.unwrap_or(TransferConfig::default().payload);
 
+    if !global.quiet {
+        output::note(&table_row(&HEADING));
+    }
     let mut runs = Vec::new();
     for number in 1..=args.runs {
         let run = one_run(args.size, payload, &source, dir.path(), hash, global)?;
         if !global.quiet {
-            output::note(&run.line(number, args.size));
+            output::note(&run.row(number, args.size));
         }
         runs.push(run);
     }
@@ -62,21 +65,33 @@ impl Run {
         bytes as f64 * 8.0 / self.seconds.max(1e-9)
     }
 
-    fn line(&self, number: u32, bytes: u64) -> String {
-        format!(
-            "run {number}: {:.2} s, {}, processor {:.2} s sending and {:.2} s receiving, memory {} and {}, {} packets, \
-             {} sent again, {}",
-            self.seconds,
+    /// A row of the table, under [`HEADING`].
+    fn row(&self, number: u32, bytes: u64) -> String {
+        let cpu = |end: &Ended| format!("{:.2} s", end.cpu_s);
+        let columns = [
+            number.to_string(),
+            format!("{:.2} s", self.seconds),
             human::rate(self.goodput_bps(bytes) as u64),
-            self.sender.cpu_s,
-            self.receiver.cpu_s,
+            cpu(&self.sender),
+            cpu(&self.receiver),
             human::size(self.sender.peak_rss),
             human::size(self.receiver.peak_rss),
-            self.sender.packets,
+            self.sender.packets.to_string(),
             human::size(self.sender.retransmitted_bytes),
-            if self.verified { "verified" } else { "NOT the same file" },
-        )
+            if self.verified { "yes" } else { "NO" }.to_owned(),
+        ];
+        table_row(&columns)
     }
+}
+
+/// What the columns of the table mean: processor time and peak memory of both ends, and what was sent twice.
+const HEADING: [&str; 10] =
+    ["run", "time", "goodput", "cpu out", "cpu in", "memory out", "memory in", "packets", "sent again", "verified"];
+
+fn table_row<T: AsRef<str>>(columns: &[T; 10]) -> String {
+    const WIDTHS: [usize; 10] = [3, 8, 12, 8, 8, 10, 10, 9, 11, 8];
+    let cells = columns.iter().zip(WIDTHS).map(|(text, width)| format!("{:>width$}", text.as_ref()));
+    cells.collect::<Vec<_>>().join("  ")
 }
 
 fn one_run(
