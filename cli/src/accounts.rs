@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use toom_core::name::UserName;
@@ -16,6 +17,9 @@ use crate::random;
 
 /// A hash takes 19 MiB and a core; more threads than this would make a small machine suffer.
 const HASHING_THREADS: usize = 2;
+/// A server looks for what others appended several times a second. Who logs in right after `toom user add`
+/// should find the account there.
+pub(crate) const HEARD_WITHIN: Duration = Duration::from_millis(500);
 /// From this many accounts on, people want to see how far it is.
 const SHOW_PROGRESS_FROM: usize = 20;
 
@@ -36,7 +40,7 @@ pub(crate) fn add_missing(
     };
     let facts = hash_all(missing, || bar.inc(1))?;
     bar.finish_and_clear();
-    append(data, &facts)?;
+    log::append(data, &facts).map_err(Failure::failed)?;
     Ok(facts.len())
 }
 
@@ -45,9 +49,11 @@ pub(crate) fn existing(data: &Path) -> Result<Vec<UserName>, Failure> {
     log::accounts(data).map_err(Failure::failed)
 }
 
-/// Appends to the log, also while a server runs.
-pub(crate) fn append(data: &Path, facts: &[Fact]) -> Result<(), Failure> {
-    log::append(data, facts).map_err(Failure::failed)
+/// Appends to the log, also while a server runs, and gives that server time to hear of it.
+pub(crate) fn append_and_tell(data: &Path, facts: &[Fact]) -> Result<(), Failure> {
+    log::append(data, facts).map_err(Failure::failed)?;
+    thread::sleep(HEARD_WITHIN);
+    Ok(())
 }
 
 /// The hash of one password, with a salt of its own.

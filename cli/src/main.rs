@@ -9,7 +9,7 @@
 //! | [`user`], [`accounts`], [`credentials`], [`password`] | accounts |
 //! | [`demo`] | everything at once, in one terminal |
 //! | [`bench`] | measuring |
-//! | [`exit`], [`output`], [`log`], [`signals`], [`dirs`], [`random`], [`units`], [`made_up`] | what all of them need |
+//! | [`exit`], [`output`], [`color`], [`log`], [`signals`], [`dirs`], [`random`], [`units`], [`made_up`] | what all of them need |
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -17,6 +17,7 @@ mod activity;
 mod args;
 mod bench;
 mod client;
+mod color;
 mod credentials;
 mod demo;
 mod dirs;
@@ -33,11 +34,13 @@ mod signals;
 mod units;
 mod user;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{BenchCommand, Cli, Command};
+use color::Paint;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -54,7 +57,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            output::note(&failure.message);
+            let paint = Paint::new(global.color, &io::stderr());
+            output::note(&paint.error(&failure.message));
             failure.exit.into()
         }
     }

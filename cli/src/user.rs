@@ -1,6 +1,7 @@
 //! `toom user`: accounts, also while the server runs, which hears of them through the log.
 
 use std::path::Path;
+use std::thread;
 
 use serde_json::json;
 use toom_core::name::UserName;
@@ -28,7 +29,7 @@ fn add(args: &UserPasswordArgs, global: &Global) -> Outcome {
         return Err(Failure::failed(format!("There is an account {name} already.")));
     }
     let hash = accounts::hash(&password::new(&args.password, name.as_str())?)?;
-    accounts::append(&data, &[Fact::AccountAdded { name: name.clone(), hash }])?;
+    accounts::append_and_tell(&data, &[Fact::AccountAdded { name: name.clone(), hash }])?;
     say(global, "account_added", name, "The account {} was added.")
 }
 
@@ -37,13 +38,13 @@ fn passwd(args: &UserPasswordArgs, global: &Global) -> Outcome {
     let name = &args.name;
     must_exist(&data, name)?;
     let hash = accounts::hash(&password::new(&args.password, name.as_str())?)?;
-    accounts::append(&data, &[Fact::PasswordChanged { name: name.clone(), hash }])?;
+    accounts::append_and_tell(&data, &[Fact::PasswordChanged { name: name.clone(), hash }])?;
     say(global, "password_changed", name, "The password of {} was changed.")
 }
 
 fn remove(name: &UserName, data: &Path, global: &Global) -> Outcome {
     must_exist(data, name)?;
-    accounts::append(data, &[Fact::AccountRemoved { name: name.clone() }])?;
+    accounts::append_and_tell(data, &[Fact::AccountRemoved { name: name.clone() }])?;
     say(global, "account_removed", name, "The account {} was removed.")
 }
 
@@ -65,6 +66,7 @@ fn import(file: &Path, data: &Path, global: &Global) -> Outcome {
     let accounts = credentials::read(file)?;
     let all = accounts.len();
     let added = accounts::add_missing(data, accounts, !global.quiet)?;
+    thread::sleep(accounts::HEARD_WITHIN);
     if global.json {
         let said = json!({"event": "accounts_imported", "added": added, "existing": all - added});
         return done(output::line(&said.to_string()));

@@ -1,5 +1,6 @@
 //! The line editor: what others do appears above the line that is being typed, which stays as it is.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,8 @@ use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, ExternalPrinter, Helper};
+
+use crate::color::Paint;
 
 /// How many lines can be called back with the arrow keys.
 const HISTORY_LINES: usize = 1000;
@@ -34,7 +37,7 @@ pub(super) enum Read {
 
 impl Editor {
     /// An editor and two printers that go with it, or `None` if this terminal is none that can be edited on.
-    pub(super) fn open() -> Option<(Editor, Printer, Printer)> {
+    pub(super) fn open(paint: Paint) -> Option<(Editor, Printer, Printer)> {
         let config = Config::builder()
             .max_history_size(HISTORY_LINES)
             .ok()?
@@ -44,7 +47,7 @@ impl Editor {
         let history = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, history).ok()?;
         let printers = (printer(&mut inner)?, printer(&mut inner)?);
-        inner.set_helper(Some(LastLine::default()));
+        inner.set_helper(Some(LastLine { line: RefCell::default(), paint }));
         Some((Editor { inner }, printers.0, printers.1))
     }
 
@@ -52,7 +55,7 @@ impl Editor {
     pub(super) fn read(&mut self, prompt: &str, end: &AtomicBool) -> Read {
         loop {
             if let Some(last) = self.inner.helper() {
-                last.0.borrow_mut().clear();
+                last.line.borrow_mut().clear();
             }
             match self.inner.readline(prompt) {
                 Ok(line) => return Read::Line(line),
@@ -67,7 +70,7 @@ impl Editor {
     }
 
     fn has_text(&self) -> bool {
-        self.inner.helper().is_some_and(|last| !last.0.borrow().is_empty())
+        self.inner.helper().is_some_and(|last| !last.line.borrow().is_empty())
     }
 }
 
@@ -77,14 +80,16 @@ fn printer(editor: &mut rustyline::Editor<LastLine, MemHistory>) -> Option<Print
 }
 
 /// Remembers the line as it is now: the editor does not say what was on it when Ctrl-C came.
-#[derive(Default)]
-struct LastLine(RefCell<String>);
+struct LastLine {
+    line: RefCell<String>,
+    paint: Paint,
+}
 
 impl Hinter for LastLine {
     type Hint = String;
 
     fn hint(&self, line: &str, _position: usize, _context: &Context<'_>) -> Option<String> {
-        line.clone_into(&mut self.0.borrow_mut());
+        line.clone_into(&mut self.line.borrow_mut());
         None
     }
 }
@@ -93,7 +98,12 @@ impl Completer for LastLine {
     type Candidate = String;
 }
 
-impl Highlighter for LastLine {}
+impl Highlighter for LastLine {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
+        Cow::Owned(self.paint.question(prompt))
+    }
+}
+
 impl Validator for LastLine {}
 impl Helper for LastLine {}
 

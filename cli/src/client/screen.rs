@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 use serde_json::Value;
-use toom_core::client::event::Event;
+use toom_core::client::event::{Event, TransferState};
 use toom_core::text::printable;
 
 use super::editor::{Editor, Printer};
 use super::progress::Progress;
 use crate::args::Global;
+use crate::color::Paint;
 use crate::line::help::{self, CommandHelp};
 use crate::line::parse::ParseError;
 use crate::line::{human, json};
@@ -18,6 +19,7 @@ use crate::{log, output};
 /// Shows what happened.
 pub(super) struct Screen {
     kind: Kind,
+    paint: Paint,
     progress: Progress,
     /// Who is logged in.
     user: String,
@@ -36,7 +38,9 @@ impl Screen {
     /// The screen that fits the standard streams, with a line editor if people sit at both.
     pub(super) fn new(global: &Global) -> (Screen, Option<Editor>) {
         let people = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let (kind, editor) = match (global.json, people.then(Editor::open).flatten()) {
+        let paint = Paint::new(global.color, &io::stdout());
+        let open = || if people && !global.json { Editor::open(paint) } else { None };
+        let (kind, editor) = match (global.json, open()) {
             (true, _) => (Kind::Json, None),
             (false, Some((editor, printer, mut log_printer))) => {
                 log::redirect(Some(Box::new(move |line| drop(log_printer(format!("{}\n", printable(line)))))));
@@ -44,7 +48,7 @@ impl Screen {
             }
             (false, None) => (Kind::Plain, None),
         };
-        (Screen { kind, progress: Progress::default(), user: String::new() }, editor)
+        (Screen { kind, paint, progress: Progress::default(), user: String::new() }, editor)
     }
 
     /// Whether a script reads the output.
@@ -77,6 +81,7 @@ impl Screen {
             _ => None,
         };
         match human::render(event).or(progress) {
+            Some(text) if is_bad(event) => self.text(&self.paint.error(&text)),
             Some(text) => self.text(&text),
             None => Ok(()),
         }
@@ -86,7 +91,7 @@ impl Screen {
     pub(super) fn parse_error(&mut self, error: &ParseError) -> io::Result<()> {
         match self.is_json() {
             true => self.object(&json::parse_error(error)),
-            false => self.text(&error.to_string()),
+            false => self.text(&self.paint.error(&error.to_string())),
         }
     }
 
@@ -115,5 +120,14 @@ impl Screen {
             Kind::Edited(print) => print(format!("{text}\n")),
             Kind::Plain | Kind::Json => output::line(text),
         }
+    }
+}
+
+/// Whether something went wrong.
+fn is_bad(event: &Event) -> bool {
+    match event {
+        Event::Error(_) | Event::LoginFailed(_) | Event::ConnectionLost { .. } => true,
+        Event::Transfer(transfer) => matches!(transfer.state, TransferState::Failed(_)),
+        _ => false,
     }
 }
