@@ -19,6 +19,12 @@ impl Clock {
         Instant::ZERO + self.0.elapsed()
     }
 
+    /// The same clock, `by` later.
+    #[cfg(test)]
+    pub(crate) fn later(self, by: Duration) -> Clock {
+        Clock(self.0 - by)
+    }
+
     /// How long to wait for `deadline`; zero if it has passed, `None` if there is none.
     pub(crate) fn until(self, deadline: Option<Instant>) -> Option<Duration> {
         deadline.map(|deadline| deadline.saturating_since(self.now()))

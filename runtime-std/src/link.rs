@@ -65,3 +65,96 @@ where
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use toom_core::link::Violation;
+    use toom_core::wire::codec::{DecodeError, encode};
+    use toom_core::wire::limits::{FRAME_DEADLINE, PREAMBLE_DEADLINE};
+    use toom_core::wire::message::{Event, ServerMessage};
+    use toom_core::wire::preamble::preamble;
+
+    use super::*;
+
+    type Said = Vec<Output<ServerMessage>>;
+
+    fn connection() -> (Reader<ServerMessage>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other_end = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Arc::new(listener.accept().unwrap().0);
+        (Reader::new(socket, Clock::start()), other_end)
+    }
+
+    /// Reads until there are `count` outputs.
+    fn read(reader: &mut Reader<ServerMessage>, count: usize) -> Said {
+        let mut said = Vec::new();
+        while said.len() < count {
+            reader.read(&mut said);
+        }
+        said
+    }
+
+    fn message() -> ServerMessage {
+        ServerMessage::Event(Event::Joined { user: toom_core::name::UserName::new("yoda").unwrap() })
+    }
+
+    /// Lets so much time pass that only a moment is left of `limit`.
+    fn nearly(reader: &mut Reader<ServerMessage>, limit: Duration) {
+        reader.clock = reader.clock.later(limit - Duration::from_millis(20));
+    }
+
+    #[test]
+    fn messages_of_any_size_arrive_and_then_the_end() {
+        let (mut reader, mut other_end) = connection();
+        let page = ServerMessage::Event(Event::Broadcast {
+            number: Default::default(),
+            at: Default::default(),
+            from: toom_core::name::UserName::new("yoda").unwrap(),
+            text: "x".repeat(3 * READ_BYTES),
+        });
+        other_end.write_all(&preamble()).unwrap();
+        other_end.write_all(&encode(&message())).unwrap();
+        other_end.write_all(&encode(&page)).unwrap();
+        drop(other_end);
+        let expected = [Output::Greeted, Output::Message(message()), Output::Message(page), Output::Close(None)];
+        assert_eq!(read(&mut reader, 4), expected);
+    }
+
+    #[test]
+    fn silence_before_the_greeting_and_within_a_frame_ends_at_its_deadline() {
+        let (mut reader, _other_end) = connection();
+        nearly(&mut reader, PREAMBLE_DEADLINE);
+        assert_eq!(read(&mut reader, 1), [Output::Close(Some(Violation::SilentGreeting))]);
+
+        let (mut reader, mut other_end) = connection();
+        other_end.write_all(&preamble()).unwrap();
+        assert_eq!(read(&mut reader, 1), [Output::Greeted]);
+        other_end.write_all(&encode(&message())[..5]).unwrap();
+        reader.read(&mut Vec::new());
+        nearly(&mut reader, FRAME_DEADLINE);
+        assert_eq!(read(&mut reader, 1), [Output::Close(Some(Violation::SilentFrame))]);
+    }
+
+    #[test]
+    fn between_frames_there_is_no_limit() {
+        let (mut reader, mut other_end) = connection();
+        other_end.write_all(&preamble()).unwrap();
+        assert_eq!(read(&mut reader, 1), [Output::Greeted]);
+        reader.clock = reader.clock.later(100 * FRAME_DEADLINE);
+        assert!(reader.limit_time());
+        assert_eq!(reader.socket.read_timeout().unwrap(), None);
+        other_end.write_all(&encode(&message())).unwrap();
+        assert_eq!(read(&mut reader, 1), [Output::Message(message())]);
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_closes() {
+        let (mut reader, mut other_end) = connection();
+        other_end.write_all(&[&preamble()[..], &[0xff; 4]].concat()).unwrap();
+        let why = Violation::Frame(DecodeError::TooLong);
+        assert_eq!(read(&mut reader, 2), [Output::Greeted, Output::Close(Some(why))]);
+    }
+}

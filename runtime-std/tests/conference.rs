@@ -58,7 +58,8 @@ fn broadcasts_rooms_direct_messages_and_history_reach_whom_they_should() {
     yoda.find(|event| matches!(event, Event::Sent { kind: PostKind::Direct { .. }, .. }).then_some(()));
 
     // All of it survives a restart.
-    (yoda.leave(), luke.leave());
+    yoda.leave();
+    luke.leave();
     world.restart();
     let mut leia = Person::login(&world, "leia");
     leia.find(|event| matches!(event, Event::DirectMessage { text, .. } if text == "for later").then_some(()));

@@ -8,6 +8,7 @@ use std::thread::{Builder, Scope, scope};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use toom_core::id::ConnectionId;
 use toom_core::wire::limits::MAX_CONNECTIONS;
@@ -51,6 +52,16 @@ pub(super) struct Acceptor {
     pub(super) posts: Posts<Mail>,
     pub(super) shards: Shards,
     pub(super) counters: Arc<Counters>,
+}
+
+/// Lets this process have as many files and sockets as the system allows it: often far more than it may have at
+/// first, and every connection needs one.
+pub(super) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Without it there is room for fewer connections.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
 }
 
 /// Listens at `address`; the address with the real port.

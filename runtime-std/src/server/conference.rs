@@ -35,6 +35,10 @@ pub(super) enum Mail {
     AllClosed,
 }
 
+/// Orders for one shard that are handed over although there is more mail: while the conference goes on, the
+/// shard can begin.
+const HANDED_OVER_AT: usize = 64;
+
 /// How long a stop waits for what is under way: commits, and readers of what was written last.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -101,6 +105,9 @@ impl<A: FnMut(Activity)> Conference<A> {
         self.machine.handle(self.clock.now(), input, out);
         for output in out.drain(..) {
             self.carry_out(output);
+        }
+        if self.orders.iter().any(|orders| orders.len() >= HANDED_OVER_AT) {
+            self.hand_over();
         }
     }
 

@@ -94,6 +94,7 @@ pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 's
     let completions = posts.clone();
     let log = log.start(move |completion| completions.post(mail(completion)));
 
+    accept::raise_file_limit();
     let (listener, address) = accept::listen(config.listen)
         .map_err(|error| ServerError(format!("cannot listen on {}: {}", config.listen, in_words(&error))))?;
     let (shards, flushers) = Shards::new(SHARDS, clock, &counters)?;

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -26,18 +25,18 @@ use toom_std::client::{self, Client};
 use toom_std::server::{self, Server};
 
 /// After this, something that must happen has not.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server whose accounts have their names as passwords.
-pub struct World {
-    pub data: TempDir,
-    pub server: Option<Server>,
-    pub address: SocketAddr,
-    pub activity: Receiver<Activity>,
+pub(crate) struct World {
+    pub(crate) data: TempDir,
+    pub(crate) server: Option<Server>,
+    pub(crate) address: SocketAddr,
+    pub(crate) activity: Receiver<Activity>,
 }
 
 impl World {
-    pub fn new(names: &[&str]) -> World {
+    pub(crate) fn new(names: &[&str]) -> World {
         let data = TempDir::new().unwrap();
         let accounts: Vec<_> = names.iter().map(|name| account(name)).collect();
         toom_store::log::append(data.path(), &accounts).unwrap();
@@ -46,7 +45,7 @@ impl World {
     }
 
     /// Stops the server, which must not take forever.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let server = self.server.take().unwrap();
         let (done, ended) = mpsc::channel();
         std::thread::spawn(move || {
@@ -56,14 +55,14 @@ impl World {
         ended.recv_timeout(PATIENCE).expect("the server stops");
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.stop();
         let (server, activity) = start(self.data.path());
         (self.address, self.server, self.activity) = (server.address(), Some(server), activity);
     }
 
     /// Waits for something that the server says happened.
-    pub fn until(&self, wanted: impl Fn(&Activity) -> bool) {
+    pub(crate) fn until(&self, wanted: impl Fn(&Activity) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !wanted(&self.activity.recv_timeout(end - Instant::now()).expect("the activity comes")) {}
     }
@@ -86,14 +85,14 @@ fn account(name: &str) -> Fact {
     Fact::AccountAdded { name: user(name), hash }
 }
 
-pub fn user(name: &str) -> UserName {
+pub(crate) fn user(name: &str) -> UserName {
     UserName::new(name).unwrap()
 }
 
 /// Someone with a client.
-pub struct Person {
-    pub client: Client,
-    pub downloads: TempDir,
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) downloads: TempDir,
     events: Receiver<Event>,
     /// Seen, but not asked for yet.
     earlier: VecDeque<Event>,
@@ -101,7 +100,7 @@ pub struct Person {
 
 impl Person {
     /// Connects, without logging in.
-    pub fn connect(world: &World) -> Person {
+    pub(crate) fn connect(world: &World) -> Person {
         let downloads = TempDir::new().unwrap();
         let (send, events) = mpsc::channel();
         let config = ClientConfig {
@@ -116,7 +115,7 @@ impl Person {
     }
 
     /// Connects and logs in.
-    pub fn login(world: &World, name: &str) -> Person {
+    pub(crate) fn login(world: &World, name: &str) -> Person {
         let mut person = Person::connect(world);
         person.give(Command::Login { name: name.into(), password: Password(name.into()) });
         let port = person.client.udp_port();
@@ -124,16 +123,16 @@ impl Person {
         person
     }
 
-    pub fn give(&self, command: Command) {
+    pub(crate) fn give(&self, command: Command) {
         self.client.command(command);
     }
 
-    pub fn broadcast(&self, text: &str) {
+    pub(crate) fn broadcast(&self, text: &str) {
         self.give(Command::Broadcast { text: text.into() });
     }
 
     /// The next event, whatever it is, except for those about who comes and goes.
-    pub fn next(&mut self) -> Event {
+    pub(crate) fn next(&mut self) -> Event {
         loop {
             let event = self.earlier.pop_front().unwrap_or_else(|| self.receive());
             if !matches!(event, Event::Joined { .. } | Event::Left { .. }) {
@@ -143,7 +142,7 @@ impl Person {
     }
 
     /// The first event that `wanted` takes; the others are kept for later.
-    pub fn find<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+    pub(crate) fn find<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
         let mut passed = VecDeque::new();
         loop {
             let event = self.earlier.pop_front().unwrap_or_else(|| self.receive());
@@ -161,7 +160,7 @@ impl Person {
     }
 
     /// Logs out, and waits until everything is closed.
-    pub fn leave(mut self) -> Vec<Event> {
+    pub(crate) fn leave(mut self) -> Vec<Event> {
         self.give(Command::Logout);
         self.find(|event| matches!(event, Event::Bye { .. }).then_some(()));
         self.client.join();
@@ -179,14 +178,14 @@ fn seed() -> [u8; 32] {
 }
 
 /// A connection without a client behind it.
-pub fn raw(world: &World) -> TcpStream {
+pub(crate) fn raw(world: &World) -> TcpStream {
     let stream = TcpStream::connect(world.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
 /// A connection that has greeted, and has read the server's greeting.
-pub fn greeted(world: &World) -> TcpStream {
+pub(crate) fn greeted(world: &World) -> TcpStream {
     let mut stream = raw(world);
     stream.write_all(&preamble()).unwrap();
     let mut greeting = [0; PREAMBLE_BYTES];
@@ -196,13 +195,13 @@ pub fn greeted(world: &World) -> TcpStream {
 }
 
 /// The frame of a login.
-pub fn login_frame(name: &str) -> Vec<u8> {
+pub(crate) fn login_frame(name: &str) -> Vec<u8> {
     let body = RequestBody::Login { name: name.into(), password: Password(name.into()), udp_port: 9 };
     codec::encode(&Request { id: RequestId(1), body }).to_vec()
 }
 
 /// Reads until the other end closes; what came.
-pub fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
+pub(crate) fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
@@ -213,10 +212,4 @@ pub fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
             Err(error) => panic!("the other end closes, but: {error}"),
         }
     }
-}
-
-/// `value`, or a panic that says what it was instead.
-#[track_caller]
-pub fn expect<T: Debug, U>(value: T, wanted: impl FnOnce(&T) -> Option<U>) -> U {
-    wanted(&value).unwrap_or_else(|| panic!("not what was expected: {value:?}"))
 }
