@@ -8,7 +8,7 @@
 //! | [`client`], [`line`] | `toom client`: people and scripts |
 //! | [`user`], [`accounts`], [`credentials`], [`password`] | accounts |
 //! | [`demo`] | everything at once, in one terminal |
-//! | [`bench`] | measuring |
+//! | [`mod@bench`] | measuring |
 //! | [`exit`], [`output`], [`color`], [`log`], [`signals`], [`dirs`], [`random`], [`units`], [`made_up`] | what all of them need |
 #![forbid(unsafe_code)]
 

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::secure::PeerSecret;
 use toom_core::text::FileLabel;
+use toom_core::transfer::io::Counters;
 use toom_store::files::Source;
 
 use super::usage;
@@ -80,6 +82,32 @@ pub(super) struct Ended {
     pub(super) saved_as: Option<String>,
 }
 
+impl Ended {
+    /// What it came to, now that it is over.
+    fn of(progress: Progress, counters: Counters, began: Duration, cpu_before: Duration) -> Ended {
+        let (ended, cpu) = (usage::monotonic(), usage::cpu() - cpu_before);
+        let (failure, blake3, saved_as) = match progress {
+            Progress::Done { blake3, saved_as } => {
+                (None, Some(blake3::Hash::from_bytes(blake3).to_hex().to_string()), saved_as)
+            }
+            Progress::Failed(why) => (Some(why.to_string()), None, None),
+            Progress::Moving { .. } => (Some("it has not ended".into()), None, None),
+        };
+        Ended {
+            failure,
+            began_ns: began.as_nanos() as u64,
+            ended_ns: ended.as_nanos() as u64,
+            cpu_s: cpu.as_secs_f64(),
+            peak_rss: usage::peak_rss(),
+            packets: counters.packets_sent,
+            retransmitted_bytes: counters.retransmitted_bytes,
+            acks: counters.acks_sent,
+            blake3,
+            saved_as,
+        }
+    }
+}
+
 const TRANSFER: OfferId = OfferId(1);
 
 enum Happening {
@@ -122,30 +150,9 @@ pub(crate) fn run(global: &Global) -> Outcome {
             Happening::Report(Report { progress: Progress::Moving { .. }, .. }) => {}
             Happening::Report(_) if said => {}
             Happening::Report(report) => {
-                let (ended, cpu) = (usage::monotonic(), usage::cpu() - cpu_before);
-                let counters = endpoint.counters(TRANSFER).unwrap_or_default();
-                let mut ended = Ended {
-                    failure: None,
-                    began_ns: began.as_nanos() as u64,
-                    ended_ns: ended.as_nanos() as u64,
-                    cpu_s: cpu.as_secs_f64(),
-                    peak_rss: usage::peak_rss(),
-                    packets: counters.packets_sent,
-                    retransmitted_bytes: counters.retransmitted_bytes,
-                    acks: counters.acks_sent,
-                    blake3: None,
-                    saved_as: None,
-                };
-                match report.progress {
-                    Progress::Done { blake3, saved_as } => {
-                        ended.blake3 = Some(blake3::Hash::from_bytes(blake3).to_hex().to_string());
-                        ended.saved_as = saved_as;
-                    }
-                    Progress::Failed(why) => ended.failure = Some(why.to_string()),
-                    Progress::Moving { .. } => {}
-                }
                 said = true;
-                answer(&ended)?;
+                let counters = endpoint.counters(TRANSFER).unwrap_or_default();
+                answer(&Ended::of(report.progress, counters, began, cpu_before))?;
             }
         }
     }
