@@ -5,7 +5,7 @@
 //! | [`args`] | the command line |
 //! | [`runtime`] | the choice of a driver |
 //! | [`server`], [`activity`] | `toom server` and its terminal |
-//! | [`client`], [`line`] | `toom client`: people and scripts |
+//! | [`client`], [`mod@line`] | `toom client`: people and scripts |
 //! | [`user`], [`accounts`], [`credentials`], [`password`] | accounts |
 //! | [`demo`] | everything at once, in one terminal |
 //! | [`mod@bench`] | measuring |
