@@ -1,6 +1,65 @@
-//! The binary `toom`.
+//! The binary `toom`: server and client of Toom, and what belongs to them.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`runtime`] | the choice of a driver |
+//! | [`server`], [`activity`] | `toom server` and its terminal |
+//! | [`client`], [`mod@line`] | `toom client`: people and scripts |
+//! | [`user`], [`accounts`], [`credentials`], [`password`] | accounts |
+//! | [`demo`] | everything at once, in one terminal |
+//! | [`mod@bench`] | measuring |
+//! | [`exit`], [`output`], [`color`], [`log`], [`signals`], [`dirs`], [`random`], [`units`], [`made_up`] | what all of them need |
+#![forbid(unsafe_code)]
 
-#[allow(dead_code)]
+mod accounts;
+mod activity;
+mod args;
+mod bench;
+mod client;
+mod color;
+mod credentials;
+mod demo;
+mod dirs;
+mod exit;
 mod line;
+mod log;
+mod made_up;
+mod output;
+mod password;
+mod random;
+mod runtime;
+mod server;
+mod signals;
+mod units;
+mod user;
 
-fn main() {}
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{BenchCommand, Cli, Command};
+use color::Paint;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let global = &cli.global;
+    log::start(global.verbose, global.quiet);
+    let outcome = match &cli.command {
+        Command::Demo(args) => demo::run(args, global),
+        Command::Server(args) => server::run(args, global),
+        Command::Client(args) => client::run(args, global),
+        Command::User(command) => user::run(command, global),
+        Command::Bench(BenchCommand::Transfer(args)) => bench::transfer::run(args, global),
+        Command::BenchTransferEnd => bench::end::run(global),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            let paint = Paint::new(global.color, &io::stderr());
+            output::note(&paint.error(&failure.message));
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The command line. Every option has a `TOOM_*` variable of the same name, except secrets, which are never
+//! arguments: they come from files, from inherited file descriptors, or from the person.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use toom_core::client::io::AcceptPolicy;
+use toom_core::config::TransferConfig;
+use toom_core::name::UserName;
+
+use crate::runtime::Runtime;
+use crate::units::{parse_duration, parse_server, parse_size};
+
+/// Messaging, rooms and file transfer for people who want no cloud: server and client in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "toom", version, subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that may stand before or after the command.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Which driver does the work
+    #[arg(long, global = true, value_enum, env = "TOOM_RUNTIME", default_value = "smol", hide_env_values = true)]
+    pub(crate) runtime: Runtime,
+    /// Say more on standard error; twice: even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say only what must be said
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Whether to use colours
+    #[arg(long, global = true, value_enum, env = "TOOM_COLOR", default_value = "auto", hide_env_values = true)]
+    pub(crate) color: Color,
+    /// One JSON object a line on standard output
+    #[arg(long, global = true, env = "TOOM_JSON", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Also into a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A server, three people, a room and a file crossing UDP, all in this terminal
+    Demo(DemoArgs),
+    /// Run a server
+    Server(ServerArgs),
+    /// Talk to others through a server
+    Client(ClientArgs),
+    /// Add, change, remove and list accounts, also while the server runs
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Measure this machine
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// One end of `bench transfer`, started by it
+    #[command(hide = true)]
+    BenchTransferEnd,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The file that crosses; without it, 64 MiB are made up
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Where to accept connections; port 0 takes any free one
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "TOOM_LISTEN",
+        default_value = "127.0.0.1:4000",
+        hide_env_values = true
+    )]
+    pub(crate) listen: std::net::SocketAddr,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// How many consecutive failed logins block a user: 1 to 5
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TOOM_ATTEMPTS",
+        default_value = "3",
+        allow_hyphen_values = true,
+        hide_env_values = true
+    )]
+    pub(crate) attempts: String,
+    /// For how long, for instance 10s, 500ms or 2m
+    #[arg(long, value_name = "TIME", env = "TOOM_BLOCK", default_value = "10s", value_parser = parse_duration, hide_env_values = true)]
+    pub(crate) block: Duration,
+    /// Adds the accounts of FILE that are missing: one `name password` a line
+    #[arg(long, value_name = "FILE", env = "TOOM_CREDENTIALS", hide_env_values = true)]
+    pub(crate) credentials: Option<PathBuf>,
+}
+
+/// Where a server keeps its data.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Holds everything of the server; made if missing [default: toom/server in the user's data directory]
+    #[arg(long, value_name = "DIR", env = "TOOM_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// The server; the port is 4000 if not given
+    #[arg(value_name = "HOST[:PORT]", value_parser = parse_server)]
+    pub(crate) server: String,
+    /// Who you are; asked if not given
+    #[arg(long, value_name = "NAME", env = "TOOM_USER", hide_env_values = true)]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    /// The local UDP port for files; 0 takes any free one
+    #[arg(long, value_name = "PORT", env = "TOOM_UDP_PORT", default_value = "0", hide_env_values = true)]
+    pub(crate) udp_port: u16,
+    /// Where received files are put [default: the current directory]
+    #[arg(long, value_name = "DIR", env = "TOOM_DOWNLOADS", hide_env_values = true)]
+    pub(crate) downloads: Option<PathBuf>,
+    /// Line mode: one command a line
+    #[arg(long)]
+    pub(crate) line: bool,
+    /// What to do with files that others offer [default: ask on a terminal, else none]
+    #[arg(long, value_enum, env = "TOOM_ACCEPT", hide_env_values = true)]
+    pub(crate) accept: Option<Accept>,
+}
+
+/// What to do with offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accept {
+    /// Wait for ACCEPT or REJECT.
+    Ask,
+    /// Accept all.
+    All,
+    /// Reject all.
+    None,
+}
+
+impl From<Accept> for AcceptPolicy {
+    fn from(accept: Accept) -> AcceptPolicy {
+        match accept {
+            Accept::Ask => AcceptPolicy::Ask,
+            Accept::All => AcceptPolicy::All,
+            Accept::None => AcceptPolicy::None,
+        }
+    }
+}
+
+/// Where a password comes from, if not from the person.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PasswordArgs {
+    /// The password is the first line of FILE
+    #[arg(long, value_name = "FILE", env = "TOOM_PASSWORD_FILE", hide_env_values = true)]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The password is the first line that can be read from file descriptor N
+    #[arg(long, value_name = "N", conflicts_with = "password_file")]
+    pub(crate) password_fd: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add an account
+    Add(UserPasswordArgs),
+    /// Change the password of an account
+    Passwd(UserPasswordArgs),
+    /// Remove an account
+    Remove {
+        /// The account's name
+        #[arg(value_parser = parse_name)]
+        name: UserName,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// List the accounts
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Add the accounts of FILE that are missing: one `name password` a line
+    Import {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserPasswordArgs {
+    /// The account's name
+    #[arg(value_parser = parse_name)]
+    pub(crate) name: UserName,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// A file from one process to another over UDP on this machine
+    Transfer(BenchTransferArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchTransferArgs {
+    /// How much to move, for instance 1073741824 or 64MiB
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = parse_size)]
+    pub(crate) size: u64,
+    /// The largest UDP payload, header and tag included
+    #[arg(long, value_name = "BYTES", value_parser = parse_payload)]
+    pub(crate) payload: Option<usize>,
+    /// How often; the figures are medians
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+}
+
+fn parse_name(text: &str) -> Result<UserName, String> {
+    UserName::new(text).map_err(|error| error.to_string())
+}
+
+fn parse_payload(text: &str) -> Result<usize, String> {
+    let (least, most) = (TransferConfig::MIN_PAYLOAD, TransferConfig::MAX_PAYLOAD);
+    match text.parse() {
+        Ok(payload) if (least..=most).contains(&payload) => Ok(payload),
+        _ => Err(format!("it is a number between {least} and {most}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_may_stand_before_or_after_the_command() {
+        for line in ["toom --runtime std --json server", "toom server --json --runtime std"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!((cli.global.runtime, cli.global.json), (Runtime::Std, true), "{line}");
+        }
+    }
+
+    #[test]
+    fn names_and_payloads_are_checked_here() {
+        for line in [
+            "toom user add a;b",
+            "toom user remove .x",
+            "toom bench transfer --payload 1199",
+            "toom bench transfer --payload 65001",
+            "toom bench transfer --runs 0",
+            "toom client host:0",
+            "toom -q -v demo",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

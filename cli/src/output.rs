@@ -1,0 +1,24 @@
+//! Writing to the standard streams. A reader that has gone away is an ordinary end, never a panic, so nothing
+//! here uses `println!`.
+
+use std::io::{self, Write};
+
+/// Writes `text` and a line end to standard output, at once. An error means that nobody reads any more.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Writes `text` to standard output as it is, at once.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes `text` and a line end to standard error. What cannot be said there cannot be said at all.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,8 @@
+//! The binary as people and scripts meet it: processes, their output, and their exit codes.
+
+mod accounts;
+mod command_line;
+mod conversation;
+mod login;
+mod moving;
+mod run;

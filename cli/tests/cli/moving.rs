@@ -1,0 +1,137 @@
+//! Files: between clients, in the demo, in the bench.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::run::{Client, RUNTIMES, Server, code, events, path, run, said};
+
+/// Some bytes without a pattern that a shift would not notice.
+fn content(length: u32) -> Vec<u8> {
+    (0..length).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+fn done(client: &mut Client) -> Value {
+    client.find("the end of the transfer", |event| event["event"] == "transfer" && event["state"] == "done")
+}
+
+#[test]
+fn a_file_crosses_and_is_stored_under_a_name_that_was_free() {
+    for runtime in RUNTIMES {
+        let server = Server::start(runtime);
+        let downloads = server.dir.path().join("downloads");
+        fs::create_dir(&downloads).expect("a directory");
+        let file = server.dir.path().join("a film.mp4");
+        let mut yoda = Client::start(&server, "yoda", &[]);
+        let mut luke = Client::start(&server, "luke", &["--accept", "all", "--downloads", path(&downloads)]);
+        for (length, stored) in [(300_000, "yoda_a film.mp4"), (300_000, "yoda_a film.mp4"), (0, "yoda_a film (2).mp4")]
+        {
+            fs::write(&file, content(length)).expect("a file");
+            yoda.type_line(&format!("UPD luke {}", path(&file)));
+            let received = done(&mut luke);
+            let sent = done(&mut yoda);
+            assert_eq!(received["saved_as"], stored);
+            assert_eq!(received["blake3"], sent["blake3"]);
+            assert_eq!((&received["direction"], &sent["direction"]), (&"in".into(), &"out".into()));
+            assert!(fs::read(downloads.join(stored)).expect("the file") == content(length), "{stored} is the same");
+        }
+        assert_eq!(fs::read_dir(&downloads).expect("a directory").count(), 2, "no partial file is left");
+        assert_eq!((yoda.finish(), luke.finish()), (Some(0), Some(0)));
+    }
+}
+
+#[test]
+fn a_file_cannot_be_sent_to_someone_offline_or_if_it_is_not_there() {
+    let server = Server::start("smol");
+    let file = server.password_file("yoda");
+    let input = format!("UPD leia {file}\nUPD nobody {file}\nUPD luke /nonexistent/file\n");
+    let output = server.client("yoda", &["--json"], &input);
+    let codes: Vec<_> =
+        events(&output).into_iter().filter_map(|event| event["code"].as_str().map(str::to_owned)).collect();
+    assert_eq!(codes[..2], ["user_offline", "no_such_user"]);
+    assert_eq!(codes[2], "no_such_file");
+}
+
+#[test]
+fn an_offer_is_answered_by_hand_if_asked_to() {
+    let server = Server::start("std");
+    let downloads = server.dir.path().join("downloads");
+    fs::create_dir(&downloads).expect("a directory");
+    let mut yoda = Client::start(&server, "yoda", &[]);
+    let mut luke = Client::start(&server, "luke", &["--accept", "ask", "--downloads", path(&downloads)]);
+    let file = server.password_file("yoda");
+    yoda.type_line(&format!("UPD luke {file}"));
+    let offer = luke.event("offer");
+    luke.type_line(&format!("REJECT {}", offer["id"]));
+    let failed = yoda.find("the rejection", |event| event["state"] == "failed");
+    assert_eq!((&failed["id"], &failed["reason"]), (&offer["id"], &"rejected".into()));
+    yoda.type_line(&format!("UPD luke {file}"));
+    let offer = luke.find("the second offer", |event| event["event"] == "offer" && event["id"] != offer["id"]);
+    luke.type_line(&format!("ACCEPT {}", offer["id"]));
+    assert_eq!(done(&mut luke)["saved_as"], "yoda_yoda");
+    assert_eq!(done(&mut yoda)["id"], offer["id"]);
+}
+
+#[test]
+fn scripts_reject_offers_unless_they_say_otherwise() {
+    let server = Server::start("smol");
+    let mut yoda = Client::start(&server, "yoda", &[]);
+    let mut luke = Client::start(&server, "luke", &[]);
+    yoda.type_line(&format!("UPD luke {}", server.password_file("yoda")));
+    luke.event("offer");
+    assert_eq!(yoda.find("the rejection", |event| event["state"] == "failed")["reason"], "rejected");
+}
+
+#[test]
+fn input_that_ends_waits_for_the_file_under_way() {
+    for runtime in RUNTIMES {
+        let server = Server::start(runtime);
+        let downloads = server.dir.path().join("downloads");
+        fs::create_dir(&downloads).expect("a directory");
+        let file = server.dir.path().join("film");
+        fs::write(&file, content(4_000_000)).expect("a file");
+        let mut luke = Client::start(&server, "luke", &["--accept", "all", "--downloads", path(&downloads)]);
+        let output = server.client("yoda", &["--json"], &format!("UPD luke {}\n", path(&file)));
+        assert_eq!(code(&output), Some(0));
+        let states: Vec<Value> = events(&output).into_iter().map(|event| event["state"].clone()).collect();
+        assert!(states.contains(&"done".into()), "{states:?}");
+        assert_eq!(done(&mut luke)["saved_as"], "yoda_film");
+    }
+}
+
+#[test]
+fn the_demo_succeeds_and_says_so() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("film.mp4");
+    fs::write(&file, content(1_000_000)).expect("a file");
+    let output = run(&["demo", path(&file)], "");
+    let (stdout, stderr) = said(&output);
+    assert_eq!(code(&output), Some(0), "{stderr}");
+    assert!(stdout.contains("1000000 bytes") && stdout.contains("Everything arrived intact."), "{stdout}");
+
+    let output = run(&["--json", "demo", path(&file)], "");
+    let events = events(&output);
+    let last = events.last().expect("events");
+    assert_eq!((&last["event"], &last["ok"], &last["bytes"]), (&"demo".into(), &true.into(), &1_000_000.into()));
+    assert!(events.iter().any(|event| event["event"] == "broadcast" && event["person"] == "Leia"));
+}
+
+#[test]
+fn the_bench_prints_one_object_with_the_agreed_keys() {
+    for runtime in RUNTIMES {
+        let output = run(&["--runtime", runtime, "bench", "transfer", "--size", "3MiB", "--runs", "2"], "");
+        let (stdout, stderr) = said(&output);
+        assert_eq!(code(&output), Some(0), "{stderr}");
+        let result: Value = serde_json::from_str(stdout.trim_end()).expect("one line of JSON");
+        assert_eq!((&result["runtime"], &result["bytes"]), (&runtime.into(), &(3 << 20).into()));
+        assert_eq!(result["verified"], true);
+        for key in ["payload", "goodput_bps", "sender_peak_rss", "receiver_peak_rss", "packets", "acks"] {
+            assert!(result[key].as_u64().is_some_and(|figure| figure > 0), "{key}: {result}");
+        }
+        for key in ["sender_cpu_s", "receiver_cpu_s"] {
+            assert!(result[key].as_f64().is_some_and(|figure| figure > 0.0), "{key}: {result}");
+        }
+        assert!(result["retransmitted_bytes"].is_u64());
+        assert_eq!(stderr.lines().count(), 3, "a heading and a row for each run: {stderr}");
+    }
+}
