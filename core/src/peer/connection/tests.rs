@@ -142,7 +142,7 @@ fn a_challenge_is_answered_at_once_but_with_no_more_than_it_brought() {
 }
 
 #[test]
-fn the_sender_stops_at_the_credit_and_goes_on_with_more() {
+fn the_sender_stops_at_the_credit_and_goes_on_with_more_even_if_that_is_lost() {
     let (mut a, mut b) = pair();
     a.open_sending(FLOW, 100_000, 8_000);
     b.open_receiving(FLOW, 100_000, 8_000);
@@ -159,6 +159,9 @@ fn the_sender_stops_at_the_credit_and_goes_on_with_more() {
         let new = b.arrived(FLOW) - before;
         assert!(new <= 8_000 && (new > 0 || rounds > 1));
         b.consumed(now, FLOW, new);
+        b.expire(now);
+        // Every third time, what it says is lost.
+        while rounds % 3 == 0 && b.transmit(now, &mut VecDeque::new()).is_some() {}
         exchange(now, (&mut b, 2), &mut a, &mut VecDeque::new());
     }
     assert!(rounds >= 12, "{rounds}");
