@@ -149,6 +149,7 @@ fn the_sender_stops_at_the_credit_and_goes_on_with_more_even_if_that_is_lost() {
     let (mut now, mut rounds, mut chunks) = (at(100), 0, VecDeque::new());
     while !b.is_complete(FLOW) {
         rounds += 1;
+        assert!(rounds < 200, "it came to a stop");
         now = now + Duration::from_millis(10);
         while let Some(range) = a.claim(FLOW, 5_000) {
             let length = (range.end - range.start) as usize;
