@@ -70,7 +70,7 @@ impl ReceiveFlow {
 
     /// The news may have been lost.
     pub(super) fn tell_again(&mut self) {
-        self.tell = self.told < self.length;
+        self.tell = !self.is_complete();
     }
 
     /// Whether the sender should be told a new credit.
@@ -130,8 +130,13 @@ mod tests {
         flow.on_consumed(1_000);
         assert_eq!(flow.take_news(), Some(115), "never more consumed than arrived");
         assert_eq!(arrive(&mut flow, 65..101, false).0, Arrival::Violation);
-        flow.tell_again();
+        flow.on_consumed(1_000);
         assert_eq!(flow.take_news(), None, "all that there is may be sent");
+        flow.tell_again();
+        assert_eq!(flow.take_news(), Some(115), "unless that was lost on the way");
+        assert_eq!(arrive(&mut flow, 65..100, true).0, Arrival::Taken);
+        flow.tell_again();
+        assert_eq!(flow.take_news(), None, "all of it is here");
     }
 
     #[test]

@@ -290,7 +290,29 @@ mod tests {
         handle(&mut machine, BEGIN, Input::Start(start(1, true, 5)));
         let other = || Input::Cancel { transfer: OfferId(99) };
         assert_eq!(handle(&mut machine, BEGIN, other()), []);
+        assert_eq!(handle(&mut machine, BEGIN + PATIENCE / 2, other()), []);
         assert!(!handle(&mut machine, BEGIN + PATIENCE, other()).is_empty());
+    }
+
+    #[test]
+    fn a_verdict_is_believed_only_if_it_is_about_the_bytes_that_were_read() {
+        use crate::wire::peer_frame::{FlowId, put_verified};
+        for (flow, hashed, verdict, outcome) in [
+            (1, true, [1; 32], Progress::Done { blake3: [1; 32], saved_as: None }),
+            (1, true, [2; 32], Progress::Failed(TransferFailure::Integrity)),
+            (1, false, [1; 32], Progress::Failed(TransferFailure::Protocol)),
+            (0, true, [1; 32], Progress::Failed(TransferFailure::Protocol)),
+        ] {
+            let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
+            handle(&mut machine, BEGIN, Input::Start(start(1, true, 5)));
+            if hashed {
+                apply(&mut machine, BEGIN, &Op::SourceHashed(1));
+            }
+            let mut payload = Vec::new();
+            put_verified(&mut payload, FlowId(flow), verdict);
+            let out = apply(&mut machine, BEGIN, &Op::Datagram { id: 1, number: 0, payload });
+            assert_eq!(out, [Output::Report(Report { transfer: OfferId(1), progress: outcome })]);
+        }
     }
 
     /// Anything that a driver or a peer could say, in an order that makes no sense.

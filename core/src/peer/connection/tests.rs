@@ -149,6 +149,7 @@ fn the_sender_stops_at_the_credit_and_goes_on_with_more_even_if_that_is_lost() {
     let (mut now, mut rounds, mut chunks) = (at(100), 0, VecDeque::new());
     while !b.is_complete(FLOW) {
         rounds += 1;
+        assert!(rounds < 200, "it came to a stop");
         now = now + Duration::from_millis(10);
         while let Some(range) = a.claim(FLOW, 5_000) {
             let length = (range.end - range.start) as usize;
@@ -253,4 +254,92 @@ proptest! {
             prop_assert!(a.is_over() || a.deadline().is_some_and(|deadline| deadline > at(10)));
         }
     }
+}
+
+/// The frames of everything that leaves now, and where it goes.
+fn leaves(now: Instant, a: &mut Connection) -> Vec<(SocketAddr, Vec<u8>)> {
+    let mut left = Vec::new();
+    while let Some(flight) = a.transmit(now, &mut VecDeque::new()) {
+        let to = flight.to;
+        left.extend(payloads(flight).into_iter().map(|(_, payload)| (to, payload)));
+    }
+    left
+}
+
+fn challenge_in(payload: &[u8]) -> Option<[u8; 8]> {
+    Frames::new(payload).flatten().find_map(|frame| match frame {
+        Frame::PathChallenge(token) => Some(token),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_first_packet_and_a_newer_one_from_elsewhere_are_challenged_at_once() {
+    let mut a = connection(2);
+    let first = leaves(at(0), &mut a);
+    assert!(leaves(at(1), &mut a).is_empty());
+    let mut ping = Vec::new();
+    put_ping(&mut ping);
+    for (millis, from, number, challenged) in [(2, 2, 5, true), (3, 2, 6, false), (4, 3, 4, false), (5, 3, 7, true)] {
+        a.receive(at(millis), address(from), PacketNumber(number), &ping, &mut Vec::new());
+        let left = leaves(at(millis), &mut a);
+        let token = left.iter().find_map(|(_, payload)| challenge_in(payload));
+        assert_eq!(token.is_some(), challenged, "packet {number}");
+        assert!(left.iter().all(|(to, _)| *to == address(if millis < 5 { 2 } else { 3 })));
+        // The other address has another token.
+        assert!(token.is_none_or(|token| (Some(token) == challenge_in(&first[0].1)) == (from == 2)));
+    }
+}
+
+fn chunk(length: usize) -> Chunk {
+    Chunk { flow: FLOW, offset: 0, slot: SlotId(0), start: 0, length }
+}
+
+#[test]
+fn when_nothing_gets_through_data_probes_leave_and_the_window_starts_anew() {
+    let (mut a, mut b) = pair();
+    a.open_sending(FLOW, 60_000, 60_000);
+    b.open_receiving(FLOW, 60_000, 60_000);
+    a.claim(FLOW, 60_000);
+    let mut chunks = VecDeque::from([chunk(60_000)]);
+    // All of this is lost.
+    while a.transmit(at(10), &mut chunks).is_some() {}
+    let before = chunks[0].length;
+    assert!(before > 40_000, "the window is full");
+    let mut now = at(10);
+    while now < at(1_000) {
+        now = a.deadline().unwrap();
+        a.expire(now);
+        while a.transmit(now, &mut chunks).is_some() {}
+    }
+    assert!(chunks[0].length < before, "probes carry data");
+    let window = a.controller.window();
+    let now = now + Duration::from_secs(2);
+    exchange(now, (&mut a, 1), &mut b, &mut chunks);
+    exchange(now, (&mut b, 2), &mut a, &mut VecDeque::new());
+    assert!(window > 10_000 && a.controller.window() <= 2 * 1_200, "{}", a.controller.window());
+}
+
+#[test]
+fn acknowledgements_stay_short_once_they_are_acknowledged() {
+    let (mut a, mut b) = pair();
+    let (mut longest, mut gaps) = (0, 0);
+    for round in 0..400u64 {
+        let now = at(10 + round * 10);
+        b.due.ping = true;
+        // About half of what the other end says is lost, without a pattern.
+        if round.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0 {
+            gaps += leaves(now, &mut b).len();
+            continue;
+        }
+        exchange(now, (&mut b, 2), &mut a, &mut VecDeque::new());
+        a.expire(now);
+        while let Some(flight) = a.transmit(now, &mut VecDeque::new()) {
+            for (number, payload) in payloads(flight) {
+                longest = if round < 100 { 0 } else { longest.max(payload.len()) };
+                b.receive(now, address(1), number, &payload, &mut Vec::new());
+            }
+        }
+    }
+    assert!(gaps >= 150 && (20..300).contains(&longest), "{gaps} {longest}");
 }

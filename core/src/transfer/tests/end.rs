@@ -49,7 +49,9 @@ pub(super) struct End {
     /// Datagrams that could not be opened.
     pub(super) dropped: u64,
     pub(super) bytes_written: u64,
+    verifying: bool,
     pub(super) published: bool,
+    pub(super) closed_at: Option<Instant>,
     pub(super) ending: Vec<&'static str>,
     opening: BTreeMap<PeerIndex, OpeningKey>,
     sealing: Option<SealingKey>,
@@ -71,7 +73,9 @@ impl End {
             reports: Vec::new(),
             dropped: 0,
             bytes_written: 0,
+            verifying: false,
             published: false,
+            closed_at: None,
             ending: Vec::new(),
             opening: BTreeMap::new(),
             sealing: None,
@@ -139,6 +143,10 @@ impl End {
         self.answers.front().map(|(at, _)| *at)
     }
 
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.outbox.iter().map(|datagram| datagram.bytes.len()).sum()
+    }
+
     pub(super) fn take_outbox(&mut self) -> Vec<Datagram> {
         core::mem::take(&mut self.outbox)
     }
@@ -182,7 +190,10 @@ impl End {
                 self.sealing = None;
                 self.ending.push("forget");
             }
-            Output::Close { .. } => self.ending.push("close"),
+            Output::Close { .. } => {
+                self.ending.push("close");
+                self.closed_at = Some(now);
+            }
             Output::Burst(burst) => self.send(&burst),
             Output::Read { offset, length, slot, .. } => self.read(now, offset, length, slot),
             Output::Write { offset, range, .. } => {
@@ -192,6 +203,9 @@ impl End {
                 self.answers.push_back((now, Answer::Written(bytes.len() as u64)));
             }
             Output::Verify { .. } => {
+                let writes = self.answers.iter().any(|(_, answer)| matches!(answer, Answer::Written(_)));
+                assert!(!writes && !self.verifying, "once, when everything is written");
+                self.verifying = true;
                 let at = now + self.slow_hash.unwrap_or_default();
                 self.answers.push_back((at, Answer::Verified(hash(&self.file))));
             }

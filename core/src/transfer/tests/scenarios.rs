@@ -70,7 +70,7 @@ fn files_of_every_odd_size_cross_with_every_odd_payload() {
 fn the_last_packets_may_be_lost() {
     let mut world = small(Quality::PERFECT);
     while !world.sender.has_read_all() {
-        assert!(world.step());
+        assert!(world.step() && world.now < Instant::ZERO + MINUTE);
     }
     let lost = (0..4).map(|_| world.there.lose_what_travels() + usize::from(!world.step())).sum::<usize>();
     assert!(lost > 1 && world.receiver.bytes_written < 300_000);
@@ -190,6 +190,20 @@ fn silence_ends_both_after_thirty_seconds() {
 }
 
 #[test]
+fn a_receiver_that_is_done_does_not_wait_long_for_a_sender_that_is_gone() {
+    let mut world = small(Quality::PERFECT);
+    while !world.receiver.published {
+        assert!(world.step());
+    }
+    (world.there.quality, world.back.quality) = (DEAD, DEAD);
+    let at = world.now;
+    assert!(world.run(MINUTE));
+    assert!(matches!(world.receiver.outcome(), Some(Progress::Done { .. })));
+    let took = world.receiver.closed_at.unwrap() - at;
+    assert!(took <= Duration::from_secs(11), "{took:?}");
+}
+
+#[test]
 fn replayed_and_flipped_datagrams_change_nothing() {
     let mut world = small(Quality { bending: 200, replay: 300, loss: 0, duplication: 0, ..BAD });
     assert!(world.run(MINUTE));
@@ -293,6 +307,17 @@ fn a_clean_link_is_well_used() {
     let share = 50_000_000.0 / 12_500_000.0 / took.as_secs_f64();
 
     assert!(share > 0.8, "{share}");
+}
+
+#[test]
+fn what_the_window_allows_does_not_leave_at_once() {
+    let quality = Quality { delay: 50 * MILLISECOND, ..Quality::PERFECT };
+    let mut world = World::new(file(20_000_000), 1_200, quality, 12);
+    let began = world.now;
+    assert!(world.run(MINUTE));
+    world.assert_done();
+    assert!(world.now - began < Duration::from_secs(3), "the window grew to megabytes");
+    assert!(world.most_at_once < 400_000, "{}", world.most_at_once);
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub(super) struct World {
     pub(super) back: Link,
     /// A digest of every datagram that was sent, in order.
     pub(super) trace: [u8; 32],
+    /// The most bytes that the sender sent at one moment; and what it sent at this one.
+    pub(super) most_at_once: usize,
+    at_once: (Instant, usize),
     /// Every datagram to the receiver comes again at once, from somewhere else.
     pub(super) replay_from_elsewhere: bool,
     /// Where the receiver is told that the sender is.
@@ -62,6 +65,8 @@ impl World {
             there,
             back,
             trace: [0; 32],
+            most_at_once: 0,
+            at_once: (Instant::ZERO, 0),
             replay_from_elsewhere: false,
             receiver_expects_port: PORT,
         }
@@ -145,6 +150,9 @@ impl World {
 
     fn carry(&mut self) -> bool {
         let mut sent = false;
+        let before = if self.at_once.0 == self.now { self.at_once.1 } else { 0 };
+        self.at_once = (self.now, before + self.sender.waiting_bytes());
+        self.most_at_once = self.most_at_once.max(self.at_once.1);
         for (end, link) in [(&mut self.sender, &mut self.there), (&mut self.receiver, &mut self.back)] {
             for datagram in end.take_outbox() {
                 sent = true;
