@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| toom_tests::fuzz::header(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| toom_fuzz::header(data));

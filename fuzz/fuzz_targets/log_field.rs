@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| toom_tests::fuzz::log_field(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| toom_fuzz::log_field(data));

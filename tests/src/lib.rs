@@ -6,10 +6,8 @@
 //! | [`scenario`] | the scenarios, written once against the trait [`scenario::World`] |
 //! | [`sim`] | a world of virtual time: one seed gives one run |
 //! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
-//! | [`fuzz`] | the targets of `fuzz/`, which stable tests replay |
 #![forbid(unsafe_code)]
 
-pub mod fuzz;
 pub mod real;
 pub mod scenario;
 pub mod sim;

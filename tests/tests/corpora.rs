@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use toom_tests::fuzz::TARGETS;
+use targets::TARGETS;
+
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 
 #[test]
 fn every_input_of_every_corpus_passes() {

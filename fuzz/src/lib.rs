@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets: each takes any bytes, and panics only if the code under test is wrong.
 //!
-//! They live here so that a stable test can replay the corpora (`tests/tests/corpora.rs`).
+//! They are apart from the targets so that a test on stable can replay the corpora (`tests/tests/corpora.rs`).
 
 use std::net::{Ipv4Addr, SocketAddr};
 
