@@ -6,11 +6,13 @@
 //! | [`log`] | the ordered log of facts, and the index of messages derived from it, in SQLite |
 //! | [`text_log`] | the assignment's text logs, derived from the same facts |
 //! | [`server`] | the start of a server from these, and what it counts |
+//! | [`client`] | why a client could not start |
 //! | [`files`] | files being sent and received |
 //! | [`wall`] | the wall clock, and times as people write them |
 //! | [`system`] | seeds, limits, sockets, and errors in words |
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod files;
 pub mod log;
 pub mod server;

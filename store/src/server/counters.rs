@@ -29,9 +29,13 @@ pub struct Tallies {
     open: AtomicUsize,
 }
 
-/// A place among the [`MAX_CONNECTIONS`]; free again when dropped.
+/// A place among the [`MAX_CONNECTIONS`]; free again when all its clones are dropped: whoever holds the socket holds
+/// one.
+#[derive(Clone, Debug)]
+pub struct Place(Arc<Held>);
+
 #[derive(Debug)]
-pub struct Place {
+struct Held {
     tallies: Arc<Tallies>,
     number: u64,
 }
@@ -45,7 +49,7 @@ impl Tallies {
             return None;
         }
         let number = self.accepted.fetch_add(1, Relaxed) + 1;
-        Some(Place { tallies: Arc::clone(self), number })
+        Some(Place(Arc::new(Held { tallies: Arc::clone(self), number })))
     }
 
     /// A connection is refused.
@@ -78,11 +82,11 @@ impl Tallies {
 impl Place {
     /// Which connection this is since the start, from 1.
     pub fn number(&self) -> u64 {
-        self.number
+        self.0.number
     }
 }
 
-impl Drop for Place {
+impl Drop for Held {
     fn drop(&mut self) {
         self.tallies.open.fetch_sub(1, Relaxed);
     }
@@ -98,10 +102,12 @@ mod tests {
         let mut places: Vec<_> = (0..MAX_CONNECTIONS).filter_map(|_| tallies.admit()).collect();
         assert_eq!(places.len(), MAX_CONNECTIONS);
         assert!(tallies.admit().is_none());
-        places.pop();
+        let clone = places.pop().clone();
+        assert!(tallies.admit().is_none());
+        drop(clone);
         let place = tallies.admit().expect("one is free again");
         let accepted = MAX_CONNECTIONS as u64 + 1;
         assert_eq!(place.number(), accepted);
-        assert_eq!(tallies.counters(), Counters { accepted, refused: 1, ..Counters::default() });
+        assert_eq!(tallies.counters(), Counters { accepted, refused: 2, ..Counters::default() });
     }
 }
