@@ -27,6 +27,8 @@ use toom_core::server::activity::Activity;
 use toom_store::server::{Opened, Tallies};
 use toom_store::system::{raise_file_limit, tcp};
 
+pub use toom_store::server::{Counters, ServerError};
+
 use crate::clock::Clock;
 use crate::mailbox::{Posts, mailbox};
 use crate::{join, spawn_thread};
@@ -40,8 +42,6 @@ const SHARDS: usize = 2;
 
 /// Requests that may wait for the conference: a few milliseconds of its work.
 const REQUESTS_WAITING: usize = 1_024;
-
-pub use toom_store::server::{Counters, ServerError};
 
 /// A running server; stops when dropped.
 #[derive(Debug)]

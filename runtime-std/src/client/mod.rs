@@ -26,6 +26,8 @@ use toom_core::client::io::Input;
 use toom_core::config::{ClientConfig, TransferConfig};
 use toom_store::system::random_seed;
 
+pub use toom_store::client::ClientError;
+
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::mailbox::{Posts, mailbox};
@@ -34,8 +36,6 @@ use driver::{Driver, Mail};
 
 /// Messages of the server that may wait for the driver.
 const MESSAGES_WAITING: usize = 256;
-
-pub use toom_store::client::ClientError;
 
 /// A running client; ends when dropped.
 #[derive(Debug)]
