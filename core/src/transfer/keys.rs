@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn nothing_is_sealed_or_opened_once_a_transfer_is_forgotten() {
-        let mut keys = keys(Role::Initiator);
-        keys.forget(INDEX, TRANSFER);
-        assert_eq!(sealed(&keys), []);
-        assert_eq!(keys.open(&mut sealed(&super::tests::keys(Role::Responder))), Err(Unopened::UnknownIndex));
+        let mut forgetful = keys(Role::Initiator);
+        forgetful.forget(INDEX, TRANSFER);
+        assert_eq!(sealed(&forgetful), []);
+        assert_eq!(forgetful.open(&mut sealed(&keys(Role::Responder))), Err(Unopened::UnknownIndex));
     }
 }

@@ -5,8 +5,8 @@
 //! One task owns the transfer machine and the socket (`driver`). It receives many datagrams with one call
 //! (GRO), opens each in place with the key of its index, and tells the machine; what the machine says is
 //! carried out at once: bursts are built, sealed and sent with one call (GSO), ranges are read and written
-//! where they are (`disk`). Only what takes long, hashing a whole file, goes to another thread and comes back
-//! as a command.
+//! where they are (`toom_store::files::Disk`). Only what takes long, hashing or naming a whole file, goes to another
+//! thread (`worker`) and comes back as a command.
 
 mod driver;
 mod socket;

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!  commands ──mailbox──► driver ◄──► socket (bursts of datagrams, both ways)
-//!  disk     ──┘       (owns the
-//!                      machine)  ──► disk (reads and writes at once, slow work in a thread of its own)
+//!  worker   ──┘       (owns the
+//!                      machine)  ──► disk (reads and writes at once; slow work goes to the worker)
 //! ```
 //!
 //! The driver waits for its socket, its mailbox and the machine's deadline at the same time. It opens what
