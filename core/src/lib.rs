@@ -12,9 +12,11 @@
 //! | [`client`] | one user's side of it |
 //! | [`peer`] | one UDP connection between two peers |
 //! | [`transfer`] | files over peer connections |
+//! | [`address`] | socket addresses, whatever kind of socket they came from |
 //! | [`text`] | remote text on its way to a terminal, a log or a file name |
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod client;
 pub mod config;
 pub mod id;

@@ -11,12 +11,20 @@ use toom_core::time::Instant;
 pub(crate) struct Clock(std::time::Instant);
 
 impl Clock {
+    /// Starts now.
     pub(crate) fn start() -> Clock {
         Clock(std::time::Instant::now())
     }
 
+    /// Now.
     pub(crate) fn now(self) -> Instant {
         Instant::ZERO + self.0.elapsed()
+    }
+
+    /// The same clock, `by` later.
+    #[cfg(test)]
+    pub(crate) fn later(self, by: Duration) -> Clock {
+        Clock(self.0 - by)
     }
 
     fn system_time(self, at: Instant) -> std::time::Instant {

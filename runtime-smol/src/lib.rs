@@ -18,20 +18,11 @@ pub mod endpoint;
 pub mod server;
 
 mod clock;
+mod link;
 mod mailbox;
 
 use std::io;
 use std::thread::{self, JoinHandle};
-
-/// A seed from the operating system.
-fn random_seed() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    let mut filled = 0;
-    while filled < seed.len() {
-        filled += rustix::rand::getrandom(&mut seed[filled..], rustix::rand::GetRandomFlags::empty())?;
-    }
-    Ok(seed)
-}
 
 /// Starts a thread that runs `body`.
 fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
@@ -43,25 +34,5 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<
 fn join(thread: JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() && thread.join().is_err() {
         tracing::error!("a thread of the driver has panicked");
-    }
-}
-
-/// An error of the operating system as people read it, without its number.
-fn in_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_in_words() {
-        assert_eq!(in_words(&io::Error::from_raw_os_error(2)), "no such file or directory");
-        assert_eq!(in_words(&io::Error::other("a file is gone")), "a file is gone");
     }
 }

@@ -6,7 +6,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use toom_core::client::event::Event;
+use toom_core::id::RequestId;
+use toom_core::wire::codec::encode;
 use toom_core::wire::limits::MAX_TEXT_BYTES;
+use toom_core::wire::message::{Reply, ReplyBody, Request, RequestBody, ServerMessage};
 use toom_core::wire::preamble::preamble;
 use world::{DEADLINE, Person, World, eventually, login_frame};
 
@@ -69,12 +73,46 @@ fn half_a_frame_and_then_the_end_is_a_violation_and_the_end_between_frames_is_no
 }
 
 #[test]
+fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
+    let world = World::new(&["yoda", "luke"]);
+    let luke = world.person("luke");
+    let mut yoda = small_window(&world);
+    yoda.write_all(&preamble()).unwrap();
+    yoda.write_all(&login_frame("yoda")).unwrap();
+    luke.wait_for("yoda to come", |event| matches!(event, Event::Joined { .. }).then_some(()));
+    // More than the connection holds at once, and less than it may be behind.
+    for _ in 0..20 {
+        luke.broadcast(&"z".repeat(MAX_TEXT_BYTES));
+        luke.wait_for("a confirmation", |event| matches!(event, Event::Sent { .. }).then_some(()));
+    }
+    let request = |id, body| encode(&Request { id: RequestId(id), body });
+    yoda.write_all(&request(2, RequestBody::Logout)).unwrap();
+    luke.wait_for("yoda to go", |event| matches!(event, Event::Left { .. }).then_some(()));
+    // Nobody will answer this; but a connection that is closed already would answer it with a reset.
+    for id in 3..100 {
+        yoda.write_all(&request(id, RequestBody::ActiveUsers)).unwrap();
+    }
+    let mut said = Vec::new();
+    yoda.read_to_end(&mut said).expect("the end, and no reset");
+    assert!(said.ends_with(&encode(&ServerMessage::Reply(Reply { id: RequestId(2), body: ReplyBody::Bye }))));
+    assert!(said.len() > 20 * MAX_TEXT_BYTES);
+}
+
+/// A connection into which little fits.
+fn small_window(world: &World) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(&world.server().address().into()).unwrap();
+    socket.into()
+}
+
+#[test]
 fn a_reader_that_never_reads_is_cut_off_and_the_others_get_everything() {
     let world = World::new(&["yoda", "luke", "jabba"]);
     let (yoda, luke) = (world.person("yoda"), world.person("luke"));
     let mut jabba = world.stranger();
     jabba.write_all(&login_frame("jabba")).unwrap();
-    yoda.wait_for("jabba", |event| matches!(event, toom_core::client::event::Event::Joined { .. }).then_some(()));
+    yoda.wait_for("jabba", |event| matches!(event, Event::Joined { .. }).then_some(()));
     let text = "x".repeat(MAX_TEXT_BYTES);
     let mut sent = 0;
     // More than the kernel's buffers and the server's outbox can hold.
@@ -98,7 +136,7 @@ fn a_stop_ends_within_its_deadline_whatever_the_other_ends_do() {
     let _silent = TcpStream::connect(world.server().address()).unwrap();
     let mut jabba = world.stranger();
     jabba.write_all(&login_frame("jabba")).unwrap();
-    yoda.wait_for("jabba", |event| matches!(event, toom_core::client::event::Event::Joined { .. }).then_some(()));
+    yoda.wait_for("jabba", |event| matches!(event, Event::Joined { .. }).then_some(()));
     let text = "x".repeat(MAX_TEXT_BYTES);
     for _ in 0..200 {
         yoda.broadcast(&text);
@@ -109,9 +147,7 @@ fn a_stop_ends_within_its_deadline_whatever_the_other_ends_do() {
     // Commits under way and the grace of a connection that does not read: bounded by seconds, not by the peer.
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     for person in [yoda, luke] {
-        person.wait_for("the end", |event| {
-            matches!(event, toom_core::client::event::Event::ConnectionLost { .. }).then_some(())
-        });
+        person.wait_for("the end", |event| matches!(event, Event::ConnectionLost { .. }).then_some(()));
         person.client.join();
     }
 }

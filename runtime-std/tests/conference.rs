@@ -158,6 +158,8 @@ fn two_servers_cannot_share_an_address_or_data() {
         block: PATIENCE,
     };
     let same_address = toom_std::server::start(config(data.path(), world.address), |_| {}).unwrap_err();
+    let other_address = "127.0.0.1:0".parse().unwrap();
+    toom_std::server::start(config(data.path(), other_address), |_| {}).expect("the data is free again");
     assert_eq!(same_address.to_string(), format!("cannot listen on {}: address already in use", world.address));
     let free = "127.0.0.1:0".parse().unwrap();
     assert!(toom_std::server::start(config(world.data.path(), free), |_| {}).is_err());

@@ -2,15 +2,19 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 
 use common::{PATIENCE, Person, World, greeted, login_frame, raw, read_to_end};
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
+use toom_core::id::RequestId;
 use toom_core::server::activity::Activity;
+use toom_core::wire::codec::encode;
 use toom_core::wire::limits::{MAX_OUTBOX_BYTES, MAX_TEXT_BYTES};
+use toom_core::wire::message::{Reply, ReplyBody, Request, RequestBody, ServerMessage};
 use toom_core::wire::preamble::preamble;
+use toom_std::server::Counters;
 
 /// `luke` hears what `yoda` broadcasts.
 fn can_talk(yoda: &Person, luke: &mut Person, text: &str) {
@@ -42,14 +46,38 @@ fn connections_that_break_the_protocol_are_closed_and_disturb_nobody() {
         assert_eq!(read_to_end(stream), []);
     }
     can_talk(&yoda, &mut luke, "still here");
+    let counters = world.server.as_ref().unwrap().counters();
+    assert_eq!(counters, Counters { accepted: 7, violations: 5, ..Counters::default() });
+}
+
+#[test]
+fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
+    let world = World::new(&["yoda", "luke"]);
+    let mut yoda = small_window(&world);
+    yoda.write_all(&preamble()).unwrap();
+    yoda.write_all(&login_frame("yoda")).unwrap();
+    world.until(|activity| matches!(activity, Activity::LoggedIn(_)));
+    // More than the connection holds at once, and less than it may be behind.
+    let mut luke = Person::login(&world, "luke");
+    for _ in 0..20 {
+        luke.broadcast(&"z".repeat(MAX_TEXT_BYTES));
+        luke.find(|event| matches!(event, Event::Sent { .. }).then_some(()));
+    }
+    let request = |id, body| encode(&Request { id: RequestId(id), body });
+    yoda.write_all(&request(2, RequestBody::Logout)).unwrap();
+    world.until(|activity| matches!(activity, Activity::LoggedOut { .. }));
+    // Nobody will answer this; but a connection that is closed already would answer it with a reset.
+    for id in 3..100 {
+        yoda.write_all(&request(id, RequestBody::ActiveUsers)).unwrap();
+    }
+    let mut said = Vec::new();
+    yoda.read_to_end(&mut said).expect("the end, and no reset");
+    assert!(said.ends_with(&encode(&ServerMessage::Reply(Reply { id: RequestId(2), body: ReplyBody::Bye }))));
+    assert!(said.len() > 20 * MAX_TEXT_BYTES);
 }
 
 #[test]
 fn a_request_before_the_login_closes_the_connection() {
-    use toom_core::id::RequestId;
-    use toom_core::wire::codec::encode;
-    use toom_core::wire::message::{Request, RequestBody};
-
     let world = World::new(&[]);
     let mut stranger = greeted(&world);
     stranger.write_all(&encode(&Request { id: RequestId(1), body: RequestBody::ActiveUsers })).unwrap();
@@ -81,6 +109,7 @@ fn a_reader_that_never_reads_is_cut_off_and_the_others_get_everything() {
         assert!(sent < 10 * at_least, "{sent} messages, and the reader that does not read is still there");
     }
     assert!(sent > at_least, "cut off after {sent} messages already");
+    assert_eq!(world.server.as_ref().unwrap().counters().slow_readers, 1);
     for number in 1..=sent as u64 {
         luke.find(|event| matches!(event, Event::Broadcast { number: n, .. } if n.0 == number).then_some(()));
     }

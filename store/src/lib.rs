@@ -1,28 +1,31 @@
-//! What Toom keeps on disk.
+//! What a driver needs beside its sockets and threads, and what does not depend on how it waits: the disk, the wall
+//! clock, and the operating system.
 //!
-//! | module | what it keeps |
+//! | module | what |
 //! |---|---|
 //! | [`log`] | the ordered log of facts, and the index of messages derived from it, in SQLite |
 //! | [`text_log`] | the assignment's text logs, derived from the same facts |
+//! | [`server`] | the start of a server from these, and what it counts |
+//! | [`client`] | why a client could not start |
 //! | [`files`] | files being sent and received |
 //! | [`wall`] | the wall clock, and times as people write them |
+//! | [`system`] | seeds, limits, sockets, and errors in words |
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod files;
 pub mod log;
+pub mod server;
+pub mod system;
 pub mod text_log;
 pub mod wall;
 
-/// An I/O error as people read it, without the number that the standard library adds.
-pub(crate) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
+use std::io;
+use std::path::Path;
+
+use system::in_words;
 
 /// `error` with the file that it is about: `PATH WHAT: why`.
-pub(crate) fn about(path: &std::path::Path, what: &str, error: &std::io::Error) -> std::io::Error {
-    std::io::Error::new(error.kind(), format!("{} {what}: {}", path.display(), plain(error)))
+pub(crate) fn about(path: &Path, what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{} {what}: {}", path.display(), in_words(error)))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::command::Command;
 use super::event::{Event, TransferFailure};
 use crate::id::{OfferId, PeerIndex};
+use crate::link::Violation;
 use crate::name::UserName;
 use crate::secure::PeerSecret;
 use crate::text::FileLabel;
@@ -47,6 +48,16 @@ pub enum Input {
     Report(Report),
     /// The deadline passed.
     Woke,
+}
+
+/// Why a connection to the server is gone, in words: `why` is what [`link::Output::Close`](crate::link::Output)
+/// says.
+pub fn disconnect_reason(why: Option<Violation>) -> String {
+    match why {
+        None => "the server closed the connection".to_owned(),
+        Some(Violation::Truncated) => "the connection to the server broke".to_owned(),
+        Some(violation) => violation.to_string(),
+    }
 }
 
 /// How a transfer goes, as the transfer machine says it.

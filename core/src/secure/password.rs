@@ -52,6 +52,13 @@ impl PasswordHash {
         PasswordHash(hash.map(|hash| hash.to_string()).unwrap_or_default())
     }
 
+    /// The hash of a password that nobody knows: what names without an account are checked against, so that they
+    /// cost the same. `secret` and `salt` must be random, and used for nothing else.
+    pub fn decoy(secret: [u8; 32], salt: [u8; 16]) -> PasswordHash {
+        let password = Password(secret.map(|byte| format!("{byte:02x}")).concat());
+        PasswordHash::new(&password, salt, HashCost::Standard)
+    }
+
     /// Whether `password` is the one. Costs what the hash says, whatever the answer.
     pub fn matches(&self, password: &Password) -> bool {
         Phc::new(&self.0).is_ok_and(|hash| Argon2::default().verify_password(password.0.as_bytes(), &hash).is_ok())

@@ -23,9 +23,13 @@
 //! | `sender` | what to read into which slot |
 //! | `receiver` | what to write where, and when to verify |
 //! | `progress` | how far it is, and how fast |
+//!
+//! Beside the machine, for its driver: [`Keys`] opens and seals datagrams, [`Counts`] keeps what was counted.
 
 mod active;
+mod counts;
 pub mod io;
+mod keys;
 mod machine;
 mod manifest;
 mod progress;
@@ -34,4 +38,6 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
+pub use counts::Counts;
+pub use keys::{Keys, Unopened};
 pub use machine::{MAX_TRANSFERS, Transfers};

@@ -1,43 +1,35 @@
 //! The TCP connection to the server: connecting, reading, writing.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{self, ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::future;
 use smol::{Async, Timer};
-use toom_core::client::io::Input;
-use toom_core::link::{self, Inbound, Outbound, Output, Violation};
-use toom_core::machine::Machine;
+use toom_core::client::io::{Input, disconnect_reason};
+use toom_core::link::{Outbound, Output};
 use toom_core::wire::message::ServerMessage;
+use toom_store::system::{in_words, tcp};
 
 use super::ClientError;
 use super::driver::Mail;
-use crate::clock::{Alarm, Clock};
-use crate::in_words;
+use crate::clock::Clock;
+use crate::link::{self, Buffer};
 use crate::mailbox::Posts;
-
-/// How long to try each address of the server.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long the server may take nothing of what is written: it is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What one read takes: a page of history in a few.
-const READ_BYTES: usize = 64 * 1024;
-
 /// Connects to `server`, which is `HOST:PORT`.
 pub(super) fn connect(server: &str, clock: Clock) -> Result<(Frames, Writer, Reader), ClientError> {
-    let unreachable = |error| ClientError::Unreachable(sentence(server, &error));
-    let (stream, address) = connect_to_any(server).map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
-    let stream = Arc::new(Async::new(stream).map_err(unreachable)?);
+    let (stream, address) = tcp::connect(server).map_err(ClientError::Unreachable)?;
+    let stream = Arc::new(Async::new(stream)?);
     // Without a bound of its own: the machine has a bounded number of requests under way.
     let (frames, waiting) = async_channel::unbounded();
     let writer = Writer { stream: Arc::clone(&stream), frames: waiting, outbound: Outbound::new() };
-    let reader = Reader { stream, server: address, clock };
+    let reader = Reader { server: address, link: link::Reader::new(stream, clock, Buffer::new()) };
     Ok((Frames(frames), writer, reader))
 }
 
@@ -104,11 +96,9 @@ impl Writer {
 }
 
 /// The reading half.
-#[derive(Debug)]
 pub(super) struct Reader {
-    stream: Arc<Async<TcpStream>>,
     server: SocketAddr,
-    clock: Clock,
+    link: link::Reader<ServerMessage>,
 }
 
 impl Reader {
@@ -118,19 +108,16 @@ impl Reader {
     }
 
     /// Reads until either end closes the connection.
-    pub(super) async fn run(self, posts: Posts<Mail>) {
-        let mut inbound = Inbound::new(self.clock.now());
-        let mut alarm = Alarm::new(self.clock);
-        let mut buffer = vec![0; READ_BYTES];
+    pub(super) async fn run(mut self, posts: Posts<Mail>) {
         let mut out = Vec::new();
         loop {
-            self.step(&mut inbound, &mut alarm, &mut buffer, &mut out).await;
+            self.link.read(&mut out).await;
             for output in out.drain(..) {
                 match output {
                     Output::Greeted => posts.send(Mail::Input(Input::Connected)).await,
                     Output::Message(message) => posts.send(Mail::Input(Input::Message(message))).await,
                     Output::Close(why) => {
-                        posts.send(Mail::Closed { reason: reason(why) }).await;
+                        posts.send(Mail::Closed { reason: disconnect_reason(why) }).await;
                         return;
                     }
                 };
@@ -138,57 +125,4 @@ impl Reader {
             future::yield_now().await;
         }
     }
-
-    /// Waits for bytes or for the machine's deadline, and tells the machine.
-    async fn step(
-        &self,
-        inbound: &mut Inbound<ServerMessage>,
-        alarm: &mut Alarm,
-        buffer: &mut [u8],
-        out: &mut Vec<Output<ServerMessage>>,
-    ) {
-        let read = async { Some(self.stream.read_with(|mut stream| stream.read(buffer)).await) };
-        let passed = async {
-            alarm.passed(inbound.deadline()).await;
-            None
-        };
-        let read = future::or(read, passed).await;
-        let input = match read {
-            None => link::Input::Woke,
-            // A connection that was reset has ended too.
-            Some(Ok(0) | Err(_)) => link::Input::Ended,
-            Some(Ok(count)) => link::Input::Bytes(&mut buffer[..count]),
-        };
-        inbound.handle(self.clock.now(), input, out);
-    }
-}
-
-fn reason(why: Option<Violation>) -> String {
-    match why {
-        None => "the server closed the connection".to_owned(),
-        Some(Violation::Truncated) => "the connection to the server broke".to_owned(),
-        Some(violation) => violation.to_string(),
-    }
-}
-
-/// Tries the addresses of `server` one after the other; the error of the last one if none answers.
-fn connect_to_any(server: &str) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-    for address in server.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_DEADLINE) {
-            Ok(stream) => return Ok((stream, address)),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn sentence(server: &str, error: &io::Error) -> String {
-    let why = match error.kind() {
-        ErrorKind::ConnectionRefused => "nothing accepts connections there".to_owned(),
-        ErrorKind::TimedOut => format!("it does not answer within {} seconds", CONNECT_DEADLINE.as_secs()),
-        ErrorKind::InvalidInput => "it must be given as HOST:PORT".to_owned(),
-        _ => in_words(error),
-    };
-    format!("the server at {server} cannot be reached: {why}")
 }

@@ -1,23 +1,19 @@
 //! The one task that owns the client machine: mailbox in, outputs out.
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_lite::future;
 use smol::{Task, Timer};
 use toom_core::client::Client;
 use toom_core::client::event::Event;
-use toom_core::client::io::{Input, Output, Side, SourceId, Start};
+use toom_core::client::io::{Input, Output};
 use toom_core::machine::Machine;
 use toom_core::wire::codec;
-use toom_store::files::Source;
+use toom_store::files::Sources;
 
 use super::control::Frames;
 use crate::clock::{Alarm, Clock};
 use crate::endpoint::Endpoint;
-use crate::in_words;
 use crate::mailbox::Mailbox;
 
 /// What the driver is told.
@@ -45,8 +41,7 @@ pub(super) struct Driver<E> {
     mailbox: Mailbox<Mail>,
     frames: Frames,
     endpoint: Endpoint,
-    /// Files that were opened for sending, and have not been started.
-    sources: BTreeMap<SourceId, Source>,
+    sources: Sources,
     on_event: E,
     /// The last event has been delivered.
     done: bool,
@@ -61,7 +56,7 @@ impl<E: FnMut(Event)> Driver<E> {
         endpoint: Endpoint,
         on_event: E,
     ) -> Driver<E> {
-        let (alarm, sources) = (Alarm::new(clock), BTreeMap::new());
+        let (alarm, sources) = (Alarm::new(clock), Sources::default());
         Driver { machine, clock, alarm, mailbox, frames, endpoint, sources, on_event, done: false }
     }
 
@@ -112,32 +107,14 @@ impl<E: FnMut(Event)> Driver<E> {
                 self.done = self.done || matches!(event, Event::Bye { .. } | Event::ConnectionLost { .. });
                 (self.on_event)(event);
             }
-            Output::OpenSource { source, path } => return Some(self.open(source, &path)),
-            Output::CloseSource { source } => drop(self.sources.remove(&source)),
-            Output::Start(start) => self.start(start),
+            Output::OpenSource { source, path } => return Some(self.sources.open(source, &path)),
+            Output::CloseSource { source } => self.sources.close(source),
+            Output::Start(start) => {
+                let source = self.sources.take(&start.side);
+                self.endpoint.start(start, source);
+            }
             Output::Cancel { transfer } => self.endpoint.cancel(transfer),
         }
         None
-    }
-
-    fn open(&mut self, source: SourceId, path: &Path) -> Input {
-        match Source::open(path) {
-            Ok((file, label, bytes)) => {
-                self.sources.insert(source, file);
-                Input::SourceOpened { source, label, bytes }
-            }
-            Err(error) => {
-                let missing = error.kind() == ErrorKind::NotFound;
-                Input::SourceFailed { source, missing, reason: in_words(&error) }
-            }
-        }
-    }
-
-    fn start(&mut self, start: Start) {
-        let source = match start.side {
-            Side::Send { source } => self.sources.remove(&source),
-            Side::Receive { .. } => None,
-        };
-        self.endpoint.start(start, source);
     }
 }

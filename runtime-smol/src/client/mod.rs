@@ -16,35 +16,27 @@
 mod control;
 mod driver;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::thread::JoinHandle;
 
 use smol::LocalExecutor;
+use toom_core::address::unspecified;
 use toom_core::client as machine;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::Input;
 use toom_core::config::{ClientConfig, TransferConfig};
+use toom_store::system::random_seed;
+
+pub use toom_store::client::ClientError;
 
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::mailbox::{Posts, mailbox};
-use crate::{in_words, join, random_seed, spawn_thread};
+use crate::{join, spawn_thread};
 use driver::{Driver, Mail};
 
 /// Messages of the server that may wait for the driver.
 const MESSAGES_WAITING: usize = 256;
-
-/// Why a client could not start; one clear sentence.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The server could not be reached (exit code 4).
-    #[error("{0}")]
-    Unreachable(String),
-    /// Something here (exit code 1).
-    #[error("{0}")]
-    Local(String),
-}
 
 /// A running client; ends when dropped.
 #[derive(Debug)]
@@ -64,11 +56,9 @@ pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static)
     let reports = posts.clone();
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
     let udp = unspecified(reader.server(), config.udp_port);
-    let seed = random_seed().map_err(local)?;
-    let endpoint =
-        Endpoint::bind(udp, config.downloads, TransferConfig::default(), seed, on_report).map_err(|error| {
-            ClientError::Local(format!("cannot use UDP port {}: {}", config.udp_port, in_words(&error)))
-        })?;
+    let seed = random_seed()?;
+    let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), seed, on_report)
+        .map_err(|error| ClientError::udp_port(config.udp_port, &error))?;
     let udp_port = endpoint.port();
 
     let machine = machine::Client::new(config.accept, udp_port, config.seed);
@@ -81,7 +71,7 @@ pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static)
         smol::block_on(executor.run(driver.run(writing)));
         drop(reading);
     };
-    client.thread = Some(spawn_thread("toom-client", body).map_err(local)?);
+    client.thread = Some(spawn_thread("toom-client", body)?);
     Ok(client)
 }
 
@@ -107,17 +97,4 @@ impl Drop for Client {
         self.posts.post(Mail::Stop);
         self.thread.take().into_iter().for_each(join);
     }
-}
-
-/// Every address of this computer, of the family by which the server is reached: by that it will be reached by
-/// others, too.
-fn unspecified(server: SocketAddr, port: u16) -> SocketAddr {
-    match server {
-        SocketAddr::V4(_) => (IpAddr::from(Ipv4Addr::UNSPECIFIED), port).into(),
-        SocketAddr::V6(_) => (IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into(),
-    }
-}
-
-fn local(error: std::io::Error) -> ClientError {
-    ClientError::Local(format!("the client cannot start: {}", in_words(&error)))
 }

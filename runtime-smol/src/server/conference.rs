@@ -11,8 +11,7 @@ use toom_core::server::io::{Input, Output};
 use toom_core::time::Instant;
 use toom_core::wire::codec;
 use toom_core::wire::message::ServerMessage;
-use toom_store::log::LogHandle;
-use toom_store::text_log::TextLogs;
+use toom_store::server::Data;
 use toom_store::wall;
 
 use super::password::Passwords;
@@ -25,11 +24,6 @@ use crate::mailbox::Mailbox;
 pub(super) enum Mail {
     /// For the machine.
     Input(Input<'static>),
-    /// The store has stopped writing for good.
-    StoppedWriting {
-        /// In words.
-        reason: String,
-    },
     /// End.
     Stop,
 }
@@ -44,55 +38,25 @@ pub(super) struct Conference<A> {
     alarm: Alarm,
     mailbox: Mailbox<Mail>,
     shards: Shards,
-    log: LogHandle,
-    text_logs: TextLogs,
+    data: Data,
     passwords: Passwords,
     on_activity: A,
-    /// Proposals that have not come back; a stop waits for them.
-    proposals: usize,
     /// Connections that have not ended; a stop waits for them.
     connections: usize,
 }
 
 impl<A: FnMut(Activity)> Conference<A> {
-    #[expect(clippy::too_many_arguments, reason = "everything that the conference owns")]
     pub(super) fn new(
         machine: Server,
         clock: Clock,
         mailbox: Mailbox<Mail>,
         shards: Shards,
-        log: LogHandle,
-        text_logs: TextLogs,
+        data: Data,
         passwords: Passwords,
         on_activity: A,
     ) -> Conference<A> {
         let alarm = Alarm::new(clock);
-        let (proposals, connections) = (0, 0);
-        Conference {
-            machine,
-            clock,
-            alarm,
-            mailbox,
-            shards,
-            log,
-            text_logs,
-            passwords,
-            on_activity,
-            proposals,
-            connections,
-        }
-    }
-
-    /// Keeps what a recovered fact led to; the logs skip what they have already.
-    pub(super) fn keep(&mut self, output: Output) {
-        match output {
-            Output::Record(message) => {
-                self.log.record(&message);
-                self.text_logs.record(&message);
-            }
-            Output::Activity(activity) => self.text_logs.activity(&activity),
-            _ => {}
-        }
+        Conference { machine, clock, alarm, mailbox, shards, data, passwords, on_activity, connections: 0 }
     }
 
     /// Runs until it is told to stop, then closes everything.
@@ -102,7 +66,6 @@ impl<A: FnMut(Activity)> Conference<A> {
             let deadline = self.machine.deadline();
             match self.next(deadline).await {
                 Some(Mail::Input(input)) => self.handle(input, &mut out).await,
-                Some(Mail::StoppedWriting { reason }) => stopped_writing(&reason),
                 Some(Mail::Stop) => break,
                 None => self.handle(Input::Woke { wall: wall::now() }, &mut out).await,
             }
@@ -122,6 +85,7 @@ impl<A: FnMut(Activity)> Conference<A> {
     }
 
     async fn handle(&mut self, input: Input<'static>, out: &mut Vec<Output>) {
+        self.data.note(&input);
         self.count(&input);
         self.machine.handle(self.clock.now(), input, out);
         for output in out.drain(..) {
@@ -137,17 +101,11 @@ impl<A: FnMut(Activity)> Conference<A> {
                 self.shards.finish(connection).await;
             }
             Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
-            Output::Propose { ticket, fact } => {
-                self.proposals += 1;
-                self.log.propose(ticket, fact);
-            }
-            Output::Record(message) => {
-                self.log.record(&message);
-                self.text_logs.record(&message);
-            }
-            Output::Query { query, select } => self.log.query(query, select),
+            Output::Propose { ticket, fact } => self.data.propose(ticket, fact),
+            Output::Record(message) => self.data.record(&message),
+            Output::Query { query, select } => self.data.query(query, select),
             Output::Activity(activity) => {
-                self.text_logs.activity(&activity);
+                self.data.activity(&activity);
                 (self.on_activity)(activity);
             }
         }
@@ -164,7 +122,7 @@ impl<A: FnMut(Activity)> Conference<A> {
         let give_up = self.clock.now() + STOP_DEADLINE;
         let mut closing = false;
         while !closing || self.connections > 0 {
-            if !closing && (self.proposals == 0 || give_up <= self.clock.now()) {
+            if !closing && (self.data.is_settled() || give_up <= self.clock.now()) {
                 closing = true;
                 self.shards.stop().await;
                 continue;
@@ -173,26 +131,15 @@ impl<A: FnMut(Activity)> Conference<A> {
             match self.next((!closing).then_some(give_up)).await {
                 Some(Mail::Input(Input::Request { .. }) | Mail::Stop) | None => {}
                 Some(Mail::Input(input)) => self.handle(input, out).await,
-                Some(Mail::StoppedWriting { reason }) => stopped_writing(&reason),
             }
         }
-        self.log.stop();
-        self.text_logs.stop();
     }
 
     fn count(&mut self, input: &Input<'_>) {
         match input {
             Input::Connected { .. } => self.connections += 1,
             Input::Disconnected { .. } => self.connections = self.connections.saturating_sub(1),
-            Input::Committed { committed, .. } if committed.ticket.is_none() => {}
-            Input::Committed { .. } | Input::ProposalFailed { .. } => {
-                self.proposals = self.proposals.saturating_sub(1);
-            }
             _ => {}
         }
     }
-}
-
-fn stopped_writing(reason: &str) {
-    tracing::error!("the server cannot write to its disk any more, and accepts nothing that must last: {reason}");
 }

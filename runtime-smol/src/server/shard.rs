@@ -7,22 +7,22 @@
 //! delays nobody. When its outbox is full it is cut off.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::io::{self, ErrorKind, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use futures_lite::future;
-use smol::{Executor, Task, Timer};
+use smol::{Async, Executor, Task, Timer};
 use toom_core::id::ConnectionId;
-use toom_core::link::{Full, Outbound};
+use toom_core::link::Outbound;
+use toom_store::server::{Place, Tallies};
 
-use super::Tallies;
-use super::connection::{Connection, Scratch, Socket};
+use super::connection::Connection;
+use crate::link::Buffer;
 use crate::spawn_thread;
 
 /// Orders that may wait for a flusher, before the conference waits too.
@@ -31,7 +31,7 @@ const MAX_ORDERS_WAITING: usize = 4_096;
 /// Orders carried out before what they led to is written.
 const BATCH: usize = 256;
 
-/// How long a connection that is being closed may take to read what is waiting for it.
+/// How long a connection that is being closed may take to read what is waiting for it, and to close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What a flusher is told to do.
@@ -43,8 +43,8 @@ enum Order {
     Deliver(Vec<ConnectionId>, Bytes),
     /// Write what is waiting, then close.
     Finish(ConnectionId),
-    /// The task that reads this connection has ended.
-    ReadingEnded(ConnectionId),
+    /// The reader has ended.
+    Forget(ConnectionId),
     /// The socket takes more.
     Writable(ConnectionId),
     /// [`GRACE`] is over.
@@ -61,7 +61,8 @@ pub(super) struct Shards(Arc<[Shard]>);
 struct Shard {
     orders: Sender<Order>,
     executor: Arc<Executor<'static>>,
-    scratch: Scratch,
+    /// For all its readers.
+    buffer: Buffer,
 }
 
 impl Shards {
@@ -77,20 +78,25 @@ impl Shards {
         self.0[0].executor.spawn(task)
     }
 
+    /// The buffer into which a connection is to be read.
+    pub(super) fn buffer(&self, connection: ConnectionId) -> Buffer {
+        self.0[self.index(connection)].buffer.clone()
+    }
+
     /// Owns and reads a new connection.
-    pub(super) async fn adopt(&self, connection: Connection) {
-        let shard = &self.0[self.index(connection.id)];
-        let (open, closed) = async_channel::bounded(1);
+    pub(super) async fn adopt(&self, connection: Connection, stream: Arc<Async<TcpStream>>, place: Place) {
         let id = connection.id;
+        let shard = &self.0[self.index(id)];
         // Before anything is read, so that no reply comes before its connection.
-        let writer = Writer::new(Arc::clone(&connection.socket), open);
+        let writer = Writer::new(stream, place.clone());
         if shard.orders.send(Order::Adopt(id, writer)).await.is_err() {
             return;
         }
-        let (orders, scratch) = (shard.orders.clone(), shard.scratch.clone());
+        let orders = shard.orders.clone();
         let task = async move {
-            connection.read(scratch, closed).await;
-            drop(orders.send(Order::ReadingEnded(id)).await);
+            connection.read().await;
+            drop(orders.send(Order::Forget(id)).await);
+            drop(place);
         };
         shard.executor.spawn(task).detach();
     }
@@ -146,7 +152,7 @@ impl Shard {
             readers: 0,
             stopping: false,
         };
-        let shard = Shard { orders, executor: Arc::clone(&executor), scratch: Scratch::new() };
+        let shard = Shard { orders, executor: Arc::clone(&executor), buffer: Buffer::new() };
         let body = move || smol::block_on(executor.run(flusher.run()));
         Ok((shard, spawn_thread(&format!("toom-shard-{number}"), body)?))
     }
@@ -155,7 +161,7 @@ impl Shard {
 /// The writing side of a connection.
 #[derive(Debug)]
 struct Writer {
-    socket: Arc<Socket>,
+    stream: Arc<Async<TcpStream>>,
     outbound: Outbound,
     /// In the list of those to be written.
     dirty: bool,
@@ -163,23 +169,32 @@ struct Writer {
     blocked: bool,
     /// To be closed when everything is written.
     finishing: bool,
-    /// The task that reads ends when this is dropped.
-    _open: Sender<Infallible>,
+    /// Nothing more is read.
+    reader_ended: bool,
+    _place: Place,
 }
 
 impl Writer {
-    fn new(socket: Arc<Socket>, open: Sender<Infallible>) -> Writer {
-        Writer { socket, outbound: Outbound::new(), dirty: false, blocked: false, finishing: false, _open: open }
+    fn new(stream: Arc<Async<TcpStream>>, place: Place) -> Writer {
+        Writer {
+            stream,
+            outbound: Outbound::new(),
+            dirty: false,
+            blocked: false,
+            finishing: false,
+            reader_ended: false,
+            _place: place,
+        }
     }
 
-    /// Writes what is waiting, with one call.
+    /// Writes what is waiting, with one call; what the socket does not take stays.
     fn write(&mut self) -> io::Result<()> {
         self.outbound.seal();
         if self.outbound.pending().is_empty() {
             return Ok(());
         }
         loop {
-            match self.socket.stream.get_ref().write(self.outbound.pending()) {
+            match self.stream.get_ref().write(self.outbound.pending()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.outbound.written(count);
@@ -235,9 +250,9 @@ impl Flusher {
             }
             Order::Deliver(to, frame) => to.into_iter().for_each(|id| self.append(id, &frame)),
             Order::Finish(id) => self.finish(id),
-            Order::ReadingEnded(id) => {
+            Order::Forget(id) => {
                 self.readers -= 1;
-                self.finish(id);
+                self.forget(id);
             }
             Order::Writable(id) => {
                 if let Some(writer) = self.connections.get_mut(&id) {
@@ -260,13 +275,14 @@ impl Flusher {
         let mut pushed = writer.outbound.push(frame);
         if pushed.is_err() && !writer.blocked {
             // Full because much came at once, not because the reader is slow: what the socket takes now does
-            // not count.
-            pushed = writer.write().map_err(|_| Full).and_then(|()| writer.outbound.push(frame));
+            // not count. A socket that has failed shows when it is flushed.
+            let _ = writer.write();
+            pushed = writer.outbound.push(frame);
         }
         match pushed {
             Ok(()) => self.mark(id),
             Err(full) => {
-                let slow_readers = self.tallies.slow_readers.fetch_add(1, Relaxed) + 1;
+                let slow_readers = self.tallies.slow_reader();
                 tracing::info!(connection = %id, slow_readers, "closed a connection: {full}");
                 self.close(id);
             }
@@ -285,22 +301,27 @@ impl Flusher {
     fn flush(&mut self, id: ConnectionId) {
         let Some(writer) = self.connections.get_mut(&id) else { return };
         writer.dirty = false;
-        if !writer.blocked && writer.write().is_err() {
+        if writer.blocked {
+            return;
+        }
+        if writer.write().is_err() {
             return self.close(id);
         }
-        if writer.outbound.pending().is_empty() {
-            if writer.finishing {
-                self.close(id);
-            }
-        } else if !writer.blocked {
+        if !writer.outbound.pending().is_empty() {
             writer.blocked = true;
-            let (socket, orders) = (Arc::clone(&writer.socket), self.orders.clone());
+            let (stream, orders) = (Arc::clone(&writer.stream), self.orders.clone());
             let task = async move {
                 // An error shows when the flusher writes.
-                drop(socket.stream.writable().await);
+                drop(stream.writable().await);
                 drop(orders.send(Order::Writable(id)).await);
             };
             self.executor.spawn(task).detach();
+        } else if writer.finishing && writer.reader_ended {
+            self.close(id);
+        } else if writer.finishing {
+            // The reader goes on until the other end has read all of it and closes its side too: closing while
+            // something arrives would make the kernel throw away what the other end has not read yet.
+            let _ = writer.stream.get_ref().shutdown(Shutdown::Write);
         }
     }
 
@@ -319,9 +340,19 @@ impl Flusher {
         self.executor.spawn(task).detach();
     }
 
+    /// The reader has ended; the other end may still read what is waiting for it.
+    fn forget(&mut self, id: ConnectionId) {
+        if let Some(writer) = self.connections.get_mut(&id) {
+            writer.reader_ended = true;
+        }
+        self.finish(id);
+        self.flush(id);
+    }
+
     fn close(&mut self, id: ConnectionId) {
         if let Some(writer) = self.connections.remove(&id) {
-            writer.socket.shut_down();
+            // Fails only if the other end has closed it already.
+            let _ = writer.stream.get_ref().shutdown(Shutdown::Both);
         }
     }
 }

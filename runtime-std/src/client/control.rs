@@ -1,34 +1,29 @@
 //! The TCP connection to the server: connecting, reading, writing.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use toom_core::client::io::Input;
-use toom_core::link::{Outbound, Output, Violation};
+use toom_core::client::io::{Input, disconnect_reason};
+use toom_core::link::{Outbound, Output};
 use toom_core::wire::message::ServerMessage;
+use toom_store::system::tcp;
 
 use super::ClientError;
 use super::driver::Mail;
 use crate::clock::Clock;
-use crate::in_words;
 use crate::link;
 use crate::mailbox::Posts;
-
-/// How long to try each address of the server.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long the server may take nothing of what is written: it is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Connects to `server`, which is `HOST:PORT`.
 pub(super) fn connect(server: &str, clock: Clock) -> Result<(Writer, Reader), ClientError> {
-    let unreachable = |error| ClientError::Unreachable(sentence(server, &error));
-    let (stream, address) = connect_to_any(server).map_err(unreachable)?;
-    let prepared = stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(WRITE_DEADLINE)));
-    prepared.map_err(unreachable)?;
+    let (stream, address) = tcp::connect(server).map_err(ClientError::Unreachable)?;
+    stream.set_write_timeout(Some(WRITE_DEADLINE))?;
     let stream = Arc::new(stream);
     let reader = Reader { server: address, link: link::Reader::new(Arc::clone(&stream), clock) };
     Ok((Writer { stream, outbound: Outbound::new() }, reader))
@@ -98,39 +93,9 @@ impl Reader {
                 match output {
                     Output::Greeted => posts.send(Mail::Input(Input::Connected)),
                     Output::Message(message) => posts.send(Mail::Input(Input::Message(message))),
-                    Output::Close(why) => return posts.send(Mail::Closed { reason: reason(why) }),
+                    Output::Close(why) => return posts.send(Mail::Closed { reason: disconnect_reason(why) }),
                 }
             }
         }
     }
-}
-
-fn reason(why: Option<Violation>) -> String {
-    match why {
-        None => "the server closed the connection".to_owned(),
-        Some(Violation::Truncated) => "the connection to the server broke".to_owned(),
-        Some(violation) => violation.to_string(),
-    }
-}
-
-/// Tries the addresses of `server` one after the other; the error of the last one if none answers.
-fn connect_to_any(server: &str) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-    for address in server.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_DEADLINE) {
-            Ok(stream) => return Ok((stream, address)),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn sentence(server: &str, error: &io::Error) -> String {
-    let why = match error.kind() {
-        ErrorKind::ConnectionRefused => "nothing accepts connections there".to_owned(),
-        ErrorKind::TimedOut => format!("it does not answer within {} seconds", CONNECT_DEADLINE.as_secs()),
-        ErrorKind::InvalidInput => "it must be given as HOST:PORT".to_owned(),
-        _ => in_words(error),
-    };
-    format!("the server at {server} cannot be reached: {why}")
 }

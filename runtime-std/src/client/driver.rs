@@ -1,20 +1,18 @@
 //! The one thread that owns the client machine: mailbox in, outputs out.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::collections::VecDeque;
 
 use toom_core::client::Client;
 use toom_core::client::event::Event;
-use toom_core::client::io::{Input, Output, Side, SourceId, Start};
+use toom_core::client::io::{Input, Output};
 use toom_core::machine::Machine;
 use toom_core::wire::codec;
-use toom_store::files::Source;
+use toom_store::files::Sources;
+use toom_store::system::in_words;
 
 use super::control::Writer;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
-use crate::in_words;
 use crate::mailbox::Mailbox;
 
 /// What the driver is told.
@@ -40,8 +38,7 @@ pub(super) struct Driver<E> {
     /// Why writing failed; said when the reader has ended too.
     broken: Option<String>,
     endpoint: Endpoint,
-    /// Files that were opened for sending, and have not been started.
-    sources: BTreeMap<SourceId, Source>,
+    sources: Sources,
     on_event: E,
     /// The last event has been delivered.
     done: bool,
@@ -56,7 +53,7 @@ impl<E: FnMut(Event)> Driver<E> {
         endpoint: Endpoint,
         on_event: E,
     ) -> Driver<E> {
-        let sources = BTreeMap::new();
+        let sources = Sources::default();
         Driver { machine, clock, mailbox, writer, broken: None, endpoint, sources, on_event, done: false }
     }
 
@@ -116,33 +113,15 @@ impl<E: FnMut(Event)> Driver<E> {
                 self.done = self.done || matches!(event, Event::Bye { .. } | Event::ConnectionLost { .. });
                 (self.on_event)(event);
             }
-            Output::OpenSource { source, path } => return Some(self.open(source, &path)),
-            Output::CloseSource { source } => drop(self.sources.remove(&source)),
-            Output::Start(start) => self.start(start),
+            Output::OpenSource { source, path } => return Some(self.sources.open(source, &path)),
+            Output::CloseSource { source } => self.sources.close(source),
+            Output::Start(start) => {
+                let source = self.sources.take(&start.side);
+                self.endpoint.start(start, source);
+            }
             Output::Cancel { transfer } => self.endpoint.cancel(transfer),
         }
         None
-    }
-
-    fn open(&mut self, source: SourceId, path: &Path) -> Input {
-        match Source::open(path) {
-            Ok((file, label, bytes)) => {
-                self.sources.insert(source, file);
-                Input::SourceOpened { source, label, bytes }
-            }
-            Err(error) => {
-                let missing = error.kind() == ErrorKind::NotFound;
-                Input::SourceFailed { source, missing, reason: in_words(&error) }
-            }
-        }
-    }
-
-    fn start(&mut self, start: Start) {
-        let source = match start.side {
-            Side::Send { source } => self.sources.remove(&source),
-            Side::Receive { .. } => None,
-        };
-        self.endpoint.start(start, source);
     }
 
     /// Writing has failed: nothing more can be said, and the reader will end.

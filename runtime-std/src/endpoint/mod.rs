@@ -4,19 +4,18 @@
 //!
 //! ```text
 //!  commands ──mailbox──► driver ◄──► socket (bursts of datagrams, both ways)
-//!  disk     ──┘       (owns the
-//!                      machine)  ──► disk (reads and writes at once, slow work in a thread of its own)
+//!  worker   ──┘       (owns the
+//!                      machine)  ──► disk (reads and writes at once; slow work goes to the worker)
 //! ```
 //!
 //! The driver waits for its socket, its mailbox and the machine's deadline at the same time. It opens what
 //! arrives in place, and builds and seals what leaves in one buffer. Bytes go from the socket to the file and
 //! back without a queue between them.
 
-mod disk;
 mod driver;
 mod socket;
+mod worker;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,15 +25,15 @@ use std::thread::JoinHandle;
 use toom_core::client::io::{Report, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::OfferId;
-use toom_core::transfer::Transfers;
 use toom_core::transfer::io::{Counters, Dropped};
-use toom_store::files::Source;
+use toom_core::transfer::{Counts, Transfers};
+use toom_store::files::{Disk, Finished, Source};
+use toom_store::system::udp::Socket;
 
 use crate::mailbox::{Posts, mailbox};
 use crate::{join, spawn_thread};
-use disk::{Disk, Finished};
 use driver::Driver;
-use socket::Socket;
+use worker::Worker;
 
 /// A running endpoint; its transfers end when it is dropped.
 #[derive(Debug)]
@@ -69,7 +68,8 @@ impl Endpoint {
         // Nobody sends here, so there is nobody to wait: all commands are posted.
         let (posts, mailbox) = mailbox(1)?;
         let finished = posts.clone();
-        let disk = Disk::start(downloads, move |work| finished.post(Command::Finished(work)))?;
+        let worker = Worker::start(move |work| finished.post(Command::Finished(work)))?;
+        let disk = Disk::new(downloads, move |job| worker.work(job));
         let counted = Counted::default();
         let machine = Transfers::new(config, seed);
         let driver = Driver::new(machine, socket, mailbox, disk, counted.clone(), on_report);
@@ -94,12 +94,12 @@ impl Endpoint {
 
     /// The counters of a transfer that is under way or has just ended, as of its latest report.
     pub fn counters(&self, transfer: OfferId) -> Option<Counters> {
-        self.counted.with(|counts| counts.transfers.get(&transfer).copied())
+        self.counted.with(|counts| counts.transfer(transfer))
     }
 
     /// Datagrams that belonged to no transfer, so far.
     pub fn dropped(&self) -> Dropped {
-        self.counted.with(|counts| counts.dropped)
+        self.counted.with(|counts| counts.dropped())
     }
 
     /// Ends all transfers, telling the other ends, and the thread.
@@ -113,40 +113,12 @@ impl Drop for Endpoint {
     }
 }
 
-/// Transfers that have ended and whose counters can still be asked for.
-const MAX_ENDED: usize = 64;
-
 /// What the driver has counted, where others can see it without waiting for the driver.
 #[derive(Clone, Debug, Default)]
 struct Counted(Arc<Mutex<Counts>>);
 
-#[derive(Debug, Default)]
-struct Counts {
-    transfers: BTreeMap<OfferId, Counters>,
-    /// The oldest first.
-    ended: VecDeque<OfferId>,
-    dropped: Dropped,
-}
-
 impl Counted {
     fn with<T>(&self, look: impl FnOnce(&mut Counts) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn update(&self, transfer: OfferId, counters: Option<Counters>) {
-        if let Some(counters) = counters {
-            self.with(|counts| counts.transfers.insert(transfer, counters));
-        }
-    }
-
-    fn ended(&self, transfer: OfferId) {
-        self.with(|counts| {
-            counts.ended.push_back(transfer);
-            if counts.ended.len() > MAX_ENDED
-                && let Some(oldest) = counts.ended.pop_front()
-            {
-                counts.transfers.remove(&oldest);
-            }
-        });
     }
 }

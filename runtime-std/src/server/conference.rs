@@ -10,8 +10,7 @@ use toom_core::server::io::{Input, Output};
 use toom_core::time::Instant;
 use toom_core::wire::codec;
 use toom_core::wire::message::ServerMessage;
-use toom_store::log::LogHandle;
-use toom_store::text_log::TextLogs;
+use toom_store::server::Data;
 use toom_store::wall;
 
 use super::password::Passwords;
@@ -24,11 +23,6 @@ use crate::mailbox::Mailbox;
 pub(super) enum Mail {
     /// For the machine.
     Input(Input<'static>),
-    /// The store has stopped writing for good.
-    StoppedWriting {
-        /// In words.
-        reason: String,
-    },
     /// End.
     Stop,
     /// Every reader has ended, and no other will begin.
@@ -44,21 +38,31 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The owner of the machine.
 pub(super) struct Conference<A> {
-    pub(super) machine: Server,
-    pub(super) clock: Clock,
-    pub(super) mailbox: Mailbox<Mail>,
-    pub(super) shards: Shards,
+    machine: Server,
+    clock: Clock,
+    mailbox: Mailbox<Mail>,
+    shards: Shards,
     /// What each shard is told once the mail at hand has been handled.
-    pub(super) orders: Vec<Vec<Order>>,
-    pub(super) log: LogHandle,
-    pub(super) text_logs: TextLogs,
-    pub(super) passwords: Passwords,
-    pub(super) on_activity: A,
-    /// Proposals that have not come back; a stop waits for them.
-    pub(super) proposals: usize,
+    orders: Vec<Vec<Order>>,
+    data: Data,
+    passwords: Passwords,
+    on_activity: A,
 }
 
 impl<A: FnMut(Activity)> Conference<A> {
+    pub(super) fn new(
+        machine: Server,
+        clock: Clock,
+        mailbox: Mailbox<Mail>,
+        shards: Shards,
+        data: Data,
+        passwords: Passwords,
+        on_activity: A,
+    ) -> Conference<A> {
+        let orders = vec![Vec::new(); shards.count()];
+        Conference { machine, clock, mailbox, shards, orders, data, passwords, on_activity }
+    }
+
     /// Runs until it is told to stop, then closes everything.
     pub(super) fn run(mut self) {
         let (mut mail, mut out) = (Vec::new(), Vec::new());
@@ -68,7 +72,6 @@ impl<A: FnMut(Activity)> Conference<A> {
             for mail in mail.drain(..) {
                 match mail {
                     Mail::Input(input) => self.handle(input, &mut out),
-                    Mail::StoppedWriting { reason } => stopped_writing(&reason),
                     Mail::Stop => stopping = true,
                     Mail::AllClosed => closed = true,
                 }
@@ -76,18 +79,6 @@ impl<A: FnMut(Activity)> Conference<A> {
             self.hand_over();
         }
         self.stop(closed);
-    }
-
-    /// Keeps what a recovered fact led to.
-    pub(super) fn keep(&mut self, output: Output) {
-        match output {
-            Output::Record(message) => {
-                self.log.record(&message);
-                self.text_logs.record(&message);
-            }
-            Output::Activity(activity) => self.text_logs.activity(&activity),
-            _ => {}
-        }
     }
 
     /// All mail that is there; waits for some until `deadline`, and then it is that the machine should wake.
@@ -99,9 +90,7 @@ impl<A: FnMut(Activity)> Conference<A> {
     }
 
     fn handle(&mut self, input: Input<'static>, out: &mut Vec<Output>) {
-        if is_answer_to_a_proposal(&input) {
-            self.proposals = self.proposals.saturating_sub(1);
-        }
+        self.data.note(&input);
         self.machine.handle(self.clock.now(), input, out);
         for output in out.drain(..) {
             self.carry_out(output);
@@ -119,17 +108,11 @@ impl<A: FnMut(Activity)> Conference<A> {
                 self.orders[self.shards.of(connection)].push(Order::Finish(connection));
             }
             Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
-            Output::Propose { ticket, fact } => {
-                self.proposals += 1;
-                self.log.propose(ticket, fact);
-            }
-            Output::Record(message) => {
-                self.log.record(&message);
-                self.text_logs.record(&message);
-            }
-            Output::Query { query, select } => self.log.query(query, select),
+            Output::Propose { ticket, fact } => self.data.propose(ticket, fact),
+            Output::Record(message) => self.data.record(&message),
+            Output::Query { query, select } => self.data.query(query, select),
             Output::Activity(activity) => {
-                self.text_logs.activity(&activity);
+                self.data.activity(&activity);
                 (self.on_activity)(activity);
             }
         }
@@ -166,7 +149,7 @@ impl<A: FnMut(Activity)> Conference<A> {
         let (mut mail, mut out) = (Vec::new(), Vec::new());
         let mut closing = false;
         while !closed {
-            if !closing && (self.proposals == 0 || give_up <= self.clock.now()) {
+            if !closing && (self.data.is_settled() || give_up <= self.clock.now()) {
                 closing = true;
                 self.shards.close_all();
             }
@@ -176,26 +159,10 @@ impl<A: FnMut(Activity)> Conference<A> {
                 match mail {
                     Mail::Input(Input::Request { .. }) | Mail::Stop => {}
                     Mail::Input(input) => self.handle(input, &mut out),
-                    Mail::StoppedWriting { reason } => stopped_writing(&reason),
                     Mail::AllClosed => closed = true,
                 }
             }
             self.hand_over();
         }
-        self.log.stop();
-        self.text_logs.stop();
     }
-}
-
-/// Whether a proposal of ours has come back with this.
-fn is_answer_to_a_proposal(input: &Input<'_>) -> bool {
-    match input {
-        Input::Committed { committed, .. } => committed.ticket.is_some(),
-        Input::ProposalFailed { .. } => true,
-        _ => false,
-    }
-}
-
-fn stopped_writing(reason: &str) {
-    tracing::error!("the server cannot write to its disk any more, and accepts nothing that must last: {reason}");
 }

@@ -3,36 +3,32 @@
 //! The thread that reads is the only one that reports a connection's beginning and end, so that the conference
 //! hears of each once and in order.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use toom_core::id::ConnectionId;
 use toom_core::link::{Output, Violation};
 use toom_core::server::io::Input;
 use toom_core::wire::message::Request;
+use toom_store::server::Tallies;
 use toom_store::wall;
 
-use super::Counters;
 use super::conference::Mail;
-use crate::clock::Clock;
 use crate::link::Reader;
 use crate::mailbox::Posts;
 
 /// A connection that was accepted.
 pub(super) struct Connection {
-    id: ConnectionId,
-    address: SocketAddr,
-    reader: Reader<Request>,
+    pub(super) id: ConnectionId,
+    pub(super) address: SocketAddr,
+    pub(super) reader: Reader<Request>,
+    pub(super) posts: Posts<Mail>,
+    pub(super) tallies: Arc<Tallies>,
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, address: SocketAddr, stream: Arc<TcpStream>, clock: Clock) -> Connection {
-        Connection { id, address, reader: Reader::new(stream, clock) }
-    }
-
     /// Reads until either end closes the connection.
-    pub(super) fn read(mut self, posts: &Posts<Mail>, counters: &Counters) {
+    pub(super) fn read(mut self) {
         let mut out = Vec::new();
         let mut known = false;
         'open: loop {
@@ -45,21 +41,21 @@ impl Connection {
                     }
                     Output::Message(request) => Input::Request { connection: self.id, request, wall: wall::now() },
                     Output::Close(why) => {
-                        self.count(why, counters);
+                        self.count(why);
                         break 'open;
                     }
                 };
-                posts.send(Mail::Input(input));
+                self.posts.send(Mail::Input(input));
             }
         }
         if known {
-            posts.send(Mail::Input(Input::Disconnected { connection: self.id, wall: wall::now() }));
+            self.posts.send(Mail::Input(Input::Disconnected { connection: self.id, wall: wall::now() }));
         }
     }
 
-    fn count(&self, why: Option<Violation>, counters: &Counters) {
+    fn count(&self, why: Option<Violation>) {
         if let Some(violation) = why {
-            let violations = counters.violations.fetch_add(1, Relaxed) + 1;
+            let violations = self.tallies.violation();
             tracing::info!(address = %self.address, violations, "closed a connection: {violation}");
         }
     }

@@ -23,25 +23,20 @@ mod connection;
 mod password;
 mod shard;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 
 use toom_core::config::ServerConfig;
-use toom_core::machine::Machine;
-use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::activity::Activity;
-use toom_core::server::io::{Input, Output};
-use toom_core::server::{self as machine, Settings};
-use toom_store::log::{Completion, Log, OpenError};
-use toom_store::text_log::TextLogs;
-use toom_store::wall;
+use toom_store::server::{Opened, Tallies};
+use toom_store::system::{raise_file_limit, tcp};
+
+pub use toom_store::server::{Counters, ServerError};
 
 use crate::clock::Clock;
 use crate::mailbox::{Posts, mailbox};
-use crate::{in_words, join, random_seed, spawn_thread};
+use crate::{join, spawn_thread};
 use accept::Acceptor;
 use conference::{Conference, Mail};
 use password::Passwords;
@@ -53,54 +48,34 @@ const SHARDS: usize = 2;
 /// Requests that may wait for the conference: a few milliseconds of its work.
 const REQUESTS_WAITING: usize = 1_024;
 
-/// Why a server could not start, or stopped; one clear sentence.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ServerError(pub String);
-
 /// A running server; stops when dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     posts: Posts<Mail>,
+    tallies: Arc<Tallies>,
     acceptor: Option<(Posts<accept::Stop>, JoinHandle<()>)>,
     conference: Option<JoinHandle<()>>,
     shards: Shards,
     writers: Vec<JoinHandle<()>>,
 }
 
-/// What every thread of the server counts.
-#[derive(Debug, Default)]
-struct Counters {
-    /// Connections that are there now.
-    open: AtomicUsize,
-    /// Connections that were closed because there were too many.
-    turned_away: AtomicU64,
-    /// Connections that were closed because their other end broke the rules.
-    violations: AtomicU64,
-    /// Connections that were closed because their other end read too slowly.
-    slow_readers: AtomicU64,
-}
-
 /// Opens the data, reads the log, listens. `on_activity` is called from one thread, in order.
 pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 'static) -> Result<Server, ServerError> {
     let clock = Clock::start();
-    let counters = Arc::new(Counters::default());
+    let tallies = Arc::new(Tallies::default());
     let (posts, mailbox) = mailbox(REQUESTS_WAITING)?;
-    let mut log = Log::open(&config.data)?;
-    let mut machine = new_machine(&config)?;
-    let recovered = recover(&mut machine, &mut log, clock)?;
-    let text_logs = TextLogs::start(&config.data)?;
-    let completions = posts.clone();
-    let log = log.start(move |completion| completions.post(mail(completion)));
+    let opened = Opened::open(&config, || clock.now())?;
+    raise_file_limit();
+    let (listener, address) = tcp::listen(config.listen).map_err(ServerError)?;
+    let answers = posts.clone();
+    let (machine, data) = opened.start(move |input| answers.post(Mail::Input(input)));
 
-    accept::raise_file_limit();
-    let (listener, address) = accept::listen(config.listen)
-        .map_err(|error| ServerError(format!("cannot listen on {}: {}", config.listen, in_words(&error))))?;
-    let (shards, flushers) = Shards::new(SHARDS, clock, &counters)?;
+    let (shards, flushers) = Shards::new(SHARDS, clock, &tallies)?;
     let mut server = Server {
         address,
         posts: posts.clone(),
+        tallies: Arc::clone(&tallies),
         acceptor: None,
         conference: None,
         shards: shards.clone(),
@@ -111,27 +86,10 @@ pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 's
         server.writers.push(spawn_thread(&format!("toom-shard-{number}"), move || flusher.run())?);
     }
     let passwords = Passwords::start(&posts)?;
-    let mut conference = Conference {
-        machine,
-        clock,
-        mailbox,
-        shards: shards.clone(),
-        orders: vec![Vec::new(); SHARDS],
-        log,
-        text_logs,
-        passwords,
-        on_activity,
-        proposals: 0,
-    };
-    let conference = move || {
-        for output in recovered {
-            conference.keep(output);
-        }
-        conference.run();
-    };
-    server.conference = Some(spawn_thread("toom-conference", conference)?);
+    let conference = Conference::new(machine, clock, mailbox, shards.clone(), data, passwords, on_activity);
+    server.conference = Some(spawn_thread("toom-conference", move || conference.run())?);
     let (stop, stopped) = crate::mailbox::mailbox(1)?;
-    let acceptor = Acceptor { listener, stopped, clock, posts, shards, counters };
+    let acceptor = Acceptor { listener, stopped, clock, posts, shards, tallies };
     server.acceptor = Some((stop, spawn_thread("toom-accept", move || acceptor.run())?));
     Ok(server)
 }
@@ -140,6 +98,11 @@ impl Server {
     /// Where it listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What has been counted so far.
+    pub fn counters(&self) -> Counters {
+        self.tallies.counters()
     }
 
     /// Closes every connection, commits what is queued, and ends.
@@ -160,45 +123,5 @@ impl Drop for Server {
         acceptor.into_iter().for_each(|(_, thread)| join(thread));
         self.shards.stop();
         self.writers.drain(..).for_each(join);
-    }
-}
-
-impl From<OpenError> for ServerError {
-    fn from(error: OpenError) -> ServerError {
-        ServerError(error.to_string())
-    }
-}
-
-impl From<io::Error> for ServerError {
-    fn from(error: io::Error) -> ServerError {
-        ServerError(format!("the server cannot start: {}", in_words(&error)))
-    }
-}
-
-fn new_machine(config: &ServerConfig) -> Result<machine::Server, ServerError> {
-    let salt = random_seed()?.first_chunk().copied().unwrap_or_default();
-    // Nobody knows this password: its hash is what names without an account are checked against.
-    let password = Password(random_seed()?.map(|byte| format!("{byte:02x}")).concat());
-    let decoy = PasswordHash::new(&password, salt, HashCost::Standard);
-    let settings = Settings { attempts: config.attempts, block: config.block };
-    Ok(machine::Server::new(settings, decoy, random_seed()?))
-}
-
-/// Gives the log's facts to the machine; what it wants to be kept because of them.
-fn recover(machine: &mut machine::Server, log: &mut Log, clock: Clock) -> Result<Vec<Output>, OpenError> {
-    let mut out = Vec::new();
-    log.replay(|committed| {
-        let input = Input::Recovered { committed: &committed, wall: wall::now() };
-        machine.handle(clock.now(), input, &mut out);
-    })?;
-    Ok(out)
-}
-
-fn mail(completion: Completion) -> Mail {
-    match completion {
-        Completion::Committed(committed) => Mail::Input(Input::Committed { committed, wall: wall::now() }),
-        Completion::ProposalFailed { ticket } => Mail::Input(Input::ProposalFailed { ticket }),
-        Completion::Found { query, page } => Mail::Input(Input::Found { query, page }),
-        Completion::StoppedWriting { reason } => Mail::StoppedWriting { reason },
     }
 }

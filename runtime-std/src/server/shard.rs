@@ -8,7 +8,6 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,8 +17,8 @@ use rustix::net::SendFlags;
 use toom_core::id::ConnectionId;
 use toom_core::link::Outbound;
 use toom_core::time::Instant;
+use toom_store::server::{Place, Tallies};
 
-use super::Counters;
 use crate::clock::Clock;
 use crate::mailbox::{Mailbox, Posts, mailbox, poll};
 
@@ -33,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     /// Own this connection.
-    Adopt(ConnectionId, Arc<TcpStream>),
+    Adopt(ConnectionId, Arc<TcpStream>, Place),
     /// Append this frame to the outboxes of these connections.
     Deliver(Vec<ConnectionId>, Bytes),
     /// Write what is waiting, then close.
@@ -52,10 +51,10 @@ pub(super) struct Shards(Vec<Posts<Order>>);
 
 impl Shards {
     /// `count` shards, and what their threads run.
-    pub(super) fn new(count: usize, clock: Clock, counters: &Arc<Counters>) -> io::Result<(Shards, Vec<Flusher>)> {
+    pub(super) fn new(count: usize, clock: Clock, tallies: &Arc<Tallies>) -> io::Result<(Shards, Vec<Flusher>)> {
         let mailboxes: io::Result<Vec<_>> = (0..count).map(|_| mailbox(ORDERS_WAITING)).collect();
         let (posts, mailboxes): (_, Vec<_>) = mailboxes?.into_iter().unzip();
-        let flusher = |mailbox| Flusher::new(clock, mailbox, Arc::clone(counters));
+        let flusher = |mailbox| Flusher::new(clock, mailbox, Arc::clone(tallies));
         Ok((Shards(posts), mailboxes.into_iter().map(flusher).collect()))
     }
 
@@ -77,8 +76,8 @@ impl Shards {
     }
 
     /// Owns a new connection.
-    pub(super) fn adopt(&self, connection: ConnectionId, stream: Arc<TcpStream>) {
-        self.0[self.of(connection)].post(Order::Adopt(connection, stream));
+    pub(super) fn adopt(&self, connection: ConnectionId, stream: Arc<TcpStream>, place: Place) {
+        self.0[self.of(connection)].post(Order::Adopt(connection, stream, place));
     }
 
     /// Gives up a connection whose reader has ended.
@@ -101,7 +100,7 @@ impl Shards {
 pub(super) struct Flusher {
     clock: Clock,
     mailbox: Mailbox<Order>,
-    counters: Arc<Counters>,
+    tallies: Arc<Tallies>,
     connections: HashMap<ConnectionId, Writer>,
     dirty: Vec<ConnectionId>,
     /// Those whose sockets took less than was waiting.
@@ -112,11 +111,11 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    fn new(clock: Clock, mailbox: Mailbox<Order>, counters: Arc<Counters>) -> Flusher {
+    fn new(clock: Clock, mailbox: Mailbox<Order>, tallies: Arc<Tallies>) -> Flusher {
         Flusher {
             clock,
             mailbox,
-            counters,
+            tallies,
             connections: HashMap::new(),
             dirty: Vec::new(),
             blocked: Vec::new(),
@@ -132,13 +131,10 @@ impl Flusher {
             self.wait(&mut orders);
             for order in orders.drain(..) {
                 match order {
-                    Order::Adopt(id, stream) => self.adopt(id, stream),
+                    Order::Adopt(id, stream, place) => self.adopt(id, Writer::new(stream, place)),
                     Order::Deliver(to, frame) => to.into_iter().for_each(|id| self.append(id, &frame)),
                     Order::Finish(id) => self.finish(id),
-                    Order::Forget(id) => {
-                        self.flush(id);
-                        self.close(id);
-                    }
+                    Order::Forget(id) => self.forget(id),
                     Order::CloseAll => self.close_all(),
                     Order::Stop => return,
                 }
@@ -172,8 +168,8 @@ impl Flusher {
         }
     }
 
-    fn adopt(&mut self, id: ConnectionId, stream: Arc<TcpStream>) {
-        self.connections.insert(id, Writer::new(stream));
+    fn adopt(&mut self, id: ConnectionId, writer: Writer) {
+        self.connections.insert(id, writer);
         // Our preamble waits in it already.
         self.mark(id);
         if self.stopping {
@@ -193,7 +189,7 @@ impl Flusher {
         match pushed {
             Ok(()) => self.mark(id),
             Err(full) => {
-                let slow_readers = self.counters.slow_readers.fetch_add(1, Relaxed) + 1;
+                let slow_readers = self.tallies.slow_reader();
                 tracing::info!(connection = %id, slow_readers, "closed a connection: {full}");
                 self.close(id);
             }
@@ -221,6 +217,8 @@ impl Flusher {
         if !writer.outbound.pending().is_empty() {
             writer.blocked = true;
             self.blocked.push(id);
+        } else if writer.finishing && writer.reader_ended {
+            self.close(id);
         } else if writer.finishing {
             // The reader goes on until the other end has read all of it and closes its side too: closing while
             // something arrives would make the kernel throw away what the other end has not read yet.
@@ -232,6 +230,15 @@ impl Flusher {
         let Some(writer) = self.connections.get_mut(&id).filter(|writer| !writer.finishing) else { return };
         writer.finishing = true;
         self.finishing.push_back((self.clock.now() + GRACE, id));
+        self.flush(id);
+    }
+
+    /// The reader has ended; the other end may still read what is waiting for it.
+    fn forget(&mut self, id: ConnectionId) {
+        if let Some(writer) = self.connections.get_mut(&id) {
+            writer.reader_ended = true;
+        }
+        self.finish(id);
         self.flush(id);
     }
 
@@ -270,11 +277,22 @@ struct Writer {
     blocked: bool,
     /// To be closed when everything is written.
     finishing: bool,
+    /// Nothing more is read.
+    reader_ended: bool,
+    _place: Place,
 }
 
 impl Writer {
-    fn new(stream: Arc<TcpStream>) -> Writer {
-        Writer { stream, outbound: Outbound::new(), dirty: false, blocked: false, finishing: false }
+    fn new(stream: Arc<TcpStream>, place: Place) -> Writer {
+        Writer {
+            stream,
+            outbound: Outbound::new(),
+            dirty: false,
+            blocked: false,
+            finishing: false,
+            reader_ended: false,
+            _place: place,
+        }
     }
 
     /// Writes what is waiting, with one call; what the socket does not take stays.

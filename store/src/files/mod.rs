@@ -3,10 +3,17 @@
 //! Both ends hash while the bytes are at hand anyway, so that a large file is not read a second time at its
 //! end. [`Source`] reads at offsets; [`Sink`] writes at offsets into a private partial file beside its final
 //! place, and gives it its name only when asked to, replacing nothing.
+//!
+//! [`Disk`] does so for all transfers of an endpoint, as the transfer machine says; [`Sources`] keeps the files
+//! that a client has opened until they are sent.
 
+mod disk;
 mod sink;
 mod source;
+mod sources;
 mod written;
 
+pub use disk::{Disk, Finished, Job};
 pub use sink::Sink;
 pub use source::Source;
+pub use sources::Sources;

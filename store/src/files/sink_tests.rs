@@ -156,7 +156,7 @@ fn a_missing_download_directory_is_named() {
     let missing = downloads.path().join("missing");
     let yoda = UserName::new("yoda").expect("a name");
     let error = Sink::create(&missing, &yoda, &FileLabel::new("x"), 1).expect_err("missing");
-    let what = "cannot be used as the download directory: No such file or directory";
+    let what = "cannot be used as the download directory: no such file or directory";
     assert_eq!(error.to_string(), format!("{} {what}", missing.display()));
 }
 

@@ -120,7 +120,7 @@ mod tests {
         let (directory, path) = file(b"");
         assert_eq!(error_of(directory.path()), format!("{} is a directory", directory.path().display()));
         let missing = path.with_extension("gone");
-        assert_eq!(error_of(&missing), format!("{} cannot be opened: No such file or directory", missing.display()));
+        assert_eq!(error_of(&missing), format!("{} cannot be opened: no such file or directory", missing.display()));
         let pipe = directory.path().join("pipe");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");

@@ -19,13 +19,10 @@ impl Lock {
     /// Takes the lock of `data`, or says who has it.
     pub(super) fn take(data: &Path) -> Result<Lock, OpenError> {
         let path = data.join("lock");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| OpenError(format!("{} cannot be opened: {}", path.display(), crate::plain(&error))))?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(|error| {
+                OpenError(format!("{} cannot be opened: {}", path.display(), crate::system::in_words(&error)))
+            })?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError(format!(
@@ -34,7 +31,7 @@ impl Lock {
             ))),
             Err(error) => {
                 let error = io::Error::from(error);
-                Err(OpenError(format!("{} cannot be locked: {}", path.display(), crate::plain(&error))))
+                Err(OpenError(format!("{} cannot be locked: {}", path.display(), crate::system::in_words(&error))))
             }
         }
     }

@@ -92,14 +92,13 @@ pub struct Log {
     recorded: LogIndex,
 }
 
-/// A running log. To be ended with [`LogHandle::stop`]; if it is dropped instead, what is queued is still
-/// committed, but nobody waits for it.
+/// A running log. Dropping it commits what is queued, and waits for that.
 pub struct LogHandle {
     /// Unbounded, yet bounded by construction: the server machine has at most `MAX_REQUESTS_IN_FLIGHT`
     /// unanswered requests of each connection, a proposal or a query belongs to one of them, and a record
     /// follows a fact that was committed.
-    queue: Sender<Request>,
-    writer: JoinHandle<()>,
+    queue: Option<Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
     recorded_at_open: LogIndex,
 }
 
@@ -113,6 +112,11 @@ impl Log {
         let reader = open_read_only(data)?.ok_or_else(|| OpenError(format!("{} is gone", path.display())))?;
         let recorded = newest_recorded(&reader).map_err(|error| schema::while_opening(&path, &error))?;
         Ok(Log { path, lock, connection, reader, last: LogIndex(0), recorded })
+    }
+
+    /// The newest fact that the index of messages covers: what is recorded of the log up to here is there already.
+    pub fn recorded(&self) -> LogIndex {
+        self.recorded
     }
 
     /// Reads the whole log, oldest first.
@@ -137,7 +141,7 @@ impl Log {
         let (queue, requests) = mpsc::channel();
         let writer = Writer::new(self, complete);
         let writer = spawn("toom-log-writer", move || writer.run(&requests));
-        LogHandle { queue, writer, recorded_at_open }
+        LogHandle { queue: Some(queue), writer: Some(writer), recorded_at_open }
     }
 }
 
@@ -161,16 +165,22 @@ impl LogHandle {
     }
 
     /// Commits what is queued and ends.
-    pub fn stop(self) {
-        drop(self.queue);
-        if self.writer.join().is_err() {
-            tracing::error!("the log's writer ended early");
-        }
-    }
+    pub fn stop(self) {}
 
     fn request(&self, request: Request) {
-        // Fails only if the writer is gone, which is said when it is joined.
-        let _ = self.queue.send(request);
+        if let Some(queue) = &self.queue {
+            // Fails only if the writer is gone, which is said when it is joined.
+            let _ = queue.send(request);
+        }
+    }
+}
+
+impl Drop for LogHandle {
+    fn drop(&mut self) {
+        self.queue = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the log's writer ended early");
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn path(data: &Path) -> PathBuf {
 /// Makes the data directory, for its owner only, if it is missing.
 pub(super) fn make_directory(data: &Path) -> Result<(), OpenError> {
     let failed = |error: io::Error| {
-        OpenError(format!("the data directory {} cannot be made: {}", data.display(), crate::plain(&error)))
+        OpenError(format!("the data directory {} cannot be made: {}", data.display(), crate::system::in_words(&error)))
     };
     if data.is_dir() {
         return Ok(());
@@ -52,12 +52,9 @@ pub(super) fn make_directory(data: &Path) -> Result<(), OpenError> {
 /// Opens the database for writing; makes it if it is missing.
 pub(super) fn open_or_create(data: &Path) -> Result<Connection, OpenError> {
     let path = path(data);
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| OpenError(format!("{} cannot be opened: {}", path.display(), crate::plain(&error))))?;
+    OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(|error| {
+        OpenError(format!("{} cannot be opened: {}", path.display(), crate::system::in_words(&error)))
+    })?;
     let failed = |error| while_opening(&path, &error);
     let mut connection = open_writable(&path).map_err(failed)?;
     let version = check_version(&connection, &path)?;

@@ -32,11 +32,9 @@ impl Directory {
     /// Makes the directory if it is missing.
     pub(super) fn open(data: &Path) -> Result<Directory, OpenError> {
         let path = data.join("logs");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| OpenError(format!("{} cannot be made: {}", path.display(), crate::plain(&error))))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|error| {
+            OpenError(format!("{} cannot be made: {}", path.display(), crate::system::in_words(&error)))
+        })?;
         Ok(Directory { path })
     }
 

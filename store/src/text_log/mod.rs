@@ -30,14 +30,14 @@ use crate::log::OpenError;
 use directory::Directory;
 use thread::Event;
 
-/// The thread that keeps the text logs. To be ended with [`TextLogs::stop`].
+/// The thread that keeps the text logs. Dropping it writes what is waiting, and waits for that.
 #[derive(Debug)]
 pub struct TextLogs {
     /// Unbounded, since nothing may be dropped and the server must not wait for derived files. What comes in is
     /// bounded by the commits of the log, which wait for the disk, while the thread only appends to the page
     /// cache, whole batches at a time.
-    queue: Sender<Event>,
-    thread: JoinHandle<()>,
+    queue: Option<Sender<Event>>,
+    thread: Option<JoinHandle<()>>,
     written_at_start: LogIndex,
 }
 
@@ -51,8 +51,8 @@ impl TextLogs {
         let thread = std::thread::Builder::new()
             .name("toom-text-logs".into())
             .spawn(move || thread::run(directory, start, &events))
-            .map_err(|error| OpenError(format!("the text logs cannot be kept: {}", crate::plain(&error))))?;
-        Ok(TextLogs { queue, thread, written_at_start })
+            .map_err(|error| OpenError(format!("the text logs cannot be kept: {}", crate::system::in_words(&error))))?;
+        Ok(TextLogs { queue: Some(queue), thread: Some(thread), written_at_start })
     }
 
     /// A message was numbered. Those that the files have already are skipped.
@@ -76,15 +76,21 @@ impl TextLogs {
     }
 
     /// Writes what is waiting and ends.
-    pub fn stop(self) {
-        drop(self.queue);
-        if self.thread.join().is_err() {
-            tracing::error!("the text logs' thread ended early");
-        }
-    }
+    pub fn stop(self) {}
 
     fn send(&self, event: Event) {
-        // Fails only if the thread is gone, which is said when it is joined.
-        let _ = self.queue.send(event);
+        if let Some(queue) = &self.queue {
+            // Fails only if the thread is gone, which is said when it is joined.
+            let _ = queue.send(event);
+        }
+    }
+}
+
+impl Drop for TextLogs {
+    fn drop(&mut self) {
+        self.queue = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the text logs' thread ended early");
+        }
     }
 }

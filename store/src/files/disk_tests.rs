@@ -1,0 +1,207 @@
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver};
+
+use tempfile::TempDir;
+use toom_core::id::PeerIndex;
+use toom_core::name::UserName;
+use toom_core::secure::PeerSecret;
+use toom_core::text::FileLabel;
+
+use super::*;
+
+const TRANSFER: OfferId = OfferId(7);
+
+/// A disk whose jobs wait until they are asked for.
+struct World {
+    downloads: TempDir,
+    disk: Disk,
+    jobs: Receiver<Job>,
+}
+
+impl World {
+    fn new() -> World {
+        let downloads = tempfile::tempdir().expect("a directory");
+        let (start_job, jobs) = mpsc::channel();
+        let disk = Disk::new(downloads.path().to_owned(), move |job| start_job.send(job).expect("a test waits"));
+        World { downloads, disk, jobs }
+    }
+
+    fn receive(&mut self, transfer: OfferId, bytes: u64) {
+        let from = UserName::new("yoda").expect("a name");
+        self.disk.open(&start(transfer, Side::Receive { from, label: FileLabel::new("film.mp4") }, bytes), None);
+    }
+
+    fn send(&mut self, content: &[u8]) {
+        let path = self.downloads.path().join("source");
+        fs::write(&path, content).expect("written");
+        let (source, _, bytes) = Source::open(&path).expect("opened");
+        let side = Side::Send { source: toom_core::client::io::SourceId(1) };
+        self.disk.open(&start(TRANSFER, side, bytes), Some(source));
+    }
+
+    /// Does the job that was handed out.
+    fn work(&mut self) {
+        let job = self.jobs.try_recv().expect("a job");
+        self.disk.finished(job());
+    }
+
+    /// What the machine must hear, as text.
+    fn heard(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.disk.next_input()).map(|input| format!("{input:?}")).collect()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.downloads.path()).expect("read");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn start(transfer: OfferId, side: Side, bytes: u64) -> Start {
+    Start {
+        transfer,
+        side,
+        bytes,
+        local_index: PeerIndex(1),
+        remote_index: PeerIndex(2),
+        remote: SocketAddr::from(([127, 0, 0, 1], 9)),
+        secret: PeerSecret([0; 32]),
+    }
+}
+
+fn said(inputs: &[Input<'_>]) -> Vec<String> {
+    inputs.iter().map(|input| format!("{input:?}")).collect()
+}
+
+fn failed(reason: &str) -> Vec<String> {
+    said(&[Input::StorageFailed { transfer: TRANSFER, reason: reason.into() }])
+}
+
+#[test]
+fn a_file_is_written_verified_and_named() {
+    let mut world = World::new();
+    world.receive(TRANSFER, 10);
+    world.disk.write(TRANSFER, 0, b"01234");
+    world.disk.write(TRANSFER, 5, b"56789");
+    world.disk.verify(TRANSFER);
+    assert_eq!(world.heard(), said(&[Input::Written { transfer: TRANSFER, bytes: 10 }]));
+    world.work();
+    let blake3 = blake3::hash(b"0123456789").into();
+    assert_eq!(world.heard(), said(&[Input::Verified { transfer: TRANSFER, blake3 }]));
+    world.disk.publish(TRANSFER);
+    assert_eq!(world.heard(), said(&[]));
+    world.work();
+    assert_eq!(world.heard(), said(&[Input::Published { transfer: TRANSFER, saved_as: "yoda_film.mp4".into() }]));
+    world.disk.close(TRANSFER);
+    assert_eq!(world.files(), ["yoda_film.mp4"]);
+}
+
+#[test]
+fn neighbours_are_gathered_and_anything_else_is_written_apart() {
+    let mut world = World::new();
+    let other = OfferId(8);
+    world.receive(TRANSFER, 100);
+    world.receive(other, 100);
+    let written = |transfer, bytes| Input::Written { transfer, bytes };
+    for (transfer, offset) in [(TRANSFER, 0), (TRANSFER, 10), (TRANSFER, 30), (other, 40), (other, 40)] {
+        world.disk.write(transfer, offset, &[1; 10]);
+    }
+    assert_eq!(world.heard(), said(&[written(TRANSFER, 20), written(TRANSFER, 10), written(other, 10)]));
+    world.disk.flush();
+    world.disk.flush();
+    assert_eq!(world.heard(), said(&[written(other, 10)]));
+}
+
+#[test]
+fn no_more_is_gathered_than_there_is_room_for() {
+    let mut world = World::new();
+    world.receive(TRANSFER, 10 * GATHERED_BYTES as u64);
+    let piece = vec![1; GATHERED_BYTES / 4];
+    for n in 0..9 {
+        world.disk.write(TRANSFER, n * piece.len() as u64, &piece);
+        assert!(world.disk.gathered.bytes.len() <= GATHERED_BYTES);
+    }
+    let bytes = GATHERED_BYTES as u64;
+    let written = || Input::Written { transfer: TRANSFER, bytes };
+    assert_eq!(world.heard(), said(&[written(), written()]));
+}
+
+#[test]
+fn a_source_is_read_into_slots_and_its_hash_follows_the_end() {
+    let mut world = World::new();
+    world.send(b"0123456789");
+    let read = |slot| Input::Read { transfer: TRANSFER, slot: SlotId(slot) };
+    world.disk.read(TRANSFER, 0, 6, SlotId(0));
+    world.disk.read(TRANSFER, 6, 4, SlotId(7));
+    let hashed = Input::SourceHashed { transfer: TRANSFER, blake3: blake3::hash(b"0123456789").into() };
+    assert_eq!(world.heard(), said(&[read(0), read(7), hashed]));
+    assert_eq!(
+        (world.disk.slot(TRANSFER, SlotId(0)), world.disk.slot(TRANSFER, SlotId(7))),
+        (&b"012345"[..], &b"6789"[..])
+    );
+    world.disk.read(TRANSFER, 2, 3, SlotId(0));
+    assert_eq!(world.heard(), said(&[read(0)]));
+    assert_eq!(world.disk.slot(TRANSFER, SlotId(0)), b"234");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_words() {
+    let mut world = World::new();
+    world.disk.read(TRANSFER, 0, 1, SlotId(0));
+    assert_eq!(world.heard(), failed("the file is not open"));
+    world.disk.publish(TRANSFER);
+    assert_eq!(world.heard(), failed("the file is not open"));
+    world.disk.write(TRANSFER, 0, b"x");
+    world.disk.flush();
+    assert_eq!(world.heard(), failed("the file is not open"));
+    assert_eq!(world.disk.slot(TRANSFER, SlotId(0)), b"");
+
+    let source = toom_core::client::io::SourceId(1);
+    world.disk.open(&start(TRANSFER, Side::Send { source }, 1), None);
+    assert_eq!(world.heard(), failed("the file was not opened"));
+    assert_eq!(world.disk.transfers(), [TRANSFER]);
+    world.disk.close(TRANSFER);
+    assert_eq!(world.disk.transfers(), []);
+
+    world.send(b"abc");
+    world.disk.read(TRANSFER, 0, 1, SlotId(SLOTS));
+    assert_eq!(world.heard(), failed("there is no such buffer"));
+}
+
+#[test]
+fn a_download_directory_that_is_not_there_fails_its_transfer_only() {
+    let mut world = World::new();
+    let gone = world.downloads.path().join("gone");
+    world.disk.downloads = gone.clone();
+    world.receive(TRANSFER, 3);
+    let why = format!("{} cannot be used as the download directory: no such file or directory", gone.display());
+    assert_eq!(world.heard(), failed(&why));
+}
+
+#[test]
+fn a_transfer_that_is_closed_while_its_file_is_away_leaves_nothing_behind() {
+    let mut world = World::new();
+    world.receive(TRANSFER, 3);
+    world.disk.write(TRANSFER, 0, b"abc");
+    world.disk.verify(TRANSFER);
+    // Only one job at a time has the file.
+    world.disk.publish(TRANSFER);
+    assert_eq!(world.heard().len(), 2);
+    world.disk.close(TRANSFER);
+    world.work();
+    assert_eq!((world.heard(), world.files()), (said(&[]), vec![]));
+}
+
+#[test]
+fn closing_forgets_what_was_gathered_and_removes_the_partial_file() {
+    let mut world = World::new();
+    world.receive(TRANSFER, 3);
+    world.disk.write(TRANSFER, 0, b"abc");
+    assert_eq!(world.files().len(), 1);
+    world.disk.close(TRANSFER);
+    world.disk.flush();
+    assert_eq!((world.heard(), world.files()), (said(&[]), vec![]));
+}

@@ -1,0 +1,232 @@
+//! A server's data: opened, read into the machine, and then kept up to date.
+
+use toom_core::config::ServerConfig;
+use toom_core::id::{QueryId, Ticket};
+use toom_core::machine::Machine;
+use toom_core::secure::PasswordHash;
+use toom_core::server::activity::Activity;
+use toom_core::server::fact::{Fact, Message};
+use toom_core::server::io::{Input, Output, Select};
+use toom_core::server::{Server, Settings};
+use toom_core::time::Instant;
+
+use super::ServerError;
+use crate::log::{Completion, Log, LogHandle};
+use crate::system::random_seed;
+use crate::text_log::TextLogs;
+use crate::wall;
+
+/// Data that has been read, and that nothing has been written to.
+#[derive(Debug)]
+pub struct Opened {
+    machine: Server,
+    log: Log,
+    text_logs: TextLogs,
+    /// Messages of the log that the index lacks, since the server died before it had them: few, so their texts may
+    /// be in memory.
+    unindexed: Vec<Message>,
+}
+
+/// Data that is kept up to date: the log and the text logs. Dropping it commits what is queued, and ends.
+#[derive(Debug)]
+pub struct Data {
+    log: LogHandle,
+    text_logs: TextLogs,
+    /// Proposals that have not come back.
+    proposals: usize,
+}
+
+impl Opened {
+    /// Opens (or makes) the data, and gives the log's facts to a new machine. `now` is the driver's clock.
+    pub fn open(config: &ServerConfig, now: impl Fn() -> Instant) -> Result<Opened, ServerError> {
+        let mut log = Log::open(&config.data)?;
+        let text_logs = TextLogs::start(&config.data)?;
+        let mut machine = new_machine(config)?;
+        let (indexed, mut unindexed, mut out) = (log.recorded(), Vec::new(), Vec::new());
+        log.replay(|committed| {
+            let input = Input::Recovered { committed: &committed, wall: wall::now() };
+            machine.handle(now(), input, &mut out);
+            for output in out.drain(..) {
+                match output {
+                    Output::Record(message) if message.index > indexed => unindexed.push(message),
+                    Output::Activity(activity) => text_logs.activity(&activity),
+                    _ => {}
+                }
+            }
+        })?;
+        Ok(Opened { machine, log, text_logs, unindexed })
+    }
+
+    /// Starts to write. `hear` is called from threads of the log with what the machine must hear, and must not wait.
+    pub fn start(self, hear: impl Fn(Input<'static>) + Send + Sync + 'static) -> (Server, Data) {
+        let log = self.log.start(move |completion| match completion {
+            Completion::Committed(committed) => hear(Input::Committed { committed, wall: wall::now() }),
+            Completion::ProposalFailed { ticket } => hear(Input::ProposalFailed { ticket }),
+            Completion::Found { query, page } => hear(Input::Found { query, page }),
+            Completion::StoppedWriting { reason } => tracing::error!(
+                "the server cannot write to its disk any more, and accepts nothing that must last: {reason}"
+            ),
+        });
+        let data = Data { log, text_logs: self.text_logs, proposals: 0 };
+        self.unindexed.iter().for_each(|message| data.record(message));
+        (self.machine, data)
+    }
+}
+
+impl Data {
+    /// Appends a fact; `Committed` or `ProposalFailed` follows.
+    pub fn propose(&mut self, ticket: Ticket, fact: Fact) {
+        self.proposals += 1;
+        self.log.propose(ticket, fact);
+    }
+
+    /// Takes note of what the machine is about to hear.
+    pub fn note(&mut self, input: &Input<'_>) {
+        let is_answer = match input {
+            Input::Committed { committed, .. } => committed.ticket.is_some(),
+            Input::ProposalFailed { .. } => true,
+            _ => false,
+        };
+        if is_answer {
+            self.proposals = self.proposals.saturating_sub(1);
+        }
+    }
+
+    /// Whether every proposal has come back.
+    pub fn is_settled(&self) -> bool {
+        self.proposals == 0
+    }
+
+    /// Keeps a message that was numbered.
+    pub fn record(&self, message: &Message) {
+        self.log.record(message);
+        self.text_logs.record(message);
+    }
+
+    /// Reads a page; `Found` follows.
+    pub fn query(&self, query: QueryId, select: Select) {
+        self.log.query(query, select);
+    }
+
+    /// Lets the text logs follow.
+    pub fn activity(&self, activity: &Activity) {
+        self.text_logs.activity(activity);
+    }
+}
+
+fn new_machine(config: &ServerConfig) -> Result<Server, ServerError> {
+    let salt = random_seed()?.first_chunk().copied().unwrap_or_default();
+    let decoy = PasswordHash::decoy(random_seed()?, salt);
+    let settings = Settings { attempts: config.attempts, block: config.block };
+    Ok(Server::new(settings, decoy, random_seed()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::Duration;
+
+    use toom_core::id::MessageNumber;
+    use toom_core::name::UserName;
+    use toom_core::server::fact::Conversation;
+    use toom_core::server::io::{Page, Span};
+    use toom_core::time::Timestamp;
+
+    use super::*;
+    use crate::log::append;
+
+    fn open(data: &Path) -> Result<Opened, ServerError> {
+        let config = ServerConfig {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            data: data.to_owned(),
+            attempts: 3,
+            block: Duration::from_secs(10),
+        };
+        Opened::open(&config, || Instant::ZERO)
+    }
+
+    fn start(data: &Path) -> (Server, Data, Receiver<Input<'static>>) {
+        let (hear, heard) = mpsc::channel();
+        let (machine, data) = open(data).expect("opened").start(move |input| drop(hear.send(input)));
+        (machine, data, heard)
+    }
+
+    fn facts(texts: &[&str]) -> Vec<Fact> {
+        let name = || UserName::new("yoda").expect("a name");
+        let hash = PasswordHash::decoy([0; 32], [1; 16]);
+        let broadcast =
+            |text: &&str| Fact::Broadcast { from: name(), text: (*text).into(), at: Timestamp::from_millis(5) };
+        let account = Fact::AccountAdded { name: name(), hash };
+        [account].into_iter().chain(texts.iter().map(broadcast)).collect()
+    }
+
+    fn broadcasts(data: &Data, heard: &Receiver<Input<'static>>) -> Vec<String> {
+        let conversation = Conversation::Broadcast;
+        let span = Span { conversation, first: MessageNumber(1), last: MessageNumber(u64::MAX) };
+        let not_before = Timestamp::from_millis(0);
+        data.query(QueryId(1), Select { spans: vec![span], not_before, max_messages: 99, max_bytes: usize::MAX });
+        match heard.recv_timeout(Duration::from_secs(60)).expect("an answer") {
+            Input::Found { page: Some(Page { messages, .. }), .. } => {
+                messages.into_iter().map(|message| message.text).collect()
+            }
+            other => panic!("a page was expected, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_index_lacks_is_added_and_what_it_has_is_not_kept_in_memory() {
+        let directory = tempfile::tempdir().expect("a directory");
+        append(directory.path(), &facts(&["one", "two"])).expect("appended");
+        let opened = open(directory.path()).expect("opened");
+        assert_eq!(opened.unindexed.len(), 2);
+        drop(opened);
+
+        let (_machine, data, heard) = start(directory.path());
+        assert_eq!(broadcasts(&data, &heard), ["one", "two"]);
+        drop(data);
+        let text = std::fs::read_to_string(directory.path().join("logs/messagelog.txt")).expect("a text log");
+        assert_eq!(text.lines().count(), 2, "{text}");
+
+        append(directory.path(), &facts(&["three"])[1..]).expect("appended");
+        let opened = open(directory.path()).expect("opened");
+        assert_eq!(opened.unindexed.iter().map(|message| &message.text).collect::<Vec<_>>(), ["three"]);
+    }
+
+    #[test]
+    fn data_that_was_only_opened_can_be_opened_again_at_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let opened = open(directory.path()).expect("opened");
+        let refused = open(directory.path()).expect_err("in use").to_string();
+        assert!(refused.contains("server"), "{refused}");
+        drop(opened);
+        drop(open(directory.path()).expect("opened again"));
+    }
+
+    #[test]
+    fn a_proposal_is_settled_by_its_own_answer_only() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (_machine, mut data, heard) = start(directory.path());
+        assert!(data.is_settled());
+        for (number, fact) in (1..).zip(facts(&["one"])) {
+            data.propose(Ticket(number), fact);
+        }
+        for settled in [false, true] {
+            data.note(&Input::Woke { wall: wall::now() });
+            assert!(!data.is_settled());
+            data.note(&heard.recv_timeout(Duration::from_secs(60)).expect("an answer"));
+            assert_eq!(data.is_settled(), settled);
+        }
+    }
+
+    #[test]
+    fn dropping_commits_what_is_queued() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (_machine, mut data, _heard) = start(directory.path());
+        for (number, fact) in (1..).zip(facts(&["one"])) {
+            data.propose(Ticket(number), fact);
+        }
+        drop(data);
+        assert_eq!(open(directory.path()).expect("opened").unindexed.len(), 1);
+    }
+}
