@@ -17,6 +17,7 @@ use toom_core::transfer::{self, Transfers};
 use toom_core::wire::codec::{LENGTH_BYTES, decode, encode};
 use toom_core::wire::message::{Request, ServerMessage};
 use toom_core::wire::packet::{Header, PACKET_OVERHEAD, PacketNumber};
+use toom_core::wire::peer_frame::{Frame, Frames};
 use toom_core::wire::preamble::preamble;
 
 /// A target's name and body.
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("inbound", inbound),
     ("message", message),
     ("header", header),
+    ("peer_frames", peer_frames),
     ("receiver", receiver),
     ("file_label", file_label),
     ("printable", printable_text),
@@ -68,6 +70,26 @@ pub fn header(data: &[u8]) {
     if let Ok(header) = Header::decode(data) {
         assert!(data.len() >= PACKET_OVERHEAD);
         assert_eq!(header.encode(), data[..header.encode().len()]);
+    }
+}
+
+/// The frames of a payload: reading ends, says `Malformed` at most once and last, and every range of packet
+/// numbers lies below the one before it.
+pub fn peer_frames(data: &[u8]) {
+    let mut failed = false;
+    for frame in Frames::new(data) {
+        assert!(!failed, "something follows a malformed frame");
+        match frame {
+            Ok(Frame::Ack(ack)) => {
+                let mut below = u64::MAX;
+                for range in ack.ranges() {
+                    assert!(range.start < range.end && range.end <= below, "ranges that overlap or grow");
+                    below = range.start;
+                }
+            }
+            Ok(_) => {}
+            Err(_) => failed = true,
+        }
     }
 }
 
