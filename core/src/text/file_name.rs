@@ -13,7 +13,8 @@ pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// Room left for the sender's name, ` (123)` and `.part` beside a label.
 const MAX_LABEL_BYTES: usize = 160;
 
-/// What a sender calls a file: a base name without separators, controls or reserved names, at most 160 bytes.
+/// What a sender calls a file: a base name without separators, controls or reserved names, at most
+/// 160 bytes.
 ///
 /// Made by cleaning, not by refusing: whatever a peer says becomes a harmless label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,21 +22,18 @@ const MAX_LABEL_BYTES: usize = 160;
 pub struct FileLabel(String);
 
 impl FileLabel {
-    /// The harmless label for `name`: what follows its last separator, with unprintable and reserved
-    /// characters replaced by `_`.
+    /// The harmless label for `name`: what follows its last separator, with unprintable characters replaced
+    /// by `_`. Dots at its start stay: the sender's name goes in front of them ([`received_name`]).
     pub fn new(name: &str) -> FileLabel {
         let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let clean = |c: char| if is_unprintable(c) || "<>:\"|?*".contains(c) { '_' } else { c };
-        let mut label: String = base.chars().map(clean).collect();
-        shorten(&mut label, MAX_LABEL_BYTES);
-        // A leading dot would hide the file, a trailing dot or space is dropped by Windows.
-        let label = label.trim_matches([' ', '.']).to_owned();
-        let stem = label.split('.').next().unwrap_or_default().to_ascii_uppercase();
-        match label.as_str() {
-            "" => FileLabel("unnamed".into()),
-            _ if is_reserved_on_windows(&stem) => FileLabel(format!("_{label}")),
-            _ => FileLabel(label),
+        let mut label: String = base.chars().map(|c| if is_unprintable(c) { '_' } else { c }).collect();
+        trim_end(&mut label);
+        if is_reserved_on_windows(&label) {
+            label.insert(0, '_');
         }
+        shorten(&mut label, MAX_LABEL_BYTES);
+        trim_end(&mut label);
+        if label.is_empty() { FileLabel("unnamed".into()) } else { FileLabel(label) }
     }
 
     /// The label as text.
@@ -95,10 +93,17 @@ fn shorten(label: &mut String, most: usize) {
     label.push_str(&extension);
 }
 
-fn is_reserved_on_windows(stem: &str) -> bool {
+/// Windows drops dots and spaces at the end, so that two names could become one.
+fn trim_end(label: &mut String) {
+    label.truncate(label.trim_end_matches([' ', '.']).len());
+}
+
+/// Whether Windows takes the name for a device, whatever its extension.
+fn is_reserved_on_windows(label: &str) -> bool {
+    let stem = label.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered =
         |prefix: &str| stem.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
-    matches!(stem, "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT")
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT")
 }
 
 #[cfg(test)]
@@ -115,8 +120,13 @@ mod tests {
             ("", "unnamed"),
             ("C:\\x\\film.mp4", "film.mp4"),
             ("a\u{202e}4pm.exe", "a_4pm.exe"),
-            (".bashrc", "bashrc"),
+            (".bashrc", ".bashrc"),
+            (" lead", " lead"),
+            ("what?.txt", "what?.txt"),
+            ("trail. .", "trail"),
             ("nul.txt", "_nul.txt"),
+            ("PRN ", "_PRN"),
+            ("aux .c", "_aux .c"),
             ("com1", "_com1"),
             ("community", "community"),
             ("film one.mp4", "film one.mp4"),
@@ -132,12 +142,19 @@ mod tests {
         assert_eq!(alternative_name("yoda_README", 3), "yoda_README (3)");
     }
 
+    #[test]
+    fn a_reserved_name_that_is_too_long_is_still_cut_to_the_limit() {
+        let label = FileLabel::new(&format!("nul.{}", "x".repeat(400)));
+        assert_eq!(label.as_str().len(), MAX_LABEL_BYTES);
+        assert_eq!(FileLabel::new(label.as_str()), label);
+    }
+
     proptest! {
         #[test]
         fn any_label_is_a_base_name(name in any::<String>()) {
             let label = FileLabel::new(&name);
             let text = label.as_str();
-            prop_assert!(!text.is_empty() && text.len() <= MAX_LABEL_BYTES + 1);
+            prop_assert!(!text.is_empty() && text.len() <= MAX_LABEL_BYTES);
             prop_assert!(!text.contains(['/', '\\', '\0']) && !text.contains(is_unprintable));
             prop_assert!(text != "." && text != "..");
             prop_assert_eq!(FileLabel::new(text), label.clone());
