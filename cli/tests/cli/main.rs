@@ -6,3 +6,4 @@ mod conversation;
 mod login;
 mod moving;
 mod run;
+mod terminal;
