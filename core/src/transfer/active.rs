@@ -30,6 +30,8 @@ pub(super) struct ActiveTransfer {
     meter: Meter,
     /// `Done` or `Failed` was reported: from now on it only takes its leave.
     ended: bool,
+    /// `Close` was said.
+    closed: bool,
     /// The receiver is done, and the sender knows: late packets are awaited until then.
     leave_at: Option<Instant>,
 }
@@ -50,7 +52,8 @@ impl ActiveTransfer {
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
         out.push(Output::Listen { index: local_index, secret: start.secret, role, transfer: id });
         let meter = Meter::new(now);
-        ActiveTransfer { id, local_index, remote_index, connection, work, meter, ended: false, leave_at: None }
+        let (ended, closed, leave_at) = (false, false, None);
+        ActiveTransfer { id, local_index, remote_index, connection, work, meter, ended, closed, leave_at }
     }
 
     pub(super) fn local_index(&self) -> PeerIndex {
@@ -61,9 +64,16 @@ impl ActiveTransfer {
         self.connection.counters()
     }
 
-    /// Whether only `Forget` and `Close` are left to say.
+    /// Whether only `Forget` and, if it was not said, `Close` are left to say.
     pub(super) fn is_over(&self) -> bool {
         self.connection.is_over()
+    }
+
+    /// Has its file closed, if it is not.
+    pub(super) fn close_file(&mut self, out: &mut Vec<Output>) {
+        if !core::mem::replace(&mut self.closed, true) {
+            out.push(Output::Close { transfer: self.id });
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -244,6 +254,8 @@ impl ActiveTransfer {
     fn fail(&mut self, now: Instant, failure: TransferFailure, reason: CloseReason, out: &mut Vec<Output>) {
         if !self.ended {
             self.ended = true;
+            // Whoever hears of the failure and tries again must find the space free.
+            self.close_file(out);
             self.report(Progress::Failed(failure), out);
             self.connection.close(now, reason);
         }
