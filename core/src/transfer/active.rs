@@ -118,7 +118,11 @@ impl ActiveTransfer {
                 };
                 self.fail(now, failure, reason, out);
             }
-            (Event::TimedOut, _) => self.fail(now, TransferFailure::TimedOut, CloseReason::Other, out),
+            (Event::TimedOut, _) => {
+                let heard = self.connection.counters().packets_received > 0;
+                let failure = if heard { TransferFailure::PeerSilent } else { TransferFailure::TimedOut };
+                self.fail(now, failure, CloseReason::Other, out);
+            }
             (Event::Violation | Event::Data { .. } | Event::Verified { .. }, _) => {
                 self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
             }
