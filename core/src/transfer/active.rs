@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::io::{Burst, Counters, Output, SlotId};
 use super::manifest::FILE;
-use super::progress::Meter;
+use super::progress::{Meter, Reading};
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::client::event::TransferFailure;
@@ -26,6 +26,8 @@ pub(super) struct ActiveTransfer {
     local_index: PeerIndex,
     remote_index: PeerIndex,
     connection: Connection,
+    /// The size of the file.
+    bytes: u64,
     work: Work,
     meter: Meter,
     /// `Done` or `Failed` was reported: from now on it only takes its leave.
@@ -50,10 +52,11 @@ impl ActiveTransfer {
             Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(&mut connection, start.bytes))),
         };
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
+        let bytes = start.bytes;
         out.push(Output::Listen { index: local_index, secret: start.secret, role, transfer: id });
         let meter = Meter::new(now);
         let (ended, closed, leave_at) = (false, false, None);
-        ActiveTransfer { id, local_index, remote_index, connection, work, meter, ended, closed, leave_at }
+        ActiveTransfer { id, local_index, remote_index, connection, bytes, work, meter, ended, closed, leave_at }
     }
 
     pub(super) fn local_index(&self) -> PeerIndex {
@@ -166,8 +169,7 @@ impl ActiveTransfer {
         }
         let Work::Receive(receiver) = &mut self.work else { return };
         let Some(blake3) = receiver.on_published() else { return };
-        self.ended = true;
-        self.report(Progress::Done { blake3, saved_as: Some(saved_as) }, out);
+        self.succeed(now, blake3, Some(saved_as), out);
         self.connection.send_verified(now, FILE, blake3);
         self.connection.set_idle_timeout(now, LINGER_AFTER_DONE);
     }
@@ -232,7 +234,7 @@ impl ActiveTransfer {
             Work::Receive(_) => self.connection.arrived(FILE),
         };
         if let Some(reading) = self.meter.update(now, bytes) {
-            self.report(Progress::Moving { bytes: reading.bytes, rate_bps: reading.rate_bps }, out);
+            self.report_moving(reading, out);
         }
     }
 
@@ -250,9 +252,16 @@ impl ActiveTransfer {
     }
 
     fn finish(&mut self, now: Instant, blake3: [u8; 32], out: &mut Vec<Output>) {
-        self.ended = true;
-        self.report(Progress::Done { blake3, saved_as: None }, out);
+        self.succeed(now, blake3, None, out);
         self.connection.close(now, CloseReason::Done);
+    }
+
+    fn succeed(&mut self, now: Instant, blake3: [u8; 32], saved_as: Option<String>, out: &mut Vec<Output>) {
+        self.ended = true;
+        if let Some(reading) = self.meter.finish(now, self.bytes) {
+            self.report_moving(reading, out);
+        }
+        self.report(Progress::Done { blake3, saved_as }, out);
     }
 
     fn fail(&mut self, now: Instant, failure: TransferFailure, reason: CloseReason, out: &mut Vec<Output>) {
@@ -263,6 +272,10 @@ impl ActiveTransfer {
             self.report(Progress::Failed(failure), out);
             self.connection.close(now, reason);
         }
+    }
+
+    fn report_moving(&self, Reading { bytes, rate_bps }: Reading, out: &mut Vec<Output>) {
+        self.report(Progress::Moving { bytes, rate_bps }, out);
     }
 
     fn report(&self, progress: Progress, out: &mut Vec<Output>) {
