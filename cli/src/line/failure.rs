@@ -101,6 +101,7 @@ pub(crate) fn transfer_code(failure: &TransferFailure) -> &'static str {
         TransferFailure::Cancelled => "cancelled",
         TransferFailure::CancelledByPeer => "cancelled_by_peer",
         TransferFailure::TimedOut => "timed_out",
+        TransferFailure::PeerSilent => "peer_silent",
         TransferFailure::Integrity => "integrity",
         TransferFailure::Read(_) => "read_failed",
         TransferFailure::Write(_) => "write_failed",

@@ -209,9 +209,12 @@ pub enum TransferFailure {
     /// The other person's client cancelled it.
     #[error("the other person cancelled the transfer")]
     CancelledByPeer,
-    /// No packet came through for too long.
+    /// No packet of the other end ever came through.
     #[error("nothing was heard from the other person's computer by UDP; a firewall may be in the way")]
     TimedOut,
+    /// Packets came, and then none for too long.
+    #[error("the other person's computer stopped answering")]
+    PeerSilent,
     /// The file does not have the hash or size that its sender told.
     #[error("the file that arrived is not the file that was sent; it may have changed while it was read")]
     Integrity,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::io::{Burst, Counters, Output, SlotId};
 use super::manifest::FILE;
-use super::progress::Meter;
+use super::progress::{Meter, Reading};
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::client::event::TransferFailure;
@@ -26,10 +26,14 @@ pub(super) struct ActiveTransfer {
     local_index: PeerIndex,
     remote_index: PeerIndex,
     connection: Connection,
+    /// The size of the file.
+    bytes: u64,
     work: Work,
     meter: Meter,
     /// `Done` or `Failed` was reported: from now on it only takes its leave.
     ended: bool,
+    /// `Close` was said.
+    closed: bool,
     /// The receiver is done, and the sender knows: late packets are awaited until then.
     leave_at: Option<Instant>,
 }
@@ -48,9 +52,11 @@ impl ActiveTransfer {
             Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(&mut connection, start.bytes))),
         };
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
+        let bytes = start.bytes;
         out.push(Output::Listen { index: local_index, secret: start.secret, role, transfer: id });
         let meter = Meter::new(now);
-        ActiveTransfer { id, local_index, remote_index, connection, work, meter, ended: false, leave_at: None }
+        let (ended, closed, leave_at) = (false, false, None);
+        ActiveTransfer { id, local_index, remote_index, connection, bytes, work, meter, ended, closed, leave_at }
     }
 
     pub(super) fn local_index(&self) -> PeerIndex {
@@ -61,9 +67,16 @@ impl ActiveTransfer {
         self.connection.counters()
     }
 
-    /// Whether only `Forget` and `Close` are left to say.
+    /// Whether only `Forget` and, if it was not said, `Close` are left to say.
     pub(super) fn is_over(&self) -> bool {
         self.connection.is_over()
+    }
+
+    /// Has its file closed, if it is not.
+    pub(super) fn close_file(&mut self, out: &mut Vec<Output>) {
+        if !core::mem::replace(&mut self.closed, true) {
+            out.push(Output::Close { transfer: self.id });
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -108,7 +121,11 @@ impl ActiveTransfer {
                 };
                 self.fail(now, failure, reason, out);
             }
-            (Event::TimedOut, _) => self.fail(now, TransferFailure::TimedOut, CloseReason::Other, out),
+            (Event::TimedOut, _) => {
+                let heard = self.connection.counters().packets_received > 0;
+                let failure = if heard { TransferFailure::PeerSilent } else { TransferFailure::TimedOut };
+                self.fail(now, failure, CloseReason::Other, out);
+            }
             (Event::Violation | Event::Data { .. } | Event::Verified { .. }, _) => {
                 self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
             }
@@ -152,8 +169,7 @@ impl ActiveTransfer {
         }
         let Work::Receive(receiver) = &mut self.work else { return };
         let Some(blake3) = receiver.on_published() else { return };
-        self.ended = true;
-        self.report(Progress::Done { blake3, saved_as: Some(saved_as) }, out);
+        self.succeed(now, blake3, Some(saved_as), out);
         self.connection.send_verified(now, FILE, blake3);
         self.connection.set_idle_timeout(now, LINGER_AFTER_DONE);
     }
@@ -218,7 +234,7 @@ impl ActiveTransfer {
             Work::Receive(_) => self.connection.arrived(FILE),
         };
         if let Some(reading) = self.meter.update(now, bytes) {
-            self.report(Progress::Moving { bytes: reading.bytes, rate_bps: reading.rate_bps }, out);
+            self.report_moving(reading, out);
         }
     }
 
@@ -236,17 +252,30 @@ impl ActiveTransfer {
     }
 
     fn finish(&mut self, now: Instant, blake3: [u8; 32], out: &mut Vec<Output>) {
-        self.ended = true;
-        self.report(Progress::Done { blake3, saved_as: None }, out);
+        self.succeed(now, blake3, None, out);
         self.connection.close(now, CloseReason::Done);
+    }
+
+    fn succeed(&mut self, now: Instant, blake3: [u8; 32], saved_as: Option<String>, out: &mut Vec<Output>) {
+        self.ended = true;
+        if let Some(reading) = self.meter.finish(now, self.bytes) {
+            self.report_moving(reading, out);
+        }
+        self.report(Progress::Done { blake3, saved_as }, out);
     }
 
     fn fail(&mut self, now: Instant, failure: TransferFailure, reason: CloseReason, out: &mut Vec<Output>) {
         if !self.ended {
             self.ended = true;
+            // Whoever hears of the failure and tries again must find the space free.
+            self.close_file(out);
             self.report(Progress::Failed(failure), out);
             self.connection.close(now, reason);
         }
+    }
+
+    fn report_moving(&self, Reading { bytes, rate_bps }: Reading, out: &mut Vec<Output>) {
+        self.report(Progress::Moving { bytes, rate_bps }, out);
     }
 
     fn report(&self, progress: Progress, out: &mut Vec<Output>) {

@@ -97,7 +97,8 @@ pub enum Output {
         /// Whose bursts are sealed with the same secret.
         transfer: OfferId,
     },
-    /// The connection is over: forget its keys. Datagrams with this index are dropped.
+    /// The connection is over: forget its keys. Datagrams with this index are dropped. A transfer that failed has
+    /// been closed and reported long before: until now it told the other end.
     Forget {
         /// Which index.
         index: PeerIndex,
@@ -138,8 +139,8 @@ pub enum Output {
         /// Which transfer.
         transfer: OfferId,
     },
-    /// The transfer is over and its file is needed no more: close it; a partial file that was not published
-    /// is removed.
+    /// The file is needed no more: close it; a partial file that was not published is removed. Said once: before
+    /// a failure is reported, so that whoever tries again finds the space free, or else when all is over.
     Close {
         /// Which transfer.
         transfer: OfferId,

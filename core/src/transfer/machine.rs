@@ -88,8 +88,8 @@ impl Transfers {
                 Side::Send { .. } => TransferFailure::Read(reason),
                 Side::Receive { .. } => TransferFailure::Write(reason),
             };
-            out.push(Output::Report(Report { transfer: id, progress: Progress::Failed(failure) }));
             out.push(Output::Close { transfer: id });
+            out.push(Output::Report(Report { transfer: id, progress: Progress::Failed(failure) }));
             return;
         }
         let mut seed = [0; 32];
@@ -158,7 +158,7 @@ impl Transfers {
     }
 
     fn end(&mut self, id: OfferId, index: PeerIndex, out: &mut Vec<Output>) {
-        let Some(Entry { transfer, turn }) = self.transfers.remove(&id) else { return };
+        let Some(Entry { mut transfer, turn }) = self.transfers.remove(&id) else { return };
         self.by_index.remove(&index);
         if let Some(turn) = turn {
             self.agenda.remove(&turn);
@@ -168,7 +168,7 @@ impl Transfers {
         }
         self.ended.push_back((id, transfer.counters()));
         out.push(Output::Forget { index, transfer: id });
-        out.push(Output::Close { transfer: id });
+        transfer.close_file(out);
     }
 }
 
@@ -261,7 +261,7 @@ mod tests {
         }
         assert_eq!(handle(&mut machine, BEGIN, Input::Start(start(0, true, 5))), []);
         let out = handle(&mut machine, BEGIN, Input::Start(start(1_000, false, 5)));
-        assert!(matches!(out[..], [Output::Report(_), Output::Close { transfer: OfferId(1_000) }]), "{out:?}");
+        assert!(matches!(out[..], [Output::Close { transfer: OfferId(1_000) }, Output::Report(_)]), "{out:?}");
     }
 
     #[test]
@@ -310,7 +310,12 @@ mod tests {
             }
             let mut payload = Vec::new();
             put_verified(&mut payload, FlowId(flow), verdict);
-            let out = apply(&mut machine, BEGIN, &Op::Datagram { id: 1, number: 0, payload });
+            let mut out = apply(&mut machine, BEGIN, &Op::Datagram { id: 1, number: 0, payload });
+            let before = out.remove(0);
+            match outcome {
+                Progress::Failed(_) => assert_eq!(before, Output::Close { transfer: OfferId(1) }),
+                _ => assert!(matches!(before, Output::Report(Report { progress: Progress::Moving { .. }, .. }))),
+            }
             assert_eq!(out, [Output::Report(Report { transfer: OfferId(1), progress: outcome })]);
         }
     }
@@ -385,8 +390,8 @@ mod tests {
         fn no_order_of_facts_breaks_it(ops in prop::collection::vec(op(), 0..120)) {
             let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
             let mut now = BEGIN;
-            // Started and not closed; among them, those that have said how they ended.
-            let (mut open, mut ended) = (Vec::new(), Vec::new());
+            // Those whose keys, whose file are needed, and those that have said how they ended.
+            let (mut keys, mut files, mut ended) = (Vec::new(), Vec::new(), Vec::new());
             // Then silence: everything ends by itself.
             let silence = (0..3_000).map(|_| Op::Sleep(100_000_000));
             for op in ops.into_iter().chain(silence) {
@@ -396,28 +401,39 @@ mod tests {
                 for output in apply(&mut machine, now, &op) {
                     match output {
                         Output::Listen { transfer, .. } => {
-                            prop_assert!(!open.contains(&transfer));
-                            open.push(transfer);
+                            prop_assert!(!keys.contains(&transfer) && !files.contains(&transfer));
+                            keys.push(transfer);
+                            files.push(transfer);
                             ended.retain(|id| *id != transfer);
                         }
                         Output::Report(Report { transfer, progress }) => {
-                            prop_assert!(open.contains(&transfer) && !ended.contains(&transfer));
+                            prop_assert!(keys.contains(&transfer) && !ended.contains(&transfer));
+                            let failed = matches!(progress, Progress::Failed(_));
+                            prop_assert_eq!(files.contains(&transfer), !failed, "the file is closed if it failed");
                             if !matches!(progress, Progress::Moving { .. }) {
                                 ended.push(transfer);
                             }
                         }
                         Output::Close { transfer } => {
-                            prop_assert!(ended.contains(&transfer), "closed without a word");
-                            open.retain(|id| *id != transfer);
+                            prop_assert!(files.contains(&transfer), "closed twice");
+                            files.retain(|id| *id != transfer);
                         }
-                        Output::Forget { transfer, .. } => prop_assert!(open.contains(&transfer)),
-                        Output::Burst(burst) => prop_assert!(open.contains(&burst.transfer)),
-                        Output::Write { offset, range, .. } => prop_assert!(offset.checked_add(range.len() as u64).is_some()),
-                        Output::Read { .. } | Output::Verify { .. } | Output::Publish { .. } => {}
+                        Output::Forget { transfer, .. } => {
+                            prop_assert!(keys.contains(&transfer) && ended.contains(&transfer), "over without a word");
+                            keys.retain(|id| *id != transfer);
+                        }
+                        Output::Burst(burst) => prop_assert!(keys.contains(&burst.transfer)),
+                        Output::Write { transfer, offset, range } => {
+                            prop_assert!(files.contains(&transfer));
+                            prop_assert!(offset.checked_add(range.len() as u64).is_some());
+                        }
+                        Output::Read { transfer, .. } | Output::Verify { transfer } | Output::Publish { transfer } => {
+                            prop_assert!(files.contains(&transfer));
+                        }
                     }
                 }
             }
-            prop_assert!(open.is_empty() && machine.deadline().is_none());
+            prop_assert!(keys.is_empty() && files.is_empty() && machine.deadline().is_none());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How far a transfer is, and how fast it goes: said at most ten times a second.
+//! How far a transfer is, and how fast it goes: said at most ten times a second, and at the end.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -41,6 +41,22 @@ impl Meter {
             self.due = Some(last_at + INTERVAL);
             return None;
         }
+        Some(self.read(now, bytes))
+    }
+
+    /// All bytes are there: gives a last report, unless that was told already. That of a transfer of less than a
+    /// second has the average of all of it.
+    pub(super) fn finish(&mut self, now: Instant, bytes: u64) -> Option<Reading> {
+        let last_bytes = self.samples.back().map_or(0, |(_, bytes)| *bytes);
+        (bytes != last_bytes).then(|| self.read(now, bytes))
+    }
+
+    /// When the next report is due, if there is news.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn read(&mut self, now: Instant, bytes: u64) -> Reading {
         self.due = None;
         self.samples.push_back((now, bytes));
         if self.samples.len() > SAMPLES + 1 {
@@ -49,12 +65,7 @@ impl Meter {
         let (since, before) = self.samples.front().copied().unwrap_or_default();
         let nanos = now.saturating_since(since).as_nanos().max(1);
         let bits = u128::from(bytes.saturating_sub(before)) * 8;
-        Some(Reading { bytes, rate_bps: u64::try_from(bits * 1_000_000_000 / nanos).unwrap_or(u64::MAX) })
-    }
-
-    /// When the next report is due, if there is news.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.due
+        Reading { bytes, rate_bps: u64::try_from(bits * 1_000_000_000 / nanos).unwrap_or(u64::MAX) }
     }
 }
 
@@ -75,6 +86,14 @@ mod tests {
         assert_eq!(meter.deadline(), Some(at(100)));
         assert_eq!(meter.update(at(100), 1_000), Some(Reading { bytes: 1_000, rate_bps: 80_000 }));
         assert_eq!(meter.deadline(), None);
+    }
+
+    #[test]
+    fn the_last_report_of_a_short_transfer_has_its_average_and_is_told_once() {
+        let mut meter = Meter::new(at(0));
+        assert_eq!(meter.update(at(20), 1_000), None);
+        assert_eq!(meter.finish(at(40), 4_000), Some(Reading { bytes: 4_000, rate_bps: 800_000 }));
+        assert_eq!((meter.finish(at(50), 4_000), meter.deadline()), (None, None));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! that a client has opened until they are sent.
 
 mod disk;
+mod part;
 mod sink;
 mod source;
 mod sources;

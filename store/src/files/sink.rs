@@ -1,7 +1,6 @@
 //! A partial file that is being received.
 
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
@@ -12,6 +11,7 @@ use rustix::io::Errno;
 use toom_core::name::UserName;
 use toom_core::text::{FileLabel, alternative_name, received_name};
 
+use super::part;
 use super::written::Written;
 
 /// What is hashed at once while writing: large enough for BLAKE3 to use all of the processor's width, small
@@ -50,7 +50,8 @@ enum Taken {
 }
 
 impl Sink {
-    /// Makes a private partial file in `downloads`.
+    /// Makes a private partial file in `downloads`. Those for the same file that processes left there when they
+    /// were killed are removed.
     pub fn create(downloads: &Path, from: &UserName, label: &FileLabel, bytes: u64) -> io::Result<Sink> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(downloads, flags, Mode::empty()).map_err(|error| {
@@ -58,8 +59,9 @@ impl Sink {
             crate::about(downloads, what, &error.into())
         })?;
         let final_name = received_name(from, label);
-        let (part, file) = create_part(&directory, &final_name)
+        let (part, file) = part::create(&directory, &final_name)
             .map_err(|error| crate::about(downloads, "does not let a file be made in it", &error.into()))?;
+        part::remove_orphans(&directory, &final_name);
         Ok(Sink {
             directory,
             downloads: downloads.to_owned(),
@@ -189,26 +191,6 @@ impl Drop for Sink {
             tracing::warn!("{}", self.failed("cannot be removed", &error.into()));
         }
     }
-}
-
-/// A hidden file beside the final place, so that giving it its name is a rename within one file system.
-fn create_part(directory: &OwnedFd, final_name: &str) -> Result<(String, File), Errno> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    loop {
-        let part = format!(".{final_name}.{:08x}.part", random());
-        match rustix::fs::openat(directory, &part, flags, mode) {
-            Ok(file) => return Ok((part, file.into())),
-            Err(Errno::EXIST) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Different at each call. Not for secrets: a name that is taken is refused when it is opened.
-fn random() -> u32 {
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    (random & u64::from(u32::MAX)) as u32
 }
 
 /// Fails with `EXIST` if `to` is taken, also by a link that leads nowhere.

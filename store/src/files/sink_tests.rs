@@ -55,6 +55,21 @@ fn an_unpublished_partial_file_is_removed() {
 }
 
 #[test]
+fn a_partial_file_that_a_killed_process_left_is_removed_and_one_in_use_is_not() {
+    let downloads = directory();
+    let first = receive(downloads.path(), b"abc");
+    fs::write(downloads.path().join(".yoda_film.mp4.0123abcd.part"), b"ab").expect("written");
+    let second = receive(downloads.path(), b"def");
+    let mut parts = [first.part.clone(), second.part.clone()];
+    parts.sort();
+    assert_eq!(names(downloads.path()), parts);
+    assert_eq!(
+        (first.publish().expect("published"), second.publish().expect("published")),
+        ("yoda_film.mp4".into(), "yoda_film (2).mp4".into())
+    );
+}
+
+#[test]
 fn an_empty_file_is_published() {
     let downloads = directory();
     let mut sink = create(downloads.path(), 0);
@@ -166,7 +181,7 @@ fn the_longest_names_fit() {
     let name = UserName::new(&"n".repeat(64)).expect("a name");
     for _ in 0..2 {
         let mut sink = Sink::create(downloads.path(), &name, &FileLabel::new(&"l".repeat(500)), 8).expect("created");
-        sink.write_at(0, &u64::from(random()).to_le_bytes()).expect("written");
+        sink.write_at(0, &u64::from(part::random()).to_le_bytes()).expect("written");
         sink.publish().expect("published");
     }
     assert_eq!(names(downloads.path()).len(), 2);

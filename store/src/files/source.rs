@@ -1,9 +1,14 @@
 //! A file that is read to be sent.
+//!
+//! What is sent must be one state of the file, not a mixture of two: once all of it has been read, its size and
+//! time of modification must be what they were when it was opened. Another file that takes its name meanwhile does
+//! not matter, since ours stays open.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 use toom_core::text::FileLabel;
@@ -14,6 +19,8 @@ pub struct Source {
     path: PathBuf,
     file: File,
     bytes: u64,
+    /// When it was opened; `None` if the file system does not tell.
+    modified: Option<SystemTime>,
     hash: Hash,
 }
 
@@ -47,12 +54,13 @@ impl Source {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = metadata.len();
+        let (bytes, modified) = (metadata.len(), metadata.modified().ok());
         let hash = Hash::Growing { hasher: Box::default(), next: 0 };
-        Ok((Source { path: path.to_owned(), file, bytes, hash }, FileLabel::new(&name), bytes))
+        Ok((Source { path: path.to_owned(), file, bytes, modified, hash }, FileLabel::new(&name), bytes))
     }
 
-    /// Fills `buffer` from `offset`; an error if the file is shorter than that. Hashes what it sees in order.
+    /// Fills `buffer` from `offset`; an error if the file is shorter than that, or has changed when all of it has
+    /// been read. Hashes what it sees in order.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.bytes);
         let Some(end) = end else { return Err(self.too_short()) };
@@ -62,6 +70,9 @@ impl Source {
             Err(error) => return Err(crate::about(&self.path, "cannot be read", &error)),
         }
         self.see(offset, end, buffer);
+        if matches!(self.hash, Hash::Known(_)) {
+            self.expect_unchanged().inspect_err(|_| self.hash = Hash::Taken)?;
+        }
         Ok(())
     }
 
@@ -83,6 +94,14 @@ impl Source {
                 self.hash = Hash::Known(hasher.finalize().into());
             }
         }
+    }
+
+    fn expect_unchanged(&self) -> io::Result<()> {
+        let metadata = self.file.metadata().map_err(|error| crate::about(&self.path, "cannot be read", &error))?;
+        if (metadata.len(), metadata.modified().ok()) == (self.bytes, self.modified) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("{} changed while it was being sent", self.path.display())))
     }
 
     fn too_short(&self) -> io::Error {
@@ -159,6 +178,34 @@ mod tests {
         assert_eq!(error.to_string(), format!("{} is shorter than it was when it was offered", path.display()));
         assert!(source.read_at(u64::MAX, &mut [0; 10]).is_err());
         assert_eq!(source.take_hash(), None);
+    }
+
+    #[test]
+    fn a_file_that_changed_or_grew_while_it_was_sent_is_an_error_when_all_of_it_has_been_read() {
+        for (content, at) in [(&b"01234xxxxx"[..], 1), (b"0123456789x", 0)] {
+            let (_directory, path) = file(b"0123456789");
+            let (mut source, ..) = Source::open(&path).expect("opened");
+            let opened_at = source.modified.expect("a time");
+            source.read_at(0, &mut [0; 5]).expect("read");
+            fs::write(&path, content).expect("written");
+            // A system's clock for this may be coarse.
+            let changed = File::options().append(true).open(&path).expect("opened");
+            changed.set_modified(opened_at + std::time::Duration::from_nanos(at)).expect("set");
+            let error = source.read_at(5, &mut [0; 5]).expect_err("changed");
+            assert_eq!(error.to_string(), format!("{} changed while it was being sent", path.display()));
+            assert_eq!(source.take_hash(), None);
+        }
+    }
+
+    #[test]
+    fn another_file_that_takes_the_name_does_not_matter() {
+        let (_directory, path) = file(b"0123456789");
+        let (mut source, ..) = Source::open(&path).expect("opened");
+        let other = path.with_extension("new");
+        fs::write(&other, b"something else").expect("written");
+        fs::rename(&other, &path).expect("renamed");
+        source.read_at(0, &mut [0; 10]).expect("read");
+        assert_eq!(source.take_hash(), Some(blake3::hash(b"0123456789").into()));
     }
 
     proptest! {

@@ -68,10 +68,13 @@ pub(super) fn open_or_create(data: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens the database for reading; `None` if there is none yet.
+/// Opens the database for reading; `None` if there is none yet. One that cannot be looked for is an error.
 pub(crate) fn open_read_only(data: &Path) -> Result<Option<Connection>, OpenError> {
     let path = path(data);
-    if !path.exists() {
+    let there = path.try_exists().map_err(|error| {
+        OpenError(format!("{} cannot be opened: {}", path.display(), crate::system::in_words(&error)))
+    })?;
+    if !there {
         return Ok(None);
     }
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| while_opening(&path, &error))?;

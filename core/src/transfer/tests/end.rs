@@ -164,7 +164,8 @@ impl End {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.ending == ["forget", "close"]
+        let failed = matches!(self.outcome(), Some(Progress::Failed(_)));
+        self.ending == if failed { ["close", "forget"] } else { ["forget", "close"] }
     }
 
     fn handle(&mut self, now: Instant, input: Input<'_>, payload: &[u8]) {
@@ -177,7 +178,7 @@ impl End {
     }
 
     fn carry_out(&mut self, now: Instant, output: Output, payload: &[u8]) {
-        assert!(!self.ending.contains(&"close"), "after the end: {output:?}");
+        assert!(self.ending.len() < 2, "after the end: {output:?}");
         match output {
             Output::Listen { index, secret, role, transfer } => {
                 assert_eq!((transfer, self.sealing.is_none()), (TRANSFER, true));
@@ -193,6 +194,7 @@ impl End {
             Output::Close { .. } => {
                 self.ending.push("close");
                 self.closed_at = Some(now);
+                self.slots.clear();
             }
             Output::Burst(burst) => self.send(&burst),
             Output::Read { offset, length, slot, .. } => self.read(now, offset, length, slot),
@@ -215,6 +217,8 @@ impl End {
             }
             Output::Report(report) => {
                 assert_eq!(report.transfer, TRANSFER);
+                let failed = matches!(report.progress, Progress::Failed(_));
+                assert_eq!(self.closed_at.is_some(), failed, "a file is closed before its failure is told");
                 self.reports.push((now, report.progress));
             }
         }

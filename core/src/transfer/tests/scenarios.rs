@@ -171,7 +171,7 @@ fn a_disk_that_fails_is_told_to_the_other_end() {
 
 #[test]
 fn silence_ends_both_after_thirty_seconds() {
-    for silent_from_the_start in [true, false] {
+    for (silent_from_the_start, why) in [(true, TransferFailure::TimedOut), (false, TransferFailure::PeerSilent)] {
         let mut world = World::new(file(3_000_000), 1_200, BAD, 7);
         if !silent_from_the_start {
             world.run_for(200 * MILLISECOND);
@@ -179,7 +179,7 @@ fn silence_ends_both_after_thirty_seconds() {
         let at = world.now;
         (world.there.quality, world.back.quality) = (DEAD, DEAD);
         assert!(world.run(MINUTE));
-        world.assert_failed(TransferFailure::TimedOut, TransferFailure::TimedOut);
+        world.assert_failed(why.clone(), why);
         for end in [&world.sender, &world.receiver] {
             let silent = end.reports.last().unwrap().0 - at;
             assert!((29_900..=30_100).contains(&silent.as_millis()), "{silent:?}");
@@ -286,11 +286,27 @@ fn progress_is_told_at_most_ten_times_a_second_and_the_rate_is_right() {
             })
             .collect();
         assert!((30..=60).contains(&moving.len()), "{}", moving.len());
-        for pair in moving.windows(2) {
-            assert!(pair[1].0 - pair[0].0 >= 100 * MILLISECOND && pair[1].1 > pair[0].1);
+        for (n, pair) in moving.windows(2).enumerate() {
+            let is_last = n + 2 == moving.len();
+            assert!((is_last || pair[1].0 - pair[0].0 >= 100 * MILLISECOND) && pair[1].1 > pair[0].1);
         }
         let rate_bps = moving[25].2;
         assert!((5_000_000..=8_100_000).contains(&rate_bps), "{rate_bps}");
+    }
+}
+
+#[test]
+fn a_short_transfer_tells_its_rate_at_both_ends_before_it_is_done() {
+    // One megabyte a second.
+    let rate = Some((1_000_000, 100_000));
+    let mut world = World::new(file(50_000), 1_200, Quality { rate, ..Quality::PERFECT }, 10);
+    assert!(world.run(MINUTE));
+    world.assert_done();
+    for end in [&world.sender, &world.receiver] {
+        let [.., (_, Progress::Moving { bytes, rate_bps }), (_, Progress::Done { .. })] = &end.reports[..] else {
+            panic!("{:?}", end.reports)
+        };
+        assert!(*bytes == 50_000 && (1_000_000..=8_100_000).contains(rate_bps), "{bytes} {rate_bps}");
     }
 }
 

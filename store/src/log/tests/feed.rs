@@ -200,6 +200,20 @@ fn accounts_are_those_added_and_not_removed() {
 }
 
 #[test]
+fn a_data_directory_that_cannot_be_looked_into_does_not_count_as_one_without_accounts() {
+    let directory = directory();
+    let file = directory.path().join("file");
+    std::fs::write(&file, b"").expect("written");
+    let circle = directory.path().join("circle");
+    std::os::unix::fs::symlink(&circle, &circle).expect("linked");
+    for data in [&file, &circle] {
+        let error = accounts(data).expect_err("refused").to_string();
+        let what = format!("{} cannot be opened: ", data.join("toom.db").display());
+        assert!(error.starts_with(&what) && error.len() > what.len(), "{error}");
+    }
+}
+
+#[test]
 fn many_processes_may_make_and_fill_the_log_at_once() {
     let data = directory();
     let data = data.path().join("new");
