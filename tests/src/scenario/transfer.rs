@@ -115,7 +115,7 @@ pub fn an_offer_can_be_taken_back(world: &mut dyn World) {
     assert_eq!(offered(world, luke).0, id);
     world.command(yoda, Command::Cancel { transfer: id });
     assert_eq!(failed(world, yoda, id), TransferFailure::Cancelled);
-    assert_eq!(failed(world, luke, id), TransferFailure::PeerLeft);
+    assert_eq!(failed(world, luke, id), TransferFailure::Withdrawn);
     assert_eq!(world.fails(luke, Command::Accept { offer: id }), Failure::NoSuchOffer);
     assert_eq!(world.fails(yoda, Command::Cancel { transfer: id }), Failure::NoSuchOffer);
 }
