@@ -54,11 +54,12 @@ pub(crate) fn sentence(happened: &Activity) -> Option<String> {
         Activity::LeftRoom { user, room } => replied(user, "LEAVE", format!("{user} has left separate room {room}")),
         Activity::ListedActive { user, shown } => replied(user, "ATU", active_users(shown)),
         Activity::ListedRooms { user, rooms } => replied(user, "ROOMS", format!("{rooms} rooms")),
-        Activity::ReadHistory { user, kind, not_before, messages } => {
+        Activity::ReadHistory { user, kind, not_before, messages, more } => {
+            let and_more = if *more { " and more" } else { "" };
             let reply = match messages {
                 0 => "no new message".into(),
-                1 => format!("1 message from {} on", wall::written(*not_before)),
-                _ => format!("{messages} messages from {} on", wall::written(*not_before)),
+                1 => format!("1 message{and_more} from {} on", wall::written(*not_before)),
+                _ => format!("{messages} messages{and_more} from {} on", wall::written(*not_before)),
             };
             replied(user, if *kind == HistoryKind::Broadcast { "RDM b" } else { "RDM s" }, reply)
         }
@@ -70,7 +71,7 @@ pub(crate) fn sentence(happened: &Activity) -> Option<String> {
         }
         Activity::OfferEnded { offer, reason } => format!("Transfer {offer} came to nothing: {}.", offer_end(*reason)),
         Activity::Refused { user, command, refusal } => replied(user, command, self::refusal(refusal)),
-        Activity::Closed { address, reason } => format!("A connection from {address} was closed: it {reason}."),
+        Activity::Closed { address, reason } => format!("A connection from {address} was closed: {reason}."),
         Activity::RoomKnown { .. } => return None,
     })
 }
@@ -116,10 +117,10 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
             ("active_users", json!({"user": user, "users": shown.iter().map(presence).collect::<Vec<_>>()}))
         }
         Activity::ListedRooms { user, rooms } => ("rooms", json!({"user": user, "rooms": rooms})),
-        Activity::ReadHistory { user, kind, not_before, messages } => {
+        Activity::ReadHistory { user, kind, not_before, messages, more } => {
             let kind = if *kind == HistoryKind::Broadcast { "broadcast" } else { "rooms" };
             let not_before = wall::rfc3339(*not_before);
-            ("history", json!({"user": user, "of": kind, "not_before": not_before, "messages": messages}))
+            ("history", json!({"user": user, "of": kind, "not_before": not_before, "messages": messages, "more": more}))
         }
         Activity::Offered { offer, user, to, label, bytes } => {
             ("offer", json!({"id": offer, "user": user, "to": to, "name": label, "bytes": bytes}))
@@ -208,6 +209,7 @@ mod tests {
     use super::*;
     use toom_core::id::{MessageNumber, RoomId};
     use toom_core::name::UserName;
+    use toom_core::server::io::CloseReason;
     use toom_core::time::Timestamp;
 
     fn name(text: &str) -> UserName {
@@ -235,6 +237,33 @@ mod tests {
         let expected = "hans issued SRM command\nReturn message: The separate room does not exist";
         assert_eq!(sentence(&happened).as_deref(), Some(expected));
         assert_eq!(sentence(&Activity::RoomKnown { room: RoomId(1) }), None);
+    }
+
+    #[test]
+    fn a_history_of_many_pages_says_that_there_is_more() {
+        let not_before = Timestamp::from_millis(0);
+        let (user, kind) = (name("yoda"), HistoryKind::Broadcast);
+        for (more, words) in [(false, "512 messages from"), (true, "512 messages and more from")] {
+            let user = user.clone();
+            let shown = sentence(&Activity::ReadHistory { user, kind, not_before, messages: 512, more }).unwrap();
+            assert!(shown.contains(words), "{shown}");
+        }
+    }
+
+    #[test]
+    fn why_a_connection_was_closed_is_a_sentence() {
+        for (reason, words) in [
+            (CloseReason::LoggedOut, "it logged out"),
+            (CloseReason::LoginTimedOut, "it did not log in in time"),
+            (CloseReason::NotLoggedIn, "it sent a request before it logged in"),
+            (CloseReason::TooManyRequests, "it had too many unanswered requests"),
+            (CloseReason::LimitBroken, "it sent a request that breaks a limit"),
+            (CloseReason::TooManyConnections, "there are too many connections"),
+            (CloseReason::AccountRemoved, "its account was removed"),
+        ] {
+            let shown = sentence(&Activity::Closed { address: [127, 0, 0, 1].into(), reason });
+            assert_eq!(shown, Some(format!("A connection from 127.0.0.1 was closed: {words}.")));
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use crate::exit::Failure;
+
 /// Writes `text` and a line end to standard output, at once. An error means that nobody reads any more.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -16,6 +18,12 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// What an error of [`line()`] or [`text()`] means: nothing if the reader has gone away.
+pub(crate) fn failure(error: &io::Error) -> Option<Failure> {
+    let gone = error.kind() == io::ErrorKind::BrokenPipe;
+    (!gone).then(|| Failure::failed(format!("Standard output cannot be written: {error}.")))
 }
 
 /// Writes `text` and a line end to standard error. What cannot be said there cannot be said at all.

@@ -35,7 +35,11 @@ pub(crate) fn ask(question: &str, silent: bool) -> Result<Option<Password>, Fail
     if io::stdin().is_terminal() {
         return match rpassword::prompt_password(question) {
             Ok(password) => Ok(Some(Password(password))),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                // What comes next is not to stand behind the question.
+                let _ = output::line("");
+                Ok(None)
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Failure::interrupted()),
             Err(error) => Err(Failure::failed(format!("The password cannot be read: {error}."))),
         };
@@ -50,7 +54,9 @@ pub(crate) fn ask_line(question: &str, silent: bool) -> Result<Option<Zeroizing<
         let _ = output::text(question);
     }
     let line = first_line(io::stdin().lock());
-    if !silent && !io::stdin().is_terminal() {
+    let ended = matches!(line, Ok(None));
+    // A terminal shows the end of a line itself, but not that of the input.
+    if !silent && (ended || !io::stdin().is_terminal()) {
         let _ = output::line("");
     }
     line.map_err(|error| Failure::failed(format!("Standard input cannot be read: {error}.")))

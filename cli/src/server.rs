@@ -13,7 +13,7 @@ use crate::args::{Global, ServerArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{accounts, activity, credentials, dirs, output, signals};
 
-/// Runs a server until Ctrl-C or SIGTERM.
+/// Runs a server until Ctrl-C, SIGTERM or SIGHUP.
 pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
     let attempts = parse_attempts(&args.attempts)?;
     let data = dirs::data(args.data.data.as_deref())?;

@@ -43,11 +43,12 @@ enum Happening {
 /// Runs a client until it is logged out, or cannot go on.
 pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
     let password = password::given(&args.password)?;
+    let accept = args.accept.map_or_else(|| default_policy(global.json), AcceptPolicy::from);
     let config = ClientConfig {
         server: args.server.clone(),
         udp_port: args.udp_port,
         downloads: args.downloads.clone().unwrap_or_else(|| PathBuf::from(".")),
-        accept: args.accept.map_or_else(|| default_policy(global.json), AcceptPolicy::from),
+        accept,
         seed: random::bytes()?,
     };
     if !config.downloads.is_dir() {
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
     let event = happened.clone();
     let client = global.runtime.connect(config, move |said| send(&event, Happening::Event(said)))?;
     let terminal = editor::Terminal::remember();
-    let (mut screen, editor) = Screen::new(global);
+    let (mut screen, editor) = Screen::new(global, accept);
     let input = Input::start(editor, screen.is_json(), move |typed| send(&happened, Happening::Typed(typed)));
 
     let mut session = Session::new(client, args.user.clone(), password, screen.pipeline());

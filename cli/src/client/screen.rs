@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use toom_core::client::event::{Event, TransferState};
+use toom_core::client::io::AcceptPolicy;
 use toom_core::text::printable;
 
 use super::editor::{Editor, Printer};
@@ -23,6 +24,8 @@ pub(super) struct Screen {
     progress: Progress,
     /// Who is logged in.
     user: String,
+    /// What is done about offers.
+    accept: AcceptPolicy,
 }
 
 enum Kind {
@@ -36,7 +39,7 @@ const SCRIPT_PIPELINE: usize = 64;
 
 impl Screen {
     /// The screen that fits the standard streams, with a line editor if people sit at both.
-    pub(super) fn new(global: &Global) -> (Screen, Option<Editor>) {
+    pub(super) fn new(global: &Global, accept: AcceptPolicy) -> (Screen, Option<Editor>) {
         let people = io::stdin().is_terminal() && io::stdout().is_terminal();
         let paint = Paint::new(global.color, &io::stdout());
         let open = || if people && !global.json { Editor::open(paint) } else { None };
@@ -48,7 +51,7 @@ impl Screen {
             }
             (false, None) => (Kind::Plain, None),
         };
-        (Screen { kind, paint, progress: Progress::default(), user: String::new() }, editor)
+        (Screen { kind, paint, progress: Progress::default(), user: String::new(), accept }, editor)
     }
 
     /// Whether a script reads the output.
@@ -80,7 +83,7 @@ impl Screen {
             }
             _ => None,
         };
-        match human::render(event).or(progress) {
+        match human::render(event, self.accept).or(progress) {
             Some(text) if is_bad(event) => self.text(&self.paint.error(&text)),
             Some(text) => self.text(&text),
             None => Ok(()),

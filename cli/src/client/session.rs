@@ -1,5 +1,6 @@
 //! The rules of one run: login, commands, and how it ends.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use toom_core::client::command::Command;
@@ -93,8 +94,8 @@ impl Session {
             self.last = Some(event.clone());
             return Next::End(self.exit_after(event));
         }
-        if screen.event(event).is_err() {
-            return self.nobody_reads();
+        if let Err(error) = screen.event(event) {
+            return self.cannot_show(&error);
         }
         match event {
             Event::Welcome { .. } if self.phase != Phase::Active => {
@@ -125,8 +126,10 @@ impl Session {
             }
             Typed::Line(line) => self.line(&line, screen, input),
             Typed::Ended => match self.phase {
-                Phase::LoggingIn { refused: true } => Next::End(Exit::Refused),
-                Phase::LoggingIn { refused: false } => Next::End(Exit::Failed),
+                Phase::LoggingIn { refused } => {
+                    output::note("The input has ended before anybody was logged in.");
+                    Next::End(if refused { Exit::Refused } else { Exit::Failed })
+                }
                 Phase::Active => {
                     self.ended = true;
                     self.carry_out_lines(screen, input)
@@ -250,7 +253,7 @@ impl Session {
         };
         match shown {
             Ok(()) => Next::GoOn,
-            Err(_) => self.nobody_reads(),
+            Err(error) => self.cannot_show(&error),
         }
     }
 
@@ -260,13 +263,22 @@ impl Session {
         Next::GoOn
     }
 
-    /// Standard output is closed, as by `| head`: a quiet end.
-    fn nobody_reads(&mut self) -> Next {
-        match self.phase {
-            Phase::LoggingIn { .. } => Next::End(Exit::Done),
-            Phase::Active => self.leave(Command::Logout, Exit::Done, Some(GOODBYE)),
-            Phase::Leaving { until: Some(_), .. } => Next::GoOn,
-            Phase::Leaving { exit, until: None } => self.leave(Command::Logout, exit, Some(GOODBYE)),
+    /// Standard output takes no more: a quiet end if nobody reads it, as with `| head`, otherwise a failure.
+    fn cannot_show(&mut self, error: &io::Error) -> Next {
+        if let Phase::Leaving { until: Some(_), .. } = self.phase {
+            return Next::GoOn;
+        }
+        let failure = output::failure(error);
+        if let Some(failure) = &failure {
+            output::note(&failure.message);
+        }
+        match (self.phase, failure) {
+            (Phase::LoggingIn { .. }, failure) => Next::End(failure.map_or(Exit::Done, |failure| failure.exit)),
+            (Phase::Leaving { exit, .. }, None) => self.leave(Command::Logout, exit, Some(GOODBYE)),
+            (_, failure) => {
+                let exit = failure.map_or(Exit::Done, |failure| failure.exit);
+                self.leave(Command::Logout, exit, Some(GOODBYE))
+            }
         }
     }
 

@@ -35,7 +35,11 @@ pub(crate) fn run(args: &DemoArgs, global: &Global) -> Outcome {
             Ok(figures) => figures.json(),
             Err(failure) => json!({"event": "demo", "ok": false, "message": failure.message}),
         };
-        let _ = output::line(&last.to_string());
+        if let Err(error) = output::line(&last.to_string())
+            && let Some(failure) = output::failure(&error)
+        {
+            return Err(failure);
+        }
     }
     played.map(|_| Exit::Done)
 }

@@ -87,9 +87,9 @@ impl Person {
             }
             let bad = match &event {
                 Event::Error(why) => Some(format!("{}.", failure::sentence(why))),
-                Event::LoginFailed(_) | Event::ConnectionLost { .. } => human::render(&event),
+                Event::LoginFailed(_) | Event::ConnectionLost { .. } => human::render(&event, AcceptPolicy::All),
                 Event::Transfer(transfer) if matches!(transfer.state, TransferState::Failed(_)) => {
-                    human::render(&event)
+                    human::render(&event, AcceptPolicy::All)
                 }
                 _ => None,
             };

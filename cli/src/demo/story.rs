@@ -50,12 +50,12 @@ pub(super) fn tell(file: &Path, dir: &Path, global: &Global) -> Result<Figures, 
     let say = Teller { quiet: global.quiet || global.json };
     let (server, passwords) = open_server(dir)?;
     let address = server.address();
-    say.line(&format!("A server ({}) listens on {address}. Its users are {}.", SERVER.name(), names()));
+    say.line(&format!("A server ({}) listens on {address}. Its users are {}.", SERVER.name(), names()))?;
     let mut people = Vec::new();
     for ((name, runtime), password) in CAST.into_iter().zip(passwords) {
         let person = Person::connect(name, runtime, address.to_string(), dir.join(name), global.json)?;
         let port = person.log_in(password)?;
-        say.line(&format!("{name} ({}) logs in; files reach them at UDP port {port}.", runtime.name()));
+        say.line(&format!("{name} ({}) logs in; files reach them at UDP port {port}.", runtime.name()))?;
         people.push(person);
     }
     let [yoda, luke, leia] = <[Person; 3]>::try_from(people).map_err(|_| Failure::failed("The cast is not there."))?;
@@ -68,7 +68,7 @@ pub(super) fn tell(file: &Path, dir: &Path, global: &Global) -> Result<Figures, 
         person.leave()?;
     }
     server.stop();
-    say.line("Everybody has logged out, and the server has stopped. Everything arrived intact.");
+    say.line("Everybody has logged out, and the server has stopped. Everything arrived intact.")?;
     Ok(figures)
 }
 
@@ -100,7 +100,7 @@ fn broadcast(yoda: &Person, others: [&Person; 2], say: &Teller) -> Result<(), Fa
             _ => None,
         })?;
     }
-    say.line(&format!("Yoda tells everyone: \"{TEXT}\" Luke and Leia hear it as broadcast #{number}."));
+    say.line(&format!("Yoda tells everyone: \"{TEXT}\" Luke and Leia hear it as broadcast #{number}."))?;
     Ok(())
 }
 
@@ -114,7 +114,7 @@ fn build_room(yoda: &Person, luke: &Person, say: &Teller) -> Result<RoomId, Fail
     if luke.wait("the room", created)? != room {
         return Err(Failure::failed("Luke was put in another room than the one that Yoda built."));
     }
-    say.line(&format!("Yoda builds room {room} for Luke and himself."));
+    say.line(&format!("Yoda builds room {room} for Luke and himself."))?;
     Ok(room)
 }
 
@@ -146,8 +146,8 @@ fn room_and_direct_message(
     if overheard {
         return Err(Failure::failed("Leia was told what was said in a room that she is not in."));
     }
-    say.line(&format!("Luke says in room {room}: \"{IN_ROOM}\" Yoda hears it, Leia does not."));
-    say.line(&format!("Luke tells Leia alone: \"{DIRECT}\""));
+    say.line(&format!("Luke says in room {room}: \"{IN_ROOM}\" Yoda hears it, Leia does not."))?;
+    say.line(&format!("Luke tells Leia alone: \"{DIRECT}\""))?;
     Ok(())
 }
 
@@ -162,7 +162,7 @@ fn send_file(yoda: &Person, luke: &Person, file: &Path, say: &Teller) -> Result<
         "Yoda sends {} ({}) to Luke by UDP, from {from} to {to}.",
         toom_core::text::printable(offered.name.as_str()),
         human::size(bytes)
-    ));
+    ))?;
     let bar = say.bar(bytes);
     let mut begun = None;
     let saved_as = luke.wait("the file", |event| {
@@ -192,8 +192,8 @@ fn send_file(yoda: &Person, luke: &Person, file: &Path, say: &Teller) -> Result<
         "Luke has it as {}: {bytes} bytes in {seconds:.2} seconds, {}.",
         toom_core::text::printable(&saved_as),
         human::rate(figures.rate())
-    ));
-    say.line(&format!("Both files have the BLAKE3 hash {after}."));
+    ))?;
+    say.line(&format!("Both files have the BLAKE3 hash {after}."))?;
     Ok(figures)
 }
 
@@ -215,10 +215,11 @@ struct Teller {
 }
 
 impl Teller {
-    fn line(&self, text: &str) {
-        if !self.quiet {
+    fn line(&self, text: &str) -> Result<(), Failure> {
+        match self.quiet {
+            true => Ok(()),
             // The demo is about what happens; it goes on without a reader.
-            let _ = output::line(text);
+            false => output::line(text).or_else(|error| output::failure(&error).map_or(Ok(()), Err)),
         }
     }
 

@@ -97,6 +97,7 @@ pub(crate) fn transfer_code(failure: &TransferFailure) -> &'static str {
     match failure {
         TransferFailure::Rejected => "rejected",
         TransferFailure::Expired => "expired",
+        TransferFailure::Withdrawn => "withdrawn",
         TransferFailure::PeerLeft => "peer_left",
         TransferFailure::Cancelled => "cancelled",
         TransferFailure::CancelledByPeer => "cancelled_by_peer",

@@ -1,6 +1,7 @@
 //! An event becomes plain lines for people. Nothing that others wrote can change the terminal.
 
 use toom_core::client::event::{Direction, Event, PostKind, Transfer, TransferState};
+use toom_core::client::io::AcceptPolicy;
 use toom_core::text::printable;
 use toom_core::time::Timestamp;
 use toom_core::wire::message::{ActiveUser, HistoryKind, PastMessage, RoomInfo};
@@ -10,7 +11,9 @@ use super::failure::{list, login_sentence, sentence};
 
 /// One or more lines, without the last line's end; `None` for what is no line, but progress that changes many
 /// times a second (see [`progress`]).
-pub(crate) fn render(event: &Event) -> Option<String> {
+///
+/// What there is to do about an offer depends on `accept`.
+pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
     let text = match event {
         Event::Welcome { user, udp_port } => {
             format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.")
@@ -44,9 +47,14 @@ pub(crate) fn render(event: &Event) -> Option<String> {
         Event::Rooms(rooms) => list_rooms(rooms),
         Event::History { kind, messages } => history(*kind, messages),
         Event::Offer { id, from, name, bytes } => format!(
-            "{from} offers you {} ({}). Type ACCEPT {id} or REJECT {id}.",
+            "{from} offers you {} ({}). {}.",
             printable(name.as_str()),
-            size(*bytes)
+            size(*bytes),
+            match accept {
+                AcceptPolicy::Ask => format!("Type ACCEPT {id} or REJECT {id}"),
+                AcceptPolicy::All => format!("Offer {id} is being accepted"),
+                AcceptPolicy::None => format!("Offer {id} is being rejected"),
+            }
         ),
         Event::Transfer(transfer) => return transfer_line(transfer),
         Event::Transfers(transfers) if transfers.is_empty() => "no transfer".into(),
@@ -231,7 +239,7 @@ mod tests {
     }
 
     fn lines(event: &Event) -> String {
-        render(event).unwrap()
+        render(event, AcceptPolicy::Ask).unwrap()
     }
 
     fn transfer(direction: Direction, state: TransferState) -> Transfer {
@@ -311,7 +319,7 @@ mod tests {
 
     #[test]
     fn transfers_speak_when_they_begin_and_end_but_not_while_they_move() {
-        assert_eq!(render(&Event::Transfer(transfer(Direction::In, TransferState::Moving))), None);
+        assert_eq!(render(&Event::Transfer(transfer(Direction::In, TransferState::Moving)), AcceptPolicy::Ask), None);
         let done = TransferState::Done { blake3: [0; 32], saved_as: Some("yoda_film (2).mp4".into()) };
         let line = lines(&Event::Transfer(transfer(Direction::In, done)));
         assert!(line.contains("yoda_film (2).mp4") && line.contains("verified"), "{line}");
@@ -375,6 +383,19 @@ mod tests {
         for event in &events {
             let line = lines(event);
             assert!(!line.contains(is_unprintable), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_offer_says_what_there_is_to_do() {
+        let (id, name, bytes) = (OfferId(7), FileLabel::new("a.mp4"), 1_000);
+        let offer = Event::Offer { id, from: yoda(), name, bytes };
+        for (accept, words) in [
+            (AcceptPolicy::Ask, "Type ACCEPT 7 or REJECT 7."),
+            (AcceptPolicy::All, "Offer 7 is being accepted."),
+            (AcceptPolicy::None, "Offer 7 is being rejected."),
+        ] {
+            assert_eq!(render(&offer, accept), Some(format!("yoda offers you a.mp4 (1.0 kB). {words}")));
         }
     }
 

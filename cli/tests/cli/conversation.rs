@@ -126,10 +126,12 @@ fn a_pipe_without_json_shows_prompts_answers_and_errors_in_turn() {
 fn an_interrupted_client_logs_out_and_exits_with_130() {
     for runtime in RUNTIMES {
         let mut server = Server::start(runtime);
-        let yoda = Client::start(&server, "yoda", &[]);
-        assert_eq!(yoda.interrupt(), Some(130));
-        let left = server.activity("the logout", |activity| activity["kind"] == "logout");
-        assert_eq!((&left["user"], &left["asked"]), (&"yoda".into(), &true.into()));
+        for signal in ["-INT", "-TERM", "-HUP"] {
+            let yoda = Client::start(&server, "yoda", &[]);
+            assert_eq!(yoda.interrupt(signal), Some(130), "{signal}");
+            let left = server.activity("the logout", |activity| activity["kind"] == "logout");
+            assert_eq!((&left["user"], &left["asked"]), (&"yoda".into(), &true.into()));
+        }
     }
 }
 
@@ -166,6 +168,37 @@ fn an_output_that_nobody_reads_is_a_quiet_end() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_and_a_sentence() {
+    let server = Server::start("std");
+    let args = server.client_args("yoda");
+    let mut command = toom(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    command.stdin(Stdio::null()).stdout(fs::File::options().write(true).open("/dev/full").expect("the full device"));
+    let output = command.output().expect("it ends");
+    let (_, stderr) = said(&output);
+    assert_eq!(code(&output), Some(1), "{stderr}");
+    assert!(stderr.starts_with("Standard output cannot be written: "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn a_message_to_someone_offline_is_delivered_in_the_first_of_their_sessions_only() {
+    for runtime in RUNTIMES {
+        let server = Server::start(runtime);
+        assert_eq!(code(&server.client("yoda", &[], "MSG luke one\nMSG luke two\n")), Some(0));
+        let texts = |input: &str| -> Vec<String> {
+            let output = server.client("luke", &["--json"], input);
+            assert_eq!(code(&output), Some(0));
+            let events = events(&output).into_iter().filter(|event| event["event"] == "direct_message");
+            events.filter_map(|event| event["text"].as_str().map(str::to_owned)).collect()
+        };
+        assert_eq!(texts(""), ["one", "two"], "{runtime}");
+        assert_eq!(texts(""), [""; 0], "{runtime}");
+        assert_eq!(texts("OUT\n"), [""; 0], "{runtime}");
+    }
+}
+
 #[test]
 fn a_server_whose_output_nobody_reads_goes_on() {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -189,8 +222,8 @@ fn a_server_whose_output_nobody_reads_goes_on() {
 }
 
 #[test]
-fn a_server_stops_cleanly_at_either_signal_and_keeps_what_was_said() {
-    for (runtime, signal) in [("smol", "-TERM"), ("std", "-INT")] {
+fn a_server_stops_cleanly_at_each_signal_and_keeps_what_was_said() {
+    for (runtime, signal) in [("smol", "-TERM"), ("std", "-INT"), ("smol", "-HUP")] {
         let server = Server::start(runtime);
         let mut yoda = Client::start(&server, "yoda", &[]);
         yoda.ask("BCM one; two \\ three", "sent");

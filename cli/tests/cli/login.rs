@@ -72,7 +72,11 @@ fn someone_who_is_active_already_is_refused() {
 #[test]
 fn an_input_that_ends_before_the_login_is_no_login() {
     let server = Server::start("smol");
-    assert_eq!(code(&run(&["client", &server.address], "")), Some(1));
+    for (input, shown) in [("", "Username: \n"), ("yoda\n", "Username: \nPassword: \n")] {
+        let output = run(&["client", &server.address], input);
+        let sentence = "The input has ended before anybody was logged in.\n";
+        assert_eq!((code(&output), said(&output)), (Some(1), (shown.to_owned(), sentence.to_owned())));
+    }
     assert_eq!(code(&run(&["client", &server.address], "yoda\nwrong\n")), Some(3));
     assert_eq!(code(&server.client("yoda", &[], "")), Some(0));
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::run::{Client, RUNTIMES, Server, code, events, path, run, said};
+use crate::run::{Client, RUNTIMES, Server, code, events, path, run, said, toom};
 
 /// Some bytes without a pattern that a shift would not notice.
 fn content(length: u32) -> Vec<u8> {
@@ -114,6 +114,21 @@ fn the_demo_succeeds_and_says_so() {
     let last = events.last().expect("events");
     assert_eq!((&last["event"], &last["ok"], &last["bytes"]), (&"demo".into(), &true.into(), &1_000_000.into()));
     assert!(events.iter().any(|event| event["event"] == "broadcast" && event["person"] == "Leia"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_demo_whose_output_cannot_be_written_fails_with_a_sentence() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("film.mp4");
+    fs::write(&file, content(1_000)).expect("a file");
+    for options in [&["demo", path(&file)][..], &["--json", "demo", path(&file)]] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("the full device");
+        let output = toom(options).stdout(full).output().expect("it ends");
+        let (_, stderr) = said(&output);
+        assert_eq!(code(&output), Some(1), "{stderr}");
+        assert!(stderr.contains("Standard output cannot be written: "), "{stderr}");
+    }
 }
 
 #[test]

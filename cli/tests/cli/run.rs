@@ -288,8 +288,8 @@ impl Client {
     }
 
     /// Sends a signal, and waits until it ends; how it exits.
-    pub(crate) fn interrupt(mut self) -> Option<i32> {
-        signal("-INT", &self.talker.child.id().to_string());
+    pub(crate) fn interrupt(mut self, with: &str) -> Option<i32> {
+        signal(with, &self.talker.child.id().to_string());
         self.talker.end()
     }
 

@@ -1,5 +1,7 @@
 //! A command starts: what can be refused here is refused, all else is asked from the server.
 
+use std::collections::BTreeSet;
+
 use super::command::Command;
 use super::event::{Event, Failure, PostKind};
 use super::history::Gathering;
@@ -33,6 +35,7 @@ impl Client {
                 self.change(Change::Post(kind), failure, RequestBody::DirectMessage { to, text }, out);
             }
             Command::BuildRoom { users } => {
+                let users = without_repetitions(users);
                 let failure = check_count(&users).or_else(|| check_users(&users));
                 self.change(Change::BuildRoom, failure, RequestBody::BuildRoom { users }, out);
             }
@@ -90,6 +93,13 @@ fn check_text(text: &str) -> Option<Failure> {
 fn check_count(users: &[String]) -> Option<Failure> {
     let limit = || Failure::LimitReached(format!("a separate room can have at most {MAX_ROOM_MEMBERS} members"));
     (users.len() > MAX_ROOM_MEMBERS).then(limit)
+}
+
+/// In the order in which they were typed first.
+fn without_repetitions(mut users: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    users.retain(|user| seen.insert(user.clone()));
+    users
 }
 
 /// Nobody has a name beyond the limit.

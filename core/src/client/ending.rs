@@ -17,6 +17,8 @@ use crate::wire::message::RequestBody;
 pub(super) const ANSWERS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long transfers may take to end.
 pub(super) const TRANSFERS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a transfer may go on after its other end has left the conference: what is complete ends well.
+pub(super) const DESERTED_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the server may take to say goodbye.
 pub(super) const BYE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,16 @@ pub(super) enum Ending {
     Transfers { until: Instant },
     /// The server is to say goodbye.
     Bye { until: Instant },
+}
+
+/// Whether what was missed has come, before somebody who is finishing leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CatchingUp {
+    #[default]
+    No,
+    /// The server is to say so.
+    Asked,
+    Done,
 }
 
 impl Ending {
@@ -52,8 +64,14 @@ impl Client {
         matches!(self.ending, Some(Ending::Transfers { .. } | Ending::Bye { .. }))
     }
 
+    /// Whether the server was asked to end the session: it hears nothing more.
+    pub(super) fn is_saying_bye(&self) -> bool {
+        matches!(self.ending, Some(Ending::Bye { .. }))
+    }
+
     /// Gives up what has taken too long.
     pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.give_up_deserted(now, out);
         match self.ending {
             Some(ending) if now < ending.until() => {}
             Some(Ending::Answers { .. }) => {
@@ -102,14 +120,27 @@ impl Client {
             self.refuse(offer);
         }
         self.requests.send_own(out);
-        if self.transfers.is_empty() {
-            self.log_out(now, out);
-            self.go_on_ending(now, out);
+        if !self.transfers.is_empty() {
+            return;
+        }
+        match self.catching_up {
+            CatchingUp::No => {
+                self.requests.ask(RequestBody::CatchUp, Asked::CatchUp, out);
+                self.catching_up = CatchingUp::Asked;
+            }
+            CatchingUp::Asked => {}
+            CatchingUp::Done => {
+                self.log_out(now, out);
+                self.go_on_ending(now, out);
+            }
         }
     }
 
     fn say_bye(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.abandon_transfers(TransferFailure::Cancelled, out);
+        // What was shown is not to come again.
+        self.confirm_all();
+        self.requests.send_last(out);
         self.requests.ask(RequestBody::Logout, Asked::Logout, out);
         self.ending = Some(Ending::Bye { until: now + BYE_PATIENCE });
     }

@@ -200,8 +200,11 @@ pub enum TransferFailure {
     /// Nobody answered the offer in time.
     #[error("nobody answered the offer in time")]
     Expired,
-    /// The other person left, or took the offer back.
-    #[error("the other person left or took the offer back")]
+    /// The other person took the offer back.
+    #[error("the other person took the offer back")]
+    Withdrawn,
+    /// The other person left.
+    #[error("the other person left")]
     PeerLeft,
     /// One of the two cancelled it.
     #[error("the transfer was cancelled")]

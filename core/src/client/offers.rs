@@ -11,12 +11,12 @@ use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
 use super::io::{AcceptPolicy, Output, Progress, Report, Side, SourceId, Start};
 use super::requests::Asked;
 use super::session::Client;
-use super::transfers::{Entry, MAX_RUNNING, Stage};
+use super::transfers::{Entry, MAX_INCOMING, MAX_OUTGOING, Stage};
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
 use crate::secure::PeerSecret;
 use crate::text::FileLabel;
-use crate::wire::limits::MAX_OFFERS_PER_USER;
+use crate::time::Instant;
 use crate::wire::message::{OfferEnd, PeerEndpoint, RequestBody};
 
 /// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time.
@@ -36,8 +36,7 @@ impl Client {
             return fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
         };
         if !self.transfers.may_offer() {
-            let words =
-                format!("at most {MAX_OFFERS_PER_USER} files can wait for an answer, and {MAX_RUNNING} be under way");
+            let words = format!("one can offer and send {MAX_OUTGOING} files at once");
             return fail(Failure::LimitReached(words), out);
         }
         self.last_source += 1;
@@ -76,7 +75,7 @@ impl Client {
         };
         let PeerEndpoint { index, secret } = endpoint;
         let stage = Stage::Offered { source, index, secret };
-        let entry = Entry { peer: to, label, bytes: 0, total, rate_bps: 0, stage, ending: None };
+        let entry = Entry::new(to, label, total, stage);
         out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
         self.transfers.insert(offer, entry);
         if self.is_leaving() {
@@ -146,26 +145,29 @@ impl Client {
             return;
         }
         out.push(Output::Event(Event::Offer { id: offer, from: from.clone(), name: label.clone(), bytes }));
-        let wanted = match self.accept {
-            AcceptPolicy::Ask => self.transfers.may_wait(),
-            AcceptPolicy::All => self.transfers.may_run(),
-            AcceptPolicy::None => false,
-        };
+        let wanted = self.accept != AcceptPolicy::None && self.transfers.may_wait();
         // Once this client is only finishing what was asked, there is nobody to ask, and nothing new begins.
         if !wanted || self.finishing {
             return self.refuse(offer);
         }
         let stage = Stage::Waiting { address, endpoint };
-        self.transfers
-            .insert(offer, Entry { peer: from, label, bytes: 0, total: bytes, rate_bps: 0, stage, ending: None });
-        if self.accept == AcceptPolicy::All {
+        self.transfers.insert(offer, Entry::new(from, label, bytes, stage));
+    }
+
+    /// Accepts by policy what waits, as far as there is room; the rest when something has ended.
+    pub(super) fn accept_by_policy(&mut self, out: &mut Vec<Output>) {
+        if self.accept != AcceptPolicy::All || self.finishing || self.is_leaving() {
+            return;
+        }
+        while self.transfers.may_receive()
+            && let Some(offer) = self.transfers.first_waiting()
+        {
             let index = self.new_index();
             let asked = Asked::Answer { offer, by_command: false };
-            if self.requests.ask_own(RequestBody::AnswerOffer { offer, index: Some(index) }, asked) {
-                self.receive(offer, index, out);
-            } else {
-                self.transfers.remove(offer);
+            if !self.requests.ask_own(RequestBody::AnswerOffer { offer, index: Some(index) }, asked) {
+                return;
             }
+            self.receive(offer, index, out);
         }
     }
 
@@ -173,8 +175,9 @@ impl Client {
         if !self.is_waiting(offer) {
             return fail(Failure::NoSuchOffer, out);
         }
-        if !self.transfers.may_run() {
-            return fail(Failure::LimitReached(format!("at most {MAX_RUNNING} transfers can be under way")), out);
+        if !self.transfers.may_receive() {
+            let words = format!("one can receive {MAX_INCOMING} files at once; accept it when one of them has ended");
+            return fail(Failure::LimitReached(words), out);
         }
         let index = self.new_index();
         out.push(Output::Event(Event::OfferAnswered { id: offer, accepted: true }));
@@ -220,7 +223,8 @@ impl Client {
 
     /// The server refused the answer: the offer was over. What was started for it ends.
     pub(super) fn answer_came_too_late(&mut self, offer: OfferId, out: &mut Vec<Output>) {
-        self.end_running(offer, TransferFailure::PeerLeft, out);
+        let over = self.transfers.get_mut(offer).and_then(|entry| entry.over.take());
+        self.end_running(offer, over.unwrap_or(TransferFailure::PeerLeft), out);
     }
 
     fn is_waiting(&mut self, offer: OfferId) -> bool {
@@ -235,12 +239,13 @@ impl Client {
         let failure = match reason {
             OfferEnd::Rejected => TransferFailure::Rejected,
             OfferEnd::Expired => TransferFailure::Expired,
-            OfferEnd::Withdrawn | OfferEnd::UserLeft => TransferFailure::PeerLeft,
+            OfferEnd::Withdrawn => TransferFailure::Withdrawn,
+            OfferEnd::UserLeft => TransferFailure::PeerLeft,
         };
         // One that runs was answered in time, or the reply to the answer says otherwise.
-        let unanswered = |entry: &mut Entry| !matches!(entry.stage, Stage::Running { .. });
-        if self.transfers.get_mut(offer).is_some_and(unanswered) {
-            self.end_transfer(offer, failure, out);
+        match self.transfers.get_mut(offer) {
+            Some(Entry { stage: Stage::Running { .. }, over, .. }) => *over = Some(failure),
+            _ => self.end_transfer(offer, failure, out),
         }
     }
 
@@ -274,6 +279,13 @@ impl Client {
                 self.transfers.remove(id);
             }
             Progress::Failed(failure) => self.end_transfer(id, failure, out),
+        }
+    }
+
+    /// Gives up what has gone on for too long after its other end has left.
+    pub(super) fn give_up_deserted(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some(id) = self.transfers.take_given_up(now) {
+            self.end_running(id, TransferFailure::PeerLeft, out);
         }
     }
 

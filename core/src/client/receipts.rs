@@ -46,6 +46,12 @@ impl Receipts {
         (!peer.in_flight && peer.shown > peer.told).then_some(peer.shown)
     }
 
+    /// What was shown and not told, though an earlier receipt may be on its way.
+    pub(super) fn untold(&self) -> Vec<(UserName, MessageNumber)> {
+        let untold = self.peers.iter().filter(|(_, peer)| peer.shown > peer.told);
+        untold.map(|(name, peer)| (name.clone(), peer.shown)).collect()
+    }
+
     /// That receipt is on its way.
     pub(super) fn told(&mut self, from: &UserName, through: MessageNumber) {
         if let Some(peer) = self.peers.get_mut(from) {

@@ -1,6 +1,7 @@
 //! What the server says: a reply becomes the answer of its command, an event is shown.
 
 use super::commands::fail;
+use super::ending::{CatchingUp, DESERTED_PATIENCE};
 use super::event::{Event, Failure};
 use super::history::Step;
 use super::io::Output;
@@ -20,7 +21,7 @@ impl Client {
         match message {
             ServerMessage::Reply(reply) => self.reply(reply, out),
             ServerMessage::Event(_) if self.user.is_none() => self.broken("an event before the login", out),
-            ServerMessage::Event(event) => self.event(event, out),
+            ServerMessage::Event(event) => self.event(now, event, out),
         }
     }
 
@@ -73,6 +74,10 @@ impl Client {
                 None
             }
             (Asked::Answer { .. }, ReplyBody::Done) => None,
+            (Asked::CatchUp, ReplyBody::Done | ReplyBody::Refused(_)) => {
+                self.catching_up = CatchingUp::Done;
+                None
+            }
             (Asked::Withdraw { offer, .. }, ReplyBody::Done | ReplyBody::Refused(_)) => {
                 self.withdrawn(offer, out);
                 None
@@ -91,7 +96,7 @@ impl Client {
         }
     }
 
-    fn event(&mut self, event: wire::Event, out: &mut Vec<Output>) {
+    fn event(&mut self, now: Instant, event: wire::Event, out: &mut Vec<Output>) {
         let event = match event {
             wire::Event::Broadcast { number, at, from, text } => Event::Broadcast { number, at, from, text },
             wire::Event::RoomMessage { room, number, at, from, text } => {
@@ -101,7 +106,10 @@ impl Client {
                 return self.direct_message(number, at, from, text, out);
             }
             wire::Event::Joined { user } => Event::Joined { user },
-            wire::Event::Left { user } => Event::Left { user },
+            wire::Event::Left { user } => {
+                self.transfers.desert(&user, now + DESERTED_PATIENCE);
+                Event::Left { user }
+            }
             wire::Event::RoomCreated(room) => Event::RoomCreated(room),
             wire::Event::RoomChanged(room) => Event::RoomChanged(room),
             wire::Event::Offer { offer, from, label, bytes, address, endpoint } => {
@@ -123,7 +131,8 @@ impl Client {
         text: String,
         out: &mut Vec<Output>,
     ) {
-        if self.receipts.arrived(&from, number) {
+        // After the logout there is no receipt any more: it comes again at the next login.
+        if !self.is_saying_bye() && self.receipts.arrived(&from, number) {
             out.push(Output::Event(Event::DirectMessage { number, at, from: from.clone(), text }));
             self.confirm(&from);
         }
@@ -132,10 +141,21 @@ impl Client {
     /// Tells the server what was shown of this person's messages, unless it is being told already.
     fn confirm(&mut self, from: &UserName) {
         if let Some(through) = self.receipts.due(from) {
-            let body = RequestBody::DirectReceived { from: from.clone(), through };
-            if self.requests.ask_own(body, Asked::Receipt { from: from.clone(), through }) {
-                self.receipts.told(from, through);
-            }
+            self.tell(from, through);
+        }
+    }
+
+    /// Tells the server everything that was shown, without waiting for the receipts under way.
+    pub(super) fn confirm_all(&mut self) {
+        for (from, through) in self.receipts.untold() {
+            self.tell(&from, through);
+        }
+    }
+
+    fn tell(&mut self, from: &UserName, through: MessageNumber) {
+        let body = RequestBody::DirectReceived { from: from.clone(), through };
+        if self.requests.ask_own(body, Asked::Receipt { from: from.clone(), through }) {
+            self.receipts.told(from, through);
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) enum Asked {
         offer: OfferId,
         by_command: bool,
     },
+    /// Whether the direct messages that were missed have come.
+    CatchUp,
     Receipt {
         from: UserName,
         through: MessageNumber,
@@ -65,7 +67,7 @@ impl Asked {
     fn is_own(&self) -> bool {
         match self {
             Asked::Answer { by_command, .. } | Asked::Withdraw { by_command, .. } => !by_command,
-            Asked::Receipt { .. } | Asked::Logout => true,
+            Asked::Receipt { .. } | Asked::CatchUp | Asked::Logout => true,
             _ => false,
         }
     }
@@ -119,6 +121,15 @@ impl Requests {
             self.own_waiting.push_back((body, asked));
         }
         room
+    }
+
+    /// Asks all that waited before a logout, as far as the server takes so much at once.
+    pub(super) fn send_last(&mut self, out: &mut Vec<Output>) {
+        while self.open.len() < MAX_REQUESTS_IN_FLIGHT - 1
+            && let Some((body, asked)) = self.own_waiting.pop_front()
+        {
+            self.ask(body, asked, out);
+        }
     }
 
     /// Asks what waited, as far as there is room.

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::answers::Answers;
 use super::command::Command;
-use super::ending::Ending;
+use super::ending::{CatchingUp, Ending};
 use super::event::{Event, Failure};
 use super::history::Gathering;
 use super::io::{AcceptPolicy, Input, Output};
@@ -44,6 +44,8 @@ pub struct Client {
     pub(super) receipts: Receipts,
     /// Whether to log out once there is nothing left to do.
     pub(super) finishing: bool,
+    /// How far finishing has come.
+    pub(super) catching_up: CatchingUp,
     /// Set when the session is on its way out.
     pub(super) ending: Option<Ending>,
 }
@@ -78,6 +80,7 @@ impl Client {
             transfers: Transfers::default(),
             receipts: Receipts::default(),
             finishing: false,
+            catching_up: CatchingUp::No,
             ending: None,
         }
     }
@@ -116,6 +119,7 @@ impl Client {
                 command => self.start(command, out),
             }
         }
+        self.accept_by_policy(out);
         self.requests.send_own(out);
         self.go_on_ending(now, out);
     }
@@ -172,6 +176,7 @@ impl Machine for Client {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.ending.as_ref().map(Ending::until)
+        let ending = self.ending.as_ref().map(Ending::until);
+        [ending, self.transfers.given_up_at()].into_iter().flatten().min()
     }
 }

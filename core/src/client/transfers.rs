@@ -1,7 +1,7 @@
 //! The book of offers and transfers. An entry begins as an offer, somebody's or one's own, and leaves the book
 //! when the offer comes to nothing or its transfer has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use super::event::{Direction, Transfer, TransferFailure, TransferState};
@@ -10,13 +10,18 @@ use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
 use crate::secure::PeerSecret;
 use crate::text::FileLabel;
-use crate::wire::limits::MAX_OFFERS_PER_USER;
+use crate::time::Instant;
 use crate::wire::message::PeerEndpoint;
 
 /// Offers of others that wait for an answer; more are refused.
 pub(super) const MAX_WAITING_OFFERS: usize = 256;
-/// Transfers under way; each holds a file, keys and buffers.
-pub(super) const MAX_RUNNING: usize = 256;
+/// Files to others, offered or under way; each holds an open file, keys and buffers.
+pub(super) const MAX_OUTGOING: usize = 64;
+/// Files from others under way; likewise. Together with those to others at most as many as the transfer
+/// machine takes.
+pub(super) const MAX_INCOMING: usize = 64;
+
+const _: () = assert!(MAX_OUTGOING + MAX_INCOMING <= crate::transfer::MAX_TRANSFERS);
 
 /// One offer or transfer.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     /// Set when this end has decided to end it: why, whatever the transfer machine says.
     pub(super) ending: Option<TransferFailure>,
+    /// Why the offer was over, if the answer to it came too late.
+    pub(super) over: Option<TransferFailure>,
 }
 
 /// How far an entry is.
@@ -64,6 +71,11 @@ pub(super) enum Stage {
 }
 
 impl Entry {
+    /// One that has just begun.
+    pub(super) fn new(peer: UserName, label: FileLabel, total: u64, stage: Stage) -> Entry {
+        Entry { peer, label, bytes: 0, total, rate_bps: 0, stage, ending: None, over: None }
+    }
+
     /// The entry as people see it, in `state`.
     pub(super) fn shown(&self, id: OfferId, state: TransferState) -> Transfer {
         Transfer {
@@ -102,10 +114,12 @@ impl Entry {
 }
 
 /// All that have not ended. Bounded: see [`Transfers::may_wait`], [`Transfers::may_offer`] and
-/// [`Transfers::may_run`].
+/// [`Transfers::may_receive`].
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
     entries: BTreeMap<OfferId, Entry>,
+    /// Those under way whose other end has left the conference, and when they are given up: the earliest first.
+    deserted: VecDeque<(Instant, OfferId)>,
 }
 
 impl Transfers {
@@ -126,6 +140,7 @@ impl Transfers {
     }
 
     pub(super) fn remove(&mut self, id: OfferId) -> Option<Entry> {
+        self.deserted.retain(|(_, deserted)| *deserted != id);
         self.entries.remove(&id)
     }
 
@@ -145,14 +160,44 @@ impl Transfers {
         self.count(|stage| matches!(stage, Stage::Waiting { .. })) < MAX_WAITING_OFFERS
     }
 
-    /// Whether another offer of one's own may be made, which its transfer must have room for, too.
-    pub(super) fn may_offer(&self) -> bool {
-        self.count(|stage| matches!(stage, Stage::Offered { .. })) < MAX_OFFERS_PER_USER && self.may_run()
+    /// The first offer of somebody that waits for an answer.
+    pub(super) fn first_waiting(&self) -> Option<OfferId> {
+        let mut waiting = self.entries.iter().filter(|(_, entry)| matches!(entry.stage, Stage::Waiting { .. }));
+        waiting.next().map(|(id, _)| *id)
     }
 
-    /// Whether another transfer may start; one's own offers may start at any time and are counted.
-    pub(super) fn may_run(&self) -> bool {
-        self.count(|stage| !matches!(stage, Stage::Waiting { .. })) < MAX_RUNNING
+    /// Whether another file may be offered. Its transfer may start at any time, so that offers count like them.
+    pub(super) fn may_offer(&self) -> bool {
+        let outgoing =
+            |stage: &Stage| matches!(stage, Stage::Offered { .. } | Stage::Running { direction: Direction::Out, .. });
+        self.count(outgoing) < MAX_OUTGOING
+    }
+
+    /// Whether another file of somebody may start.
+    pub(super) fn may_receive(&self) -> bool {
+        self.count(|stage| matches!(stage, Stage::Running { direction: Direction::In, .. })) < MAX_INCOMING
+    }
+
+    /// `user` has left: what is under way with them is given up at `until`, unless it ends before. `until` is
+    /// not before that of an earlier call.
+    pub(super) fn desert(&mut self, user: &UserName, until: Instant) {
+        for (id, entry) in &self.entries {
+            let running = matches!(entry.stage, Stage::Running { .. }) && entry.peer == *user;
+            if running && self.deserted.iter().all(|(_, deserted)| deserted != id) {
+                self.deserted.push_back((until, *id));
+            }
+        }
+    }
+
+    /// When the first of those whose other end has left is given up.
+    pub(super) fn given_up_at(&self) -> Option<Instant> {
+        self.deserted.front().map(|(until, _)| *until)
+    }
+
+    /// The next one to give up now; each is given once.
+    pub(super) fn take_given_up(&mut self, now: Instant) -> Option<OfferId> {
+        let due = self.deserted.front().is_some_and(|(until, _)| *until <= now);
+        if due { self.deserted.pop_front().map(|(_, id)| id) } else { None }
     }
 
     /// All as people see them.
@@ -181,15 +226,7 @@ mod tests {
     }
 
     fn entry(stage: Stage) -> Entry {
-        Entry {
-            peer: UserName::new("yoda").unwrap(),
-            label: FileLabel::new("a"),
-            bytes: 0,
-            total: 0,
-            rate_bps: 0,
-            stage,
-            ending: None,
-        }
+        Entry::new(UserName::new("yoda").unwrap(), FileLabel::new("a"), 0, stage)
     }
 
     #[test]
@@ -201,15 +238,21 @@ mod tests {
     }
 
     #[test]
-    fn transfers_under_way_are_bounded() {
+    fn transfers_under_way_are_bounded_each_way() {
         let mut transfers = Transfers::default();
         // One's own offer may become one at any time.
         let (source, index, secret) = (SourceId(1), PeerIndex(1), PeerSecret([0; 32]));
-        transfers.insert(OfferId(MAX_RUNNING as u64), entry(Stage::Offered { source, index, secret }));
-        for n in 1..MAX_RUNNING as u32 {
-            assert!(transfers.may_run() && transfers.may_offer());
-            transfers.insert(OfferId(n.into()), running(n));
+        transfers.insert(OfferId(1_000), entry(Stage::Offered { source, index, secret }));
+        for n in 1..MAX_OUTGOING as u32 {
+            assert!(transfers.may_offer());
+            let stage = Stage::Running { direction: Direction::Out, index: PeerIndex(n), moving: false };
+            transfers.insert(OfferId(n.into()), entry(stage));
         }
-        assert!(!transfers.may_run() && !transfers.may_offer() && transfers.may_wait());
+        assert!(!transfers.may_offer());
+        for n in 0..MAX_INCOMING as u32 {
+            assert!(transfers.may_receive());
+            transfers.insert(OfferId(2_000 + u64::from(n)), running(2_000 + n));
+        }
+        assert!(!transfers.may_receive() && transfers.may_wait());
     }
 }

@@ -124,8 +124,10 @@ pub enum Activity {
         kind: crate::wire::message::HistoryKind,
         /// Since when they asked, as sent.
         not_before: Timestamp,
-        /// How many messages this page had.
+        /// How many messages the first page had.
         messages: usize,
+        /// Whether there are more pages.
+        more: bool,
     },
     /// Someone offered a file.
     Offered {

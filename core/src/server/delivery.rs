@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use super::fact::{Conversation, Message};
 use super::io::{Page, Select, Span};
 use super::machine::Server;
-use super::pending::{MAX_QUERIES, Question};
+use super::pending::{Asked, MAX_QUERIES, Question};
 use super::turn::Turn;
 use crate::id::{ConnectionId, MessageNumber, QueryId};
 use crate::name::UserName;
 use crate::time::Timestamp;
 use crate::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
-use crate::wire::message::Event;
+use crate::wire::message::{Event, ReplyBody};
 
 /// Conversations that one question to the store may be about.
 const MAX_SPANS: usize = 256;
@@ -30,6 +30,8 @@ pub(super) struct Delivery {
     asked: Option<(QueryId, Vec<(UserName, MessageNumber)>)>,
     /// The last message of each page that was sent, until it has been shown.
     ahead: VecDeque<(UserName, MessageNumber)>,
+    /// Requests to be answered when nothing is being fetched; bounded by the connection's requests in flight.
+    catching_up: Vec<Asked>,
 }
 
 impl Server {
@@ -87,6 +89,25 @@ impl Server {
         }
     }
 
+    /// Answers at once if nothing is being fetched, otherwise after it.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>, asked: Asked) {
+        let session = self.sessions.get_mut(&asked.user);
+        let Some(session) = session.filter(|it| it.delivery.asked.is_some()) else {
+            return self.answer(turn, &asked, ReplyBody::Done);
+        };
+        let connection = asked.connection;
+        session.delivery.catching_up.push(asked);
+        self.began(connection);
+    }
+
+    fn caught_up(&mut self, turn: &mut Turn<'_>, user: &UserName) {
+        let Some(session) = self.sessions.get_mut(user).filter(|it| it.delivery.asked.is_none()) else { return };
+        for asked in core::mem::take(&mut session.delivery.catching_up) {
+            self.answer(turn, &asked, ReplyBody::Done);
+            self.answered(turn, asked.connection);
+        }
+    }
+
     /// A page has come. If the store could not read, the next message or the next login tries again.
     pub(super) fn found_missed(
         &mut self,
@@ -97,7 +118,9 @@ impl Server {
     ) {
         let Some(session) = self.sessions.get_mut(user).filter(|it| it.connection == connection) else { return };
         let delivery = &mut session.delivery;
-        let (Some((_, covers)), Some(page)) = (delivery.asked.take(), page) else { return };
+        let (Some((_, covers)), Some(page)) = (delivery.asked.take(), page) else {
+            return self.caught_up(turn, user);
+        };
         let complete = !page.more;
         let mut last_sent = None;
         let mut progress = false;
@@ -122,6 +145,7 @@ impl Server {
         if progress || complete {
             self.continue_delivery(turn, user);
         }
+        self.caught_up(turn, user);
     }
 }
 
@@ -144,7 +168,7 @@ mod tests {
     use super::super::testing::*;
     use super::*;
     use crate::wire::limits::MAX_TEXT_BYTES;
-    use crate::wire::message::{ReplyBody, RequestBody};
+    use crate::wire::message::{Reply, RequestBody, ServerMessage};
 
     /// Author and number of each direct message that a connection was told.
     fn told(world: &mut World, who: ConnectionId) -> Vec<(String, u64)> {
@@ -281,6 +305,28 @@ mod tests {
         world.ask(a, direct("b", "2"));
         world.find_next(true);
         assert_eq!(told(&mut world, b), from("a", [1, 2]));
+    }
+
+    #[test]
+    fn who_catches_up_is_answered_after_the_messages_that_were_missed() {
+        let mut world = World::new(&["a", "b"]);
+        let [a] = world.login_all(["a"]);
+        world.ask(a, direct("b", "1"));
+        world.hold_queries = true;
+        let b = world.login("b");
+        let catching_up = world.send(b, RequestBody::CatchUp);
+        let bye = world.send(b, RequestBody::Logout);
+        assert_eq!(world.inbox(b), []);
+        world.find_next(true);
+        let message = |it: &ServerMessage| matches!(it, ServerMessage::Event(Event::DirectMessage { .. }));
+        let inbox = world.inbox(b);
+        assert!(message(&inbox[0]), "{inbox:?}");
+        let replies = [(catching_up, ReplyBody::Done), (bye, ReplyBody::Bye)];
+        assert_eq!(inbox[1..], replies.map(|(id, body)| ServerMessage::Reply(Reply { id, body })));
+
+        let b = world.login("b");
+        world.find_next(false);
+        assert_eq!(world.ask(b, RequestBody::CatchUp), ReplyBody::Done, "nothing is being fetched");
     }
 
     #[test]

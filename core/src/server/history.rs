@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 use crate::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
 use crate::wire::message::{Cursor, HistoryKind, PastMessage, Refusal, ReplyBody};
 
+/// What a page was asked for: the kind of messages, since when, and where the page before it ended.
+pub(super) type Wanted = (HistoryKind, Timestamp, Option<Cursor>);
+
 impl Server {
     /// What to ask the store, or `None` if there is nothing that this user may read.
     pub(super) fn select_history(
@@ -30,37 +33,34 @@ impl Server {
     }
 
     /// A page has come: the answer.
-    pub(super) fn found_history(
-        &mut self,
-        turn: &mut Turn<'_>,
-        asked: &Asked,
-        kind: HistoryKind,
-        not_before: Timestamp,
-        page: Option<Page>,
-    ) {
+    pub(super) fn found_history(&self, turn: &mut Turn<'_>, asked: &Asked, wanted: Wanted, page: Option<Page>) {
         let Some(page) = page else { return self.refuse(turn, asked, Refusal::StorageFailed) };
         let messages: Vec<PastMessage> = page.messages.into_iter().map(past_message).collect();
         let last = messages.last().map(|last| Cursor { room: last.room, number: last.number });
         let next = last.filter(|_| page.more);
-        self.show_history(turn, asked, kind, not_before, ReplyBody::History { messages, next });
+        self.show_history(turn, asked, wanted, messages, next);
     }
 
     /// There is nothing to ask the store for.
-    pub(super) fn no_history(&mut self, turn: &mut Turn<'_>, asked: &Asked, kind: HistoryKind, not_before: Timestamp) {
-        self.show_history(turn, asked, kind, not_before, ReplyBody::History { messages: Vec::new(), next: None });
+    pub(super) fn no_history(&self, turn: &mut Turn<'_>, asked: &Asked, wanted: Wanted) {
+        self.show_history(turn, asked, wanted, Vec::new(), None);
     }
 
     fn show_history(
-        &mut self,
+        &self,
         turn: &mut Turn<'_>,
         asked: &Asked,
-        kind: HistoryKind,
-        not_before: Timestamp,
-        history: ReplyBody,
+        (kind, not_before, after): Wanted,
+        messages: Vec<PastMessage>,
+        next: Option<Cursor>,
     ) {
-        let messages = if let ReplyBody::History { messages, .. } = &history { messages.len() } else { 0 };
-        self.answer(turn, asked, history);
-        turn.activity(Activity::ReadHistory { user: asked.user.clone(), kind, not_before, messages });
+        let (count, more) = (messages.len(), next.is_some());
+        self.answer(turn, asked, ReplyBody::History { messages, next });
+        // The pages after the first one belong to the same command.
+        if after.is_none() {
+            let user = asked.user.clone();
+            turn.activity(Activity::ReadHistory { user, kind, not_before, messages: count, more });
+        }
     }
 
     fn broadcast_span(&self, after: Option<Cursor>) -> Vec<Span> {
@@ -132,6 +132,7 @@ mod tests {
             kind: HistoryKind::Broadcast,
             not_before,
             messages,
+            more: false,
         };
         assert_eq!(world.activities[..2], [told(EVER, 2), told(later, 1)]);
     }
@@ -182,6 +183,7 @@ mod tests {
             world.ask(b, broadcast(&number.to_string()));
         }
         for (kind, rooms) in [(HistoryKind::Broadcast, 0..=0), (HistoryKind::Rooms, 1..=2)] {
+            world.forget();
             let mut all = Vec::new();
             let mut after = None;
             loop {
@@ -196,6 +198,9 @@ mod tests {
             let expected: Vec<(u32, u64)> =
                 rooms.flat_map(|room| (1..=count as u64).map(move |number| (room, number))).collect();
             assert_eq!(all, expected);
+            let (user, messages) = (name("a"), MAX_PAGE_MESSAGES);
+            let told = Activity::ReadHistory { user, kind, not_before: EVER, messages, more: true };
+            assert_eq!(world.activities, [told], "once for all pages");
         }
     }
 

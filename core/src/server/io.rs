@@ -131,22 +131,22 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum CloseReason {
     /// It logged out.
-    #[error("logged out")]
+    #[error("it logged out")]
     LoggedOut,
     /// It did not log in in time.
-    #[error("did not log in in time")]
+    #[error("it did not log in in time")]
     LoginTimedOut,
     /// It asked for something before it logged in.
-    #[error("sent a request before it logged in")]
+    #[error("it sent a request before it logged in")]
     NotLoggedIn,
     /// It had more unanswered requests than allowed.
-    #[error("had too many unanswered requests")]
+    #[error("it had too many unanswered requests")]
     TooManyRequests,
     /// A field of a request was over its limit.
-    #[error("sent a request that breaks a limit")]
+    #[error("it sent a request that breaks a limit")]
     LimitBroken,
     /// There are too many connections.
-    #[error("too many connections")]
+    #[error("there are too many connections")]
     TooManyConnections,
     /// Its account was removed.
     #[error("its account was removed")]

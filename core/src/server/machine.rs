@@ -119,8 +119,8 @@ impl Server {
 
     fn found(&mut self, turn: &mut Turn<'_>, query: QueryId, page: Option<Page>) {
         match self.pending.questions.remove(&query) {
-            Some(Question::History { asked, kind, not_before }) => {
-                self.found_history(turn, &asked, kind, not_before, page);
+            Some(Question::History { asked, kind, not_before, after }) => {
+                self.found_history(turn, &asked, (kind, not_before, after), page);
                 self.answered(turn, asked.connection);
             }
             Some(Question::Delivery { user, connection }) => self.found_missed(turn, &user, connection, page),

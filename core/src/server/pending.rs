@@ -9,7 +9,7 @@ use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, RequestId, Ticket};
 use crate::name::UserName;
 use crate::time::Timestamp;
-use crate::wire::message::HistoryKind;
+use crate::wire::message::{Cursor, HistoryKind};
 
 /// Proposals that may be on their way to the log. Each connection has its own limit; this one holds when
 /// people who post and hang up come faster than a disk that is slow.
@@ -41,7 +41,7 @@ pub(super) enum Proposal {
 #[derive(Debug)]
 pub(super) enum Question {
     /// Somebody reads.
-    History { asked: Asked, kind: HistoryKind, not_before: Timestamp },
+    History { asked: Asked, kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
     /// Somebody was offline when these messages were written.
     Delivery { user: UserName, connection: ConnectionId },
 }

@@ -37,6 +37,8 @@ enum Next {
     Propose(Fact),
     /// It is answered when the store has been asked.
     Read { kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
+    /// It is answered when the direct messages that were missed have been sent.
+    CatchUp,
     /// It breaks the protocol.
     Close(CloseReason),
 }
@@ -119,6 +121,7 @@ impl Server {
                 self.propose(turn, Proposal::Request(asked), fact);
             }
             Ok(Next::Read { kind, not_before, after }) => self.read(turn, asked, kind, not_before, after),
+            Ok(Next::CatchUp) => self.catch_up(turn, asked),
         }
     }
 
@@ -149,6 +152,7 @@ impl Server {
                 }
                 Ok(Next::Propose(Fact::DirectReceived { user: from, peer, through }))
             }
+            RequestBody::CatchUp => Ok(Next::CatchUp),
             RequestBody::ActiveUsers => Ok(Next::Answer(self.list_active(turn, user))),
             RequestBody::Rooms => Ok(Next::Answer(self.list_rooms(turn, user))),
             RequestBody::BuildRoom { users } => self.build_room(turn, user, users),
@@ -233,17 +237,17 @@ impl Server {
         after: Option<Cursor>,
     ) {
         let Some(select) = self.select_history(&asked.user, kind, not_before, after) else {
-            return self.no_history(turn, &asked, kind, not_before);
+            return self.no_history(turn, &asked, (kind, not_before, after));
         };
         if self.pending.questions.len() >= MAX_QUERIES {
             let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
             return self.refuse(turn, &asked, refusal);
         }
         self.began(asked.connection);
-        self.query(turn, Question::History { asked, kind, not_before }, select);
+        self.query(turn, Question::History { asked, kind, not_before, after }, select);
     }
 
-    fn began(&mut self, connection: ConnectionId) {
+    pub(super) fn began(&mut self, connection: ConnectionId) {
         if let Some(it) = self.connections.get_mut(&connection) {
             it.in_flight += 1;
         }
@@ -262,7 +266,7 @@ fn quoted(text: &str) -> String {
 /// What people type for it, in the line mode.
 fn command(body: &RequestBody) -> Option<&'static str> {
     match body {
-        RequestBody::Login { .. } | RequestBody::DirectReceived { .. } => None,
+        RequestBody::Login { .. } | RequestBody::DirectReceived { .. } | RequestBody::CatchUp => None,
         RequestBody::Logout => Some("OUT"),
         RequestBody::Broadcast { .. } => Some("BCM"),
         RequestBody::RoomMessage { .. } => Some("SRM"),

@@ -17,7 +17,7 @@ use crate::peer::Event;
 use crate::time::Instant;
 
 /// Transfers at the same time. Each has up to 64 MB on its way to the disk, and some megabytes of its own.
-pub const MAX_TRANSFERS: usize = 64;
+pub const MAX_TRANSFERS: usize = 128;
 
 /// Transfers that have ended whose counters are kept.
 const MAX_ENDED: usize = 64;

@@ -115,6 +115,9 @@ pub enum RequestBody {
         /// Which offer.
         offer: OfferId,
     },
+    /// Answered with `Done` once the direct messages that the server is fetching for this user were sent, so that
+    /// a client with nothing else to do knows when it may leave.
+    CatchUp,
 }
 
 /// What each end of a transfer tells the other through the server.
@@ -182,7 +185,7 @@ pub enum ReplyBody {
         /// Its time.
         at: Timestamp,
     },
-    /// Done, and there is nothing to say (`DirectReceived`, `WithdrawOffer`, `AnswerOffer`).
+    /// Done, and there is nothing to say (`DirectReceived`, `WithdrawOffer`, `AnswerOffer`, `CatchUp`).
     Done,
     /// Who is active.
     ActiveUsers(Vec<ActiveUser>),

@@ -115,7 +115,7 @@ pub fn an_offer_can_be_taken_back(world: &mut dyn World) {
     assert_eq!(offered(world, luke).0, id);
     world.command(yoda, Command::Cancel { transfer: id });
     assert_eq!(failed(world, yoda, id), TransferFailure::Cancelled);
-    assert_eq!(failed(world, luke, id), TransferFailure::PeerLeft);
+    assert_eq!(failed(world, luke, id), TransferFailure::Withdrawn);
     assert_eq!(world.fails(luke, Command::Accept { offer: id }), Failure::NoSuchOffer);
     assert_eq!(world.fails(yoda, Command::Cancel { transfer: id }), Failure::NoSuchOffer);
 }
@@ -174,7 +174,8 @@ pub fn an_offer_ends_when_either_person_leaves(world: &mut dyn World) {
     let id = send(world, yoda, "luke", &file);
     offered(world, luke);
     world.log_out(yoda);
-    assert_eq!(failed(world, luke, id), TransferFailure::PeerLeft);
+    // Whoever logs out takes their offers back first.
+    assert_eq!(failed(world, luke, id), TransferFailure::Withdrawn);
 }
 
 /// Several files at once, both ways, all arrive; meanwhile messages go on, and the list shows them.

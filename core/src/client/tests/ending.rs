@@ -31,6 +31,12 @@ fn receiving() -> World {
     world
 }
 
+/// Whoever finishes waits for what was missed.
+fn catches_up_and_says_bye(world: &mut World) {
+    assert_eq!(world.answer(ReplyBody::Done), RequestBody::CatchUp);
+    says_bye(world);
+}
+
 fn says_bye(world: &mut World) {
     assert_eq!(world.answer(ReplyBody::Bye), RequestBody::Logout);
     assert_eq!(world.events(), [bye()]);
@@ -139,7 +145,7 @@ fn finishing_waits_for_answers_and_transfers_and_then_logs_out() {
     world.report(1, Progress::Done { blake3: [0; 32], saved_as: None });
     assert_eq!(world.events().len(), 2);
     world.orders();
-    says_bye(&mut world);
+    catches_up_and_says_bye(&mut world);
 }
 
 #[test]
@@ -155,7 +161,7 @@ fn finishing_gives_up_no_offer_of_one_s_own_but_refuses_those_that_nobody_will_a
     world.server(wire::Event::OfferEnded { offer: OfferId(1), reason: OfferEnd::Rejected });
     assert_eq!(world.transfer().state, TransferState::Failed(TransferFailure::Rejected));
     world.orders();
-    says_bye(&mut world);
+    catches_up_and_says_bye(&mut world);
 }
 
 #[test]
@@ -294,7 +300,7 @@ fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
     assert_eq!((world.events(), world.orders()), (vec![], vec![]));
     world.answer(ReplyBody::Welcome { user: name("yoda") });
     world.events();
-    says_bye(&mut world);
+    catches_up_and_says_bye(&mut world);
 
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
@@ -303,4 +309,46 @@ fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
     world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
     assert!(matches!(world.answer(ReplyBody::Offered { offer: OfferId(1) }), RequestBody::Offer { .. }));
     assert_eq!(world.requests(), []);
+}
+
+fn direct(number: u64) -> wire::Event {
+    wire::Event::DirectMessage { number: MessageNumber(number), at: AT, from: name("luke"), text: "hi".into() }
+}
+
+fn receipt(through: u64) -> RequestBody {
+    RequestBody::DirectReceived { from: name("luke"), through: MessageNumber(through) }
+}
+
+#[test]
+fn finishing_shows_what_was_missed_and_confirms_it() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::Finish);
+    let [catch_up] = world.requests().try_into().unwrap();
+    assert_eq!(catch_up.body, RequestBody::CatchUp);
+    world.server(direct(1));
+    assert!(matches!(&world.events()[..], [Event::DirectMessage { .. }]));
+    let [shown] = world.requests().try_into().unwrap();
+    world.reply(catch_up.id, ReplyBody::Done);
+    assert_eq!((shown.body, world.requests()), (receipt(1), vec![]));
+    world.reply(shown.id, ReplyBody::Done);
+    says_bye(&mut world);
+}
+
+#[test]
+fn everything_that_was_shown_is_confirmed_before_the_logout_and_nothing_is_shown_after_it() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    for number in 1..=3 {
+        world.server(direct(number));
+    }
+    assert_eq!(world.events().len(), 3);
+    // The server is silent: the second receipt has waited for the reply to the first one.
+    assert_eq!(world.bodies(), [receipt(1)]);
+    world.command(Command::Logout);
+    world.wait(TRANSFERS_PATIENCE);
+    let [shown, logout] = world.requests().try_into().unwrap();
+    assert_eq!((shown.body, logout.body), (receipt(3), RequestBody::Logout));
+    world.server(direct(4));
+    assert_eq!((world.events(), world.requests()), (vec![], vec![]));
+    world.reply(logout.id, ReplyBody::Bye);
+    assert_eq!(world.events(), [bye()]);
 }

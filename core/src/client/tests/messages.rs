@@ -102,10 +102,21 @@ fn what_breaks_a_limit_is_refused_without_asking() {
         assert_eq!((world.requests(), world.orders()), (vec![], vec![]));
     }
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::BuildRoom { users: vec!["luke".into(); MAX_ROOM_MEMBERS + 1] });
+    let many = (0..=MAX_ROOM_MEMBERS).map(|number| format!("user{number}")).collect();
+    world.command(Command::BuildRoom { users: many });
     assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
     world.command(broadcast(&long_text[1..]));
     assert_eq!(world.requests().len(), 1);
+}
+
+#[test]
+fn repetitions_of_a_name_count_once_for_a_room() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    let mut users: Vec<String> = vec!["luke".into(); MAX_ROOM_MEMBERS + 1];
+    users.extend(["leia".into(), "luke".into()]);
+    world.command(Command::BuildRoom { users });
+    let body = world.answer(ReplyBody::RoomCreated(room(1)));
+    assert_eq!(body, RequestBody::BuildRoom { users: vec!["luke".into(), "leia".into()] });
 }
 
 #[test]

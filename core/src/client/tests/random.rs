@@ -130,9 +130,10 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
             ReplyBody::History { messages: vec![], next }
         }
         RequestBody::Offer { .. } => ReplyBody::Offered { offer: OfferId(if how < 8 { 1 } else { fresh % 6 }) },
-        RequestBody::DirectReceived { .. } | RequestBody::AnswerOffer { .. } | RequestBody::WithdrawOffer { .. } => {
-            ReplyBody::Done
-        }
+        RequestBody::DirectReceived { .. }
+        | RequestBody::AnswerOffer { .. }
+        | RequestBody::WithdrawOffer { .. }
+        | RequestBody::CatchUp => ReplyBody::Done,
     }
 }
 

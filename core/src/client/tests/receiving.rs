@@ -1,9 +1,10 @@
 //! Files that others offer.
 
 use super::*;
+use crate::client::ending::DESERTED_PATIENCE;
 use crate::client::event::{Direction, Failure, TransferFailure, TransferState};
 use crate::client::io::{Side, Start};
-use crate::client::transfers::{MAX_RUNNING, MAX_WAITING_OFFERS};
+use crate::client::transfers::{MAX_INCOMING, MAX_WAITING_OFFERS};
 use crate::wire::message::{OfferEnd, Refusal};
 
 fn shown(id: u64) -> Event {
@@ -136,13 +137,13 @@ fn an_acceptance_that_comes_too_late_ends_the_transfer_once() {
     assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
     assert_eq!(world.events(), []);
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
-    assert_eq!(world.events(), [entry(1, TransferState::Failed(TransferFailure::PeerLeft), 0)]);
+    assert_eq!(world.events(), [entry(1, TransferState::Failed(TransferFailure::Withdrawn), 0)]);
 }
 
 #[test]
 fn an_offer_that_ends_unanswered_is_told_and_gone() {
     for (reason, failure) in [
-        (OfferEnd::Withdrawn, TransferFailure::PeerLeft),
+        (OfferEnd::Withdrawn, TransferFailure::Withdrawn),
         (OfferEnd::UserLeft, TransferFailure::PeerLeft),
         (OfferEnd::Expired, TransferFailure::Expired),
     ] {
@@ -193,15 +194,63 @@ fn offers_and_transfers_are_bounded() {
     world.server(offer(1_000));
     assert_eq!(world.answer(ReplyBody::Done), refusal(1_000));
     world.events();
-    for id in 1..=MAX_RUNNING as u64 {
+    for id in 1..=MAX_INCOMING as u64 {
         world.command(Command::Accept { offer: OfferId(id) });
         world.answer(ReplyBody::Done);
     }
-    assert_eq!(world.orders().len(), MAX_RUNNING);
+    assert_eq!(world.orders().len(), MAX_INCOMING);
     world.events();
     world.server(offer(1_001));
     world.events();
     world.command(Command::Accept { offer: OfferId(1_001) });
     assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
     assert_eq!((world.orders(), world.requests()), (vec![], vec![]));
+}
+
+#[test]
+fn what_is_accepted_by_policy_beyond_the_limit_starts_when_something_has_ended() {
+    let mut world = World::logged_in(AcceptPolicy::All);
+    let limit = MAX_INCOMING as u64;
+    for id in 1..=limit + 2 {
+        world.server(offer(id));
+        for request in world.requests() {
+            world.reply(request.id, ReplyBody::Done);
+        }
+    }
+    assert_eq!(world.orders().len(), MAX_INCOMING);
+    world.events();
+    world.report(1, Progress::Done { blake3: [0; 32], saved_as: None });
+    let index = started(&mut world, limit + 1);
+    let accepted = RequestBody::AnswerOffer { offer: OfferId(limit + 1), index: Some(index) };
+    assert_eq!(world.answer(ReplyBody::Done), accepted);
+    // The last one is taken back while it waits.
+    world.events();
+    world.server(wire::Event::OfferEnded { offer: OfferId(limit + 2), reason: OfferEnd::Withdrawn });
+    assert_eq!(world.events(), [entry(limit + 2, TransferState::Failed(TransferFailure::Withdrawn), 0)]);
+    world.report(2, Progress::Done { blake3: [0; 32], saved_as: None });
+    assert_eq!((world.orders(), world.requests()), (vec![], vec![]));
+}
+
+#[test]
+fn a_transfer_whose_other_end_has_left_is_given_up_after_a_while() {
+    let left = || wire::Event::Left { user: name("luke") };
+    let mut world = receiving();
+    world.server(left());
+    world.wait(DESERTED_PATIENCE / 2);
+    // That they came and left again changes nothing.
+    world.server(left());
+    assert_eq!(world.orders(), []);
+    assert_eq!(world.client.deadline(), Some(world.now + DESERTED_PATIENCE / 2));
+    world.wait(DESERTED_PATIENCE / 2);
+    assert_eq!((world.orders(), world.client.deadline()), (vec![Output::Cancel { transfer: OfferId(1) }], None));
+    world.events();
+    world.report(1, Progress::Failed(TransferFailure::Cancelled));
+    assert_eq!(world.events(), [entry(1, TransferState::Failed(TransferFailure::PeerLeft), 0)]);
+
+    let mut world = receiving();
+    world.server(wire::Event::Left { user: name("leia") });
+    assert_eq!(world.client.deadline(), None);
+    world.server(left());
+    world.report(1, Progress::Done { blake3: [0; 32], saved_as: None });
+    assert_eq!((world.orders(), world.client.deadline()), (vec![], None), "what ends in time ends well");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::event::{Direction, Failure, TransferFailure, TransferState};
 use crate::client::io::{Side, SourceId, Start};
-use crate::wire::limits::MAX_OFFERS_PER_USER;
+use crate::client::transfers::MAX_OUTGOING;
 use crate::wire::message::{OfferEnd, Refusal};
 
 fn send_file() -> Command {
@@ -167,7 +167,7 @@ fn a_rejection_that_crosses_a_cancel_is_a_cancelled_transfer() {
 #[test]
 fn one_s_own_offers_are_bounded() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    for id in 1..=MAX_OFFERS_PER_USER as u64 {
+    for id in 1..=MAX_OUTGOING as u64 {
         world.command(send_file());
         world.input(opened(id));
         world.answer(ReplyBody::Offered { offer: OfferId(id) });
@@ -175,8 +175,16 @@ fn one_s_own_offers_are_bounded() {
     world.events();
     world.orders();
     world.command(send_file());
-    assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
+    assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(words))] if words.contains("64 files")));
     assert_eq!(world.orders(), []);
+    // One that is under way counts like one that waits.
+    world.server(accepted(1));
+    world.orders();
+    world.command(send_file());
+    assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
+    world.report(1, Progress::Done { blake3: [3; 32], saved_as: None });
+    world.command(send_file());
+    assert!(matches!(&world.orders()[..], [Output::OpenSource { .. }]));
 }
 
 #[test]
