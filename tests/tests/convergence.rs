@@ -39,8 +39,12 @@ fn milliseconds(most: u64) -> impl Strategy<Value = Duration> {
     (0..=most).prop_map(Duration::from_millis)
 }
 
+/// A window that lets the largest frame through within `FRAME_DEADLINE` at the longest delay below (256 KiB in
+/// 30 s, half a second each time): a slower connection is closed, rightly.
+const SMALLEST_WINDOW: usize = 4_500;
+
 fn stream() -> impl Strategy<Value = StreamOptions> {
-    (milliseconds(200), milliseconds(300), 1usize..200, 64usize..100_000)
+    (milliseconds(200), milliseconds(300), 1usize..200, SMALLEST_WINDOW..100_000)
         .prop_map(|(delay, jitter, largest_piece, window)| StreamOptions { delay, jitter, largest_piece, window })
 }
 
