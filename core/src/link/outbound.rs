@@ -50,9 +50,7 @@ impl Outbound {
     /// Seals what was pushed since the last call, as one batch.
     pub fn seal(&mut self) {
         if self.sealed < self.bytes.len() {
-            let mut batch = self.bytes.split_off(self.sealed);
-            self.sealer.seal(&mut batch);
-            self.bytes.append(&mut batch);
+            self.sealer.seal(&mut self.bytes, self.sealed);
             self.sealed = self.bytes.len();
         }
     }

@@ -8,8 +8,8 @@
 pub struct Sealer(());
 
 impl Sealer {
-    /// Seals one batch of whole frames in place, just before it is written.
-    pub fn seal(&mut self, _batch: &mut Vec<u8>) {}
+    /// Seals one batch of whole frames in place, just before it is written: what `bytes` has from `start` on.
+    pub fn seal(&mut self, _bytes: &mut Vec<u8>, _start: usize) {}
 }
 
 /// Opens what the other end wrote.
