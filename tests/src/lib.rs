@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`scenario`] | the scenarios, written once against the trait [`scenario::World`] |
 //! | [`sim`] | a world of virtual time: one seed gives one run |
+//! | [`invariants`] | what must hold in every run of the simulator, and the checkers that watch for it |
 //! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
 #![forbid(unsafe_code)]
 
+pub mod invariants;
 pub mod real;
 pub mod scenario;
 pub mod sim;

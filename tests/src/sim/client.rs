@@ -27,10 +27,12 @@ use super::disk::{Content, Disk, Work};
 use super::network::{Context, Toward};
 use super::options::WorkOptions;
 use super::stream::Item;
+use crate::invariants::Observation;
 
 /// A client.
 #[derive(Debug)]
 pub struct ClientNode {
+    number: usize,
     /// In the order of their coming.
     events: VecDeque<Event>,
     machine: Client,
@@ -76,9 +78,10 @@ enum Happened {
 }
 
 impl ClientNode {
-    /// A client that is connecting.
+    /// Client `number`, which is connecting.
     pub fn new(
         now: Instant,
+        number: usize,
         connection: ConnectionId,
         options: ClientOptions,
         work: WorkOptions,
@@ -86,6 +89,7 @@ impl ClientNode {
     ) -> Self {
         let ClientOptions { address, accept, transfer } = options;
         ClientNode {
+            number,
             events: VecDeque::new(),
             machine: Client::new(accept, address.port(), dice.seed()),
             transfers: Transfers::new(transfer, dice.seed()),
@@ -131,23 +135,16 @@ impl ClientNode {
     }
 
     /// A datagram arrived.
-    pub fn datagram(&mut self, ctx: &mut Context<'_>, from: SocketAddr, mut datagram: Vec<u8>) {
-        let Ok(header) = Header::decode(&datagram) else {
-            self.dropped.not_ours += 1;
-            return;
-        };
-        let Some(key) = self.opening.get(&header.index) else {
-            self.dropped.unknown_index += 1;
-            return;
-        };
-        let Some(payload) = key.open(header.number, &mut datagram) else {
-            self.dropped.forged += 1;
-            return;
-        };
-        let mut out = Vec::new();
-        self.transfers.handle(ctx.now, TransferInput::Datagram { from, header, payload }, &mut out);
-        self.carry_out_transfers(ctx, out, payload);
-        self.run(ctx);
+    pub fn datagram(&mut self, ctx: &mut Context<'_>, from: SocketAddr, datagram: Vec<u8>) {
+        let mut bytes = datagram.clone();
+        let opened = self.open_datagram(&mut bytes);
+        let arrives =
+            Observation::DatagramArrives { client: self.number, from, datagram: &datagram, opened: opened.is_some() };
+        ctx.observe(&arrives);
+        if let Some((header, payload)) = opened {
+            self.tell_transfers(ctx, TransferInput::Datagram { from, header, payload }, payload);
+            self.run(ctx);
+        }
     }
 
     /// There is room again on the way to the server.
@@ -158,7 +155,7 @@ impl ClientNode {
     /// The deadline has passed.
     pub fn woke(&mut self, ctx: &mut Context<'_>) {
         while let Some(work) = self.disk.pop_due(ctx.now) {
-            self.done(work);
+            self.done(ctx, work);
         }
         let mut out = Vec::new();
         self.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
@@ -199,6 +196,20 @@ impl ClientNode {
         self.dropped
     }
 
+    fn open_datagram<'a>(&mut self, datagram: &'a mut [u8]) -> Option<(Header, &'a [u8])> {
+        let Ok(header) = Header::decode(datagram) else {
+            self.dropped.not_ours += 1;
+            return None;
+        };
+        let Some(key) = self.opening.get(&header.index) else {
+            self.dropped.unknown_index += 1;
+            return None;
+        };
+        let opened = key.open(header.number, datagram);
+        self.dropped.forged += u64::from(opened.is_none());
+        opened.map(|payload| (header, &*payload))
+    }
+
     fn decoded(&mut self, ctx: &mut Context<'_>, out: Vec<LinkOutput<ServerMessage>>) {
         for output in out {
             match output {
@@ -225,16 +236,8 @@ impl ClientNode {
         loop {
             while let Some(happened) = self.inbox.pop_front() {
                 match happened {
-                    Happened::ForClient(input) => {
-                        let mut out = Vec::new();
-                        self.machine.handle(ctx.now, input, &mut out);
-                        self.carry_out(ctx, out);
-                    }
-                    Happened::ForTransfers(input) => {
-                        let mut out = Vec::new();
-                        self.transfers.handle(ctx.now, input, &mut out);
-                        self.carry_out_transfers(ctx, out, &[]);
-                    }
+                    Happened::ForClient(input) => self.tell(ctx, input),
+                    Happened::ForTransfers(input) => self.tell_transfers(ctx, input, &[]),
                 }
             }
             if self.state != State::Closed {
@@ -249,8 +252,26 @@ impl ClientNode {
         }
     }
 
+    fn tell(&mut self, ctx: &mut Context<'_>, input: Input) {
+        ctx.observe(&Observation::ClientHears(self.number, &input));
+        let mut out = Vec::new();
+        self.machine.handle(ctx.now, input, &mut out);
+        ctx.observe(&Observation::ClientHandled(self.number, &self.machine));
+        self.carry_out(ctx, out);
+    }
+
+    /// `payload` is that of the datagram at hand.
+    fn tell_transfers(&mut self, ctx: &mut Context<'_>, input: TransferInput<'_>, payload: &[u8]) {
+        ctx.observe(&Observation::TransfersHear(self.number, &input));
+        let mut out = Vec::new();
+        self.transfers.handle(ctx.now, input, &mut out);
+        ctx.observe(&Observation::TransfersHandled(self.number, &self.transfers));
+        self.carry_out_transfers(ctx, out, payload);
+    }
+
     fn carry_out(&mut self, ctx: &mut Context<'_>, out: Vec<Output>) {
         for output in out {
+            ctx.observe(&Observation::ClientSays(self.number, &output));
             match output {
                 Output::Send(request) => {
                     if self.state == State::Open && self.outbound.push(&encode(&request)).is_err() {
@@ -297,6 +318,7 @@ impl ClientNode {
     /// `payload` is that of the datagram at hand.
     fn carry_out_transfers(&mut self, ctx: &mut Context<'_>, out: Vec<TransferOutput>, payload: &[u8]) {
         for output in out {
+            ctx.observe(&Observation::TransfersSay(self.number, &output));
             match output {
                 TransferOutput::Listen { index, secret, role, transfer } => {
                     self.opening.insert(index, OpeningKey::new(&secret, role));
@@ -336,6 +358,8 @@ impl ClientNode {
         build_burst(burst.index, &burst.packets, key, |slot| self.disk.slot(burst.transfer, slot), &mut bytes);
         assert_eq!(bytes.chunks(burst.segment_size).len(), burst.packets.len(), "packets are of the segment's size");
         for datagram in bytes.chunks(burst.segment_size) {
+            let (client, to) = (self.number, burst.to);
+            ctx.observe(&Observation::DatagramSent { client, to, datagram });
             ctx.network.send(ctx.now, self.address, burst.to, datagram);
         }
     }
@@ -345,7 +369,7 @@ impl ClientNode {
     }
 
     /// Work of the disk is done. What was closed meanwhile is not told.
-    fn done(&mut self, work: Work) {
+    fn done(&mut self, ctx: &mut Context<'_>, work: Work) {
         match work {
             Work::Open { source, path } => self.open(source, &path),
             Work::Read { transfer, .. } | Work::Verify { transfer } | Work::Publish { transfer }
@@ -369,6 +393,8 @@ impl ClientNode {
             },
             Work::Publish { transfer } => match self.disk.publish(transfer) {
                 Some(saved_as) => {
+                    let (client, content) = (self.number, &*self.disk.downloads()[&saved_as]);
+                    ctx.observe(&Observation::Published { client, transfer, name: &saved_as, content });
                     self.inbox.push_back(Happened::ForTransfers(TransferInput::Published { transfer, saved_as }));
                 }
                 None => self.storage_failed(transfer, "no such partial file".into()),

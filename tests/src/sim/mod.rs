@@ -16,10 +16,13 @@
 pub mod client;
 pub mod dice;
 pub mod disk;
+pub mod fault;
 pub mod link;
 pub mod network;
+mod network_faults;
 pub mod options;
 pub mod pending;
+mod process_faults;
 pub mod raw;
 pub mod scene;
 pub mod schedule;

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use toom_core::id::ConnectionId;
 use toom_core::link::Outbound;
 use toom_core::machine::Machine;
 use toom_core::time::{Instant, Timestamp};
 
 use super::dice::Dice;
+use super::fault::{FaultCounts, FaultKind};
 use super::link::{self, Arrived, DatagramLink, Fates};
 use super::options::Options;
 use super::stream::{self, Item, Stream};
 use super::trace::Trace;
+use crate::invariants::{Observation, Watch};
 
 /// Something with a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,7 @@ pub enum Node {
 }
 
 /// Which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Toward {
     /// To the server.
     Server,
@@ -77,6 +80,11 @@ impl Context<'_> {
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         self.network.trace.record(self.now, what, &[]);
     }
+
+    /// Tells those who watch what is happening.
+    pub fn observe(&mut self, what: &Observation<'_>) {
+        self.network.watch.observe(self.now, self.wall, what);
+    }
 }
 
 /// All links.
@@ -90,6 +98,10 @@ pub struct Network {
     deliveries: VecDeque<Delivery>,
     /// What crossed it.
     pub trace: Trace,
+    /// What really went wrong so far.
+    pub faults: FaultCounts,
+    /// Who watches everything that happens in this world.
+    pub watch: Watch,
 }
 
 impl Network {
@@ -103,7 +115,14 @@ impl Network {
             touched: BTreeSet::new(),
             deliveries: VecDeque::new(),
             trace: Trace::default(),
+            faults: FaultCounts::new(),
+            watch: Watch::default(),
         }
+    }
+
+    /// Something went wrong for somebody.
+    pub fn count(&mut self, kind: FaultKind) {
+        *self.faults.entry(kind).or_default() += 1;
     }
 
     /// Opens a TCP connection to the server.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use toom_core::time::Timestamp;
 
 /// A whole world.
@@ -56,7 +57,7 @@ impl Options {
 }
 
 /// One direction of a datagram link.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinkOptions {
     /// How long every datagram takes.
     pub delay: Duration,
@@ -95,7 +96,7 @@ impl Default for LinkOptions {
 }
 
 /// One direction of a TCP connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamOptions {
     /// How long every byte takes.
     pub delay: Duration,
@@ -119,7 +120,7 @@ impl Default for StreamOptions {
 }
 
 /// How long things take that are not the network: at most so long, by chance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkOptions {
     /// A commit of the log.
     pub commit: Duration,

@@ -22,6 +22,7 @@ use super::pending::Pending;
 use super::store::{self, Durable, Store};
 use super::stream::Item;
 use super::text_log::TextLogs;
+use crate::invariants::Observation;
 
 /// The server.
 #[derive(Debug)]
@@ -75,11 +76,11 @@ impl ServerNode {
             violations: Vec::new(),
             closes: Vec::new(),
         };
+        ctx.observe(&Observation::ServerStarts { settings, log: &log });
         for committed in &log {
-            let mut out = Vec::new();
-            node.machine.handle(ctx.now, Input::Recovered { committed, wall: ctx.wall }, &mut out);
-            node.carry_out(ctx, out);
+            node.tell(ctx, Input::Recovered { committed, wall: ctx.wall });
         }
+        ctx.observe(&Observation::ServerRecovered(&node.machine));
         node.run(ctx);
         node
     }
@@ -89,6 +90,7 @@ impl ServerNode {
         for connection in self.connections.keys() {
             ctx.network.end(ctx.now, *connection, Toward::Client);
         }
+        ctx.observe(&Observation::ServerEnds(&self.machine));
         self.store.into_durable()
     }
 
@@ -205,9 +207,7 @@ impl ServerNode {
     fn run(&mut self, ctx: &mut Context<'_>) {
         loop {
             while let Some(input) = self.inbox.pop_front() {
-                let mut out = Vec::new();
-                self.machine.handle(ctx.now, input, &mut out);
-                self.carry_out(ctx, out);
+                self.tell(ctx, input);
             }
             for connection in core::mem::take(&mut self.dirty) {
                 let Some(known) = self.connections.get_mut(&connection) else { continue };
@@ -222,8 +222,17 @@ impl ServerNode {
         }
     }
 
+    fn tell(&mut self, ctx: &mut Context<'_>, input: Input<'_>) {
+        ctx.observe(&Observation::ServerHears(&input));
+        let mut out = Vec::new();
+        self.machine.handle(ctx.now, input, &mut out);
+        ctx.observe(&Observation::ServerHandled(&self.machine));
+        self.carry_out(ctx, out);
+    }
+
     fn carry_out(&mut self, ctx: &mut Context<'_>, out: Vec<Output>) {
         for output in out {
+            ctx.observe(&Observation::ServerSays(&output));
             match output {
                 Output::Send { to, message } => {
                     let frame = encode(&message);
@@ -270,9 +279,14 @@ impl ServerNode {
         ctx.note(format_args!("server: {activity:?}"));
     }
 
-    fn ask_store(&mut self, now: Instant, ctx: &Context<'_>, input: store::Input) {
+    fn ask_store(&mut self, now: Instant, ctx: &mut Context<'_>, input: store::Input) {
         let mut out = Vec::new();
         self.store.handle(now, input, &mut out);
+        for output in &out {
+            if let store::Output::Committed(committed) = output {
+                ctx.observe(&Observation::Durable(committed));
+            }
+        }
         let wall = ctx.wall;
         self.inbox.extend(out.into_iter().map(|output| match output {
             store::Output::Committed(committed) => Input::Committed { committed, wall },

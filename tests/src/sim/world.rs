@@ -25,6 +25,7 @@ use super::server::ServerNode;
 use super::store::Durable;
 use super::stream::Item;
 use super::trace::Trace;
+use crate::invariants::{Observation, Watch};
 
 /// More steps than this without the clock moving are a machine that asks to be woken for ever.
 const MAX_STEPS_AT_ONE_MOMENT: u32 = 200_000;
@@ -134,8 +135,9 @@ impl Simulation {
         let connection = self.network.connect(self.now);
         let dice = Dice::new(self.options.seed, &format!("client {number}"));
         let options = ClientOptions { address, accept, transfer: TransferConfig::default() };
-        self.clients.push(Some(ClientNode::new(self.now, connection, options, self.options.work, dice)));
+        self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
         self.ports.insert(address, number);
+        self.context().observe(&Observation::ClientStarts { client: number, address });
         let address = SocketAddr::new(address.ip(), 50_000 + number as u16);
         self.ends.insert(connection, End { address, who: Who::Client(number) });
         self.update(Node::Client(number));
@@ -158,6 +160,7 @@ impl Simulation {
     pub fn kill(&mut self, number: usize) {
         if let Some(client) = self.clients[number].take() {
             self.ports.remove(&client.address());
+            self.context().observe(&Observation::ClientEnds(number));
             self.network.end(self.now, client.connection(), Toward::Server);
             self.update(Node::Client(number));
             self.settle();
@@ -220,6 +223,21 @@ impl Simulation {
     /// What happened so far.
     pub fn trace(&self) -> &Trace {
         &self.network.trace
+    }
+
+    /// Who watches everything that happens.
+    pub fn watch(&mut self) -> &mut Watch {
+        &mut self.network.watch
+    }
+
+    /// All links.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// Notes something for whoever reads the trace.
+    pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        self.network.trace.record(self.now, what, &[]);
     }
 
     /// Runs until `until`, and moves the clock there.
@@ -334,6 +352,10 @@ impl Simulation {
             act(client, &mut context(self.now, self.options.epoch, &mut self.network), &self.files);
         }
         self.update(Node::Client(number));
+    }
+
+    fn context(&mut self) -> Context<'_> {
+        context(self.now, self.options.epoch, &mut self.network)
     }
 
     fn with_raw(&mut self, number: usize, act: impl FnOnce(&mut RawNode, &mut Context<'_>)) {
