@@ -10,6 +10,11 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod deadlines;
+pub mod login;
+pub mod replay;
+pub mod resources;
+
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
@@ -17,6 +22,7 @@ use std::net::SocketAddr;
 use toom_core::client::Client;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
 use toom_core::id::OfferId;
+use toom_core::machine::Bounded;
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input as ServerInput, Output as ServerOutput};
 use toom_core::server::{Server, Settings};
@@ -68,6 +74,13 @@ pub enum Observation<'a> {
     TransfersHandled(usize, &'a Transfers),
     /// A client's process ends.
     ClientEnds(usize),
+    /// One half of a TCP connection, at either end, has taken something.
+    Link {
+        /// Which.
+        half: &'a dyn Bounded,
+        /// When it must be woken.
+        deadline: Option<Instant>,
+    },
     /// A machine was woken before its deadline: it must have nothing to say. How much it said.
     WokenEarly {
         /// Which machine, for people.
@@ -142,6 +155,16 @@ pub trait Checker: fmt::Debug {
         let _ = at;
         Ok(())
     }
+}
+
+/// Every checker that there is, as it is before a run.
+pub fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(deadlines::Deadlines::default()),
+        Box::new(login::Login::default()),
+        Box::new(replay::Replay::default()),
+        Box::new(resources::Resources::default()),
+    ]
 }
 
 /// All checkers of a run, and the first thing that they found.
