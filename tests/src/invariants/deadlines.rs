@@ -112,9 +112,9 @@ impl Checker for Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use toom_core::id::ConnectionId;
     use toom_core::link::Outbound;
     use toom_core::server::io::{CloseReason, Output};
-    use toom_core::id::ConnectionId;
     use toom_core::time::Timestamp;
 
     fn at(nanos: u64) -> Moment {
@@ -129,8 +129,7 @@ mod tests {
     fn a_deadline_in_the_past_is_found_and_one_that_is_now_is_none() {
         let mut checker = Deadlines::default();
         let half = Outbound::new();
-        let mut link =
-            |deadline| invariant(checker.observe(at(5), &Observation::Link { half: &half, deadline }));
+        let mut link = |deadline| invariant(checker.observe(at(5), &Observation::Link { half: &half, deadline }));
         assert_eq!([None, Some(5), Some(6)].map(|nanos| link(nanos.map(Instant::from_nanos))), [None; 3]);
         assert_eq!(link(Some(Instant::from_nanos(4))), Some(NEVER_PAST));
         assert_eq!(invariant(checker.handled(at(5), Who::Server, Some(Instant::ZERO))), Some(NEVER_PAST));

@@ -55,7 +55,8 @@ impl Guards {
 
     /// A block begins, unless there is one.
     pub(super) fn block(&mut self, name: &str, has_account: bool, now: Instant, time: Duration, from_before: bool) {
-        if time > Duration::ZERO && self.rest(name, now).is_none() {
+        let over = from_before && time == Duration::ZERO;
+        if !over && self.rest(name, now).is_none() {
             let until = Some(now + time);
             *self.remember(name, has_account) = Guard { until, from_before, ..Guard::default() };
         }

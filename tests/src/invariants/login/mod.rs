@@ -39,7 +39,8 @@ pub const NEVER_LONGER: &str = "login: no block lasts longer than its time, what
 /// Who waits as long as was said is not refused again.
 pub const RETRY_AFTER: &str = "login: retry_after is the rest of the block";
 /// Nobody learns who is active without a password.
-pub const ALREADY_ACTIVE: &str = "login: already_active is said after the right password of an active user, and only then";
+pub const ALREADY_ACTIVE: &str =
+    "login: already_active is said after the right password of an active user, and only then";
 /// Others' attempts and blocks end no session.
 pub const SESSIONS_STAY: &str = "login: attempts and blocks leave live sessions untouched";
 /// Fifty guesses at once are fifty guesses one after the other.
@@ -98,8 +99,8 @@ struct Attempt {
 /// The login whose turn it is.
 #[derive(Debug)]
 enum First {
-    /// Its password is being compared with this hash.
-    Checking(Attempt, PasswordHash),
+    /// Its password is being compared with this hash of an account, or else with the decoy.
+    Checking(Attempt, Option<PasswordHash>),
     /// It was one failure too many, and waits for the block: whether that was proposed.
     Blocking(Attempt, bool),
     /// What it is to be answered.
@@ -195,7 +196,11 @@ impl Run {
                 self.connections.insert(*connection, State::Fresh);
             }
             Input::Disconnected { connection, .. } => self.gone(*connection),
-            Input::Request { connection, request: Request { id, body: RequestBody::Login { name, password, .. } }, .. } => {
+            Input::Request {
+                connection,
+                request: Request { id, body: RequestBody::Login { name, password, .. } },
+                ..
+            } => {
                 let attempt = Attempt { connection: *connection, request: *id, password: password.clone(), since: at };
                 self.requested(name, attempt);
             }
@@ -237,13 +242,16 @@ impl Run {
     }
 
     fn checked(&mut self, at: Moment, name: &str, matches: bool) {
-        let Some(First::Checking(attempt, against)) = self.lines.get_mut(name).and_then(|line| line.first.take()) else {
+        let Some(First::Checking(attempt, against)) = self.lines.get_mut(name).and_then(|line| line.first.take())
+        else {
             return;
         };
         let user = self.accounts.get_key_value(name).map(|(user, _)| user.clone());
-        if self.hash_of(name).is_some_and(|hash| *hash != against) {
-            // The password was changed meanwhile: it is checked again.
-            self.lines.entry(name.to_owned()).or_default().waiting.push_front(attempt);
+        if self.accounts.get(name) != against.as_ref() {
+            // The account or its password was changed meanwhile: it is checked again, if anyone is still there.
+            if self.connections.contains_key(&attempt.connection) {
+                self.lines.entry(name.to_owned()).or_default().waiting.push_front(attempt);
+            }
         } else if self.guards.rest(name, at.now).is_some() {
             self.decided(name, attempt, Answer::Blocked);
         } else if let (true, Some(user)) = (matches, &user) {
@@ -261,7 +269,8 @@ impl Run {
     fn blocked(&mut self, at: Moment, name: &str) {
         self.subject = Some(Subject { name: name.to_owned(), connection: None });
         self.guards.block(name, self.has_account(name), at.now, self.settings.block, false);
-        let first = self.lines.get_mut(name).and_then(|line| line.first.take_if(|it| matches!(it, First::Blocking(..))));
+        let first =
+            self.lines.get_mut(name).and_then(|line| line.first.take_if(|it| matches!(it, First::Blocking(..))));
         if let Some(First::Blocking(attempt, _)) = first {
             self.decided(name, attempt, Answer::Blocked);
         }
@@ -303,11 +312,6 @@ impl Run {
 
     fn has_account(&self, name: &str) -> bool {
         self.accounts.contains_key(name)
-    }
-
-    /// What a password of this name is compared with.
-    fn hash_of(&self, name: &str) -> Option<&PasswordHash> {
-        self.accounts.get(name).or(self.decoy.as_ref())
     }
 }
 
@@ -370,8 +374,11 @@ impl Run {
     /// Compares what is said with what must be. Without an answer that follows a check the login was waiting.
     fn judge(&self, at: Moment, name: &str, answer: Option<Answer>, body: &ReplyBody) -> Result<(), Broken> {
         let guard = self.guards.get(name);
-        let rest = self.guards.rest(name, at.now);
-        let words = || format!("{name:?} is answered {body:?}; it should be {answer:?}, with {guard:?} at {:?}", at.now);
+        // A block of no time is over when it is said.
+        let over = (answer == Some(Answer::Blocked)).then_some(Duration::ZERO);
+        let rest = self.guards.rest(name, at.now).or(over);
+        let words =
+            || format!("{name:?} is answered {body:?}; it should be {answer:?}, with {guard:?} at {:?}", at.now);
         match body {
             ReplyBody::LoginFailed(LoginRefusal::Blocked { retry_after_ms }) => {
                 let too_long = if guard.tried { TRIES_CHANGE_NOTHING } else { NEVER_LONGER };
@@ -391,9 +398,7 @@ impl Run {
                 let under_way = self.lines.values().flat_map(Line::attempts).count();
                 ensure(under_way >= MAX_PASSWORD_CHECKS && answer.is_none() && rest.is_none(), BUSY, words)
             }
-            _ if rest.is_some() => {
-                broken(if guard.from_before { SURVIVES } else { REFUSES_ALL }, words())
-            }
+            _ if rest.is_some() => broken(if guard.from_before { SURVIVES } else { REFUSES_ALL }, words()),
             _ if answer.is_none() && !self.has_account(name) => broken(UNKNOWN_ALIKE, words()),
             ReplyBody::LoginFailed(LoginRefusal::AlreadyActive) => {
                 ensure(answer == Some(Answer::AlreadyActive), ALREADY_ACTIVE, words)
@@ -409,13 +414,7 @@ impl Run {
         }
     }
 
-    fn checks(
-        &mut self,
-        at: Moment,
-        check: CheckId,
-        password: &Password,
-        hash: &PasswordHash,
-    ) -> Result<(), Broken> {
+    fn checks(&mut self, at: Moment, check: CheckId, password: &Password, hash: &PasswordHash) -> Result<(), Broken> {
         let Some(Subject { name, .. }) = self.subject.clone() else {
             return broken(ANSWERED, format!("{check:?} is made for nobody"));
         };
@@ -424,12 +423,13 @@ impl Run {
             let why = if guard.from_before { SURVIVES } else { REFUSES_ALL };
             return broken(why, format!("a password of {name:?} is checked at {:?}, with {guard:?}", at.now));
         }
-        if !self.has_account(&name) {
+        let account = self.accounts.get(name.as_str()).cloned();
+        if let Some(own) = &account {
+            ensure(own == hash, RIGHT_ANSWER, || format!("{name:?} is compared with another hash than its own"))?;
+        } else {
             let decoy = self.decoy.get_or_insert_with(|| hash.clone());
             ensure(decoy == hash, UNKNOWN_ALIKE, || format!("{name:?} is compared with another hash than others"))?;
         }
-        let own = self.hash_of(&name) == Some(hash);
-        ensure(own, RIGHT_ANSWER, || format!("{name:?} is compared with somebody else's hash"))?;
         let line = self.lines.entry(name.clone()).or_default();
         let why = if let Some(First::Blocking(..)) = line.first { EXACTLY_N } else { ONE_CHECK };
         ensure(line.first.is_none(), why, || format!("of {name:?}, while {:?}", line.first))?;
@@ -437,7 +437,7 @@ impl Run {
         let Some(attempt) = place.and_then(|place| line.waiting.remove(place)) else {
             return broken(ANSWERED, format!("nobody waits for a check of {name:?}"));
         };
-        line.first = Some(First::Checking(attempt, hash.clone()));
+        line.first = Some(First::Checking(attempt, account));
         self.checks.insert(check, name);
         Ok(())
     }
