@@ -100,3 +100,98 @@ impl Checker for Replay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::steps::{hash_of, user};
+    use toom_core::id::LogIndex;
+    use toom_core::server::fact::Fact;
+    use toom_core::time::{Instant, Timestamp};
+
+    const AT: Moment = Moment { now: Instant::ZERO, wall: Timestamp::from_millis(1) };
+
+    /// An account, as the fact at a place of the log.
+    fn account(index: u64) -> Committed {
+        let name = user(&format!("user{index}"));
+        Committed { index: LogIndex(index), ticket: None, fact: Fact::AccountAdded { name, hash: hash_of("x") } }
+    }
+
+    /// A server that was told these.
+    fn server(facts: &[Committed]) -> Server {
+        let mut server = Replay::default().twin;
+        for committed in facts {
+            server.handle(AT.now, Input::Recovered { committed, wall: AT.wall }, &mut Vec::new());
+        }
+        server
+    }
+
+    /// A run that starts on a log, and comes to the conference of `recovered`.
+    fn start(checker: &mut Replay, log: &[Committed], recovered: &[Committed]) -> Result<(), Broken> {
+        let settings = Settings { attempts: 3, block: core::time::Duration::ZERO };
+        checker.observe(AT, &Observation::ServerStarts { settings, log })?;
+        checker.observe(AT, &Observation::ServerRecovered(&server(recovered)))
+    }
+
+    fn durable(checker: &mut Replay, committed: &Committed) {
+        checker.observe(AT, &Observation::Durable(committed)).expect("always");
+    }
+
+    fn heard(checker: &mut Replay, committed: &Committed) -> Result<(), Broken> {
+        let input = Input::Committed { committed: committed.clone(), wall: AT.wall };
+        checker.observe(AT, &Observation::ServerHears(&input))
+    }
+
+    fn ends(checker: &mut Replay, applied: &[Committed]) -> Result<(), Broken> {
+        checker.observe(AT, &Observation::ServerEnds(&server(applied)))
+    }
+
+    fn invariant(result: Result<(), Broken>) -> Option<&'static str> {
+        result.err().map(|broken| broken.invariant)
+    }
+
+    #[test]
+    fn a_server_that_comes_to_another_conference_is_found() {
+        let log = [1, 2, 3].map(account);
+        let mut checker = Replay::default();
+        assert_eq!(invariant(start(&mut checker, &log[..1], &log[..1])), None);
+        durable(&mut checker, &log[1]);
+        assert_eq!(invariant(heard(&mut checker, &log[1])), None);
+        durable(&mut checker, &log[2]);
+        assert_eq!(invariant(ends(&mut checker, &log[..1])), Some(SAME_STATE), "it applied less than it heard");
+        assert_eq!(invariant(ends(&mut checker, &log[..2])), None, "it never heard of the third");
+        assert_eq!(invariant(start(&mut checker, &log, &log[..2])), Some(SAME_STATE));
+        let more = [1, 2, 3, 4].map(account);
+        assert_eq!(invariant(start(&mut checker, &more, &more)), None, "one more was on the disk");
+    }
+
+    #[test]
+    fn facts_that_come_out_of_order_twice_or_from_nowhere_are_found() {
+        for (told, broken) in [(1, None), (2, Some(LOG_ORDER)), (3, Some(LOG_ORDER))] {
+            let mut checker = Replay::default();
+            [1, 2].iter().for_each(|index| durable(&mut checker, &account(*index)));
+            assert_eq!(invariant(heard(&mut checker, &account(told))), broken);
+        }
+        let mut checker = Replay::default();
+        durable(&mut checker, &account(1));
+        assert_eq!(invariant(heard(&mut checker, &account(1))), None);
+        assert_eq!(invariant(heard(&mut checker, &account(1))), Some(LOG_ORDER));
+    }
+
+    #[test]
+    fn a_log_that_lost_what_was_durable_is_found() {
+        let log = [1, 2].map(account);
+        let mut checker = Replay::default();
+        start(&mut checker, &log[..1], &log[..1]).expect("a good start");
+        durable(&mut checker, &log[1]);
+        ends(&mut checker, &log[..1]).expect("a good end");
+        assert_eq!(invariant(start(&mut checker, &log[..1], &log[..1])), Some(LOG_KEPT));
+        let mut other = Replay::default();
+        start(&mut other, &log, &log).expect("a good start");
+        assert_eq!(invariant(start(&mut other, &log[..1], &log[..1])), Some(LOG_KEPT), "shorter than before");
+        let mut changed = Replay::default();
+        durable(&mut changed, &log[0]);
+        let another = [Committed { index: LogIndex(1), ..account(7) }];
+        assert_eq!(invariant(start(&mut changed, &another, &another)), Some(LOG_KEPT));
+    }
+}
