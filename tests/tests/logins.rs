@@ -14,6 +14,7 @@ use toom_core::server::fact::{Committed, Fact};
 use toom_core::server::io::{Input, Output};
 use toom_core::server::{Server, Settings};
 use toom_core::time::{Instant, Timestamp};
+use toom_core::wire::limits::{MAX_PASSWORD_CHECKS, MAX_UNKNOWN_NAMES};
 use toom_core::wire::message::{Request, RequestBody};
 use toom_tests::invariants::{Observation, Watch, every_checker};
 use toom_tests::scenario::steps::{hash_of, password_of, user};
@@ -157,16 +158,25 @@ impl World {
         self.tell(Input::Connected { connection, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1) });
     }
 
+    fn login(&mut self, place: usize, name: &str, password: String) {
+        self.last_request += 1;
+        let (connection, id) = (self.connections[place], RequestId(self.last_request));
+        let body = RequestBody::Login { name: name.into(), password: Password(password), udp_port: 9 };
+        self.tell(Input::Request { connection, request: Request { id, body }, wall: self.wall });
+    }
+
+    fn must_hold(&self) {
+        if let Some(broken) = self.watch.broken() {
+            panic!("{broken}");
+        }
+    }
+
     fn act(&mut self, act: &Act) {
         let wall = self.wall;
         match *act {
             Act::Login { connection, name, right } => {
-                let (connection, name) = (self.connections[connection as usize], NAMES[name]);
-                self.last_request += 1;
-                let id = RequestId(self.last_request);
-                let password = Password(if right { password_of(name) } else { "wrong".into() });
-                let body = RequestBody::Login { name: name.into(), password, udp_port: 9 };
-                self.tell(Input::Request { connection, request: Request { id, body }, wall });
+                let password = if right { password_of(NAMES[name]) } else { "wrong".into() };
+                self.login(connection as usize, NAMES[name], password);
             }
             Act::HangUp { connection } => {
                 let place = connection as usize;
@@ -225,8 +235,44 @@ fn server(settings: Settings) -> Server {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let block = prop_oneof![9 => Just(Duration::from_secs(10)), 1 => Just(Duration::ZERO)];
+    let block = prop_oneof![9 => Just(TEN_SECONDS), 1 => Just(Duration::ZERO)];
     (1u32..=5, block).prop_map(|(attempts, block)| Settings { attempts, block })
+}
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+#[test]
+fn guessing_names_is_bounded_and_pushes_out_the_oldest_guess_only() {
+    let mut world = World::new(Settings { attempts: 2, block: TEN_SECONDS });
+    for round in 0..2 {
+        for number in 0..MAX_UNKNOWN_NAMES + 50 {
+            // The last ones are guessed twice, and blocked.
+            for _ in 0..1 + number / MAX_UNKNOWN_NAMES {
+                world.login(0, &format!("guess {number}"), "wrong".into());
+                world.act(&Act::Check { which: 0 });
+                world.act(&Act::Commit);
+            }
+        }
+        world.must_hold();
+        // Two accounts, and the blocks of each round: those of the first one were pushed out.
+        assert_eq!(world.log.len(), 2 + 50 * (round + 1));
+    }
+}
+
+#[test]
+fn logins_at_once_are_bounded() {
+    let mut world = World::new(Settings { attempts: 5, block: TEN_SECONDS });
+    for _ in 0..2 {
+        for number in 0..MAX_PASSWORD_CHECKS + 50 {
+            world.connect(0);
+            world.login(0, &format!("guess {}", number / 2), "wrong".into());
+        }
+        assert_eq!(world.checks.len(), MAX_PASSWORD_CHECKS / 2, "one of each name");
+        while !world.checks.is_empty() {
+            world.act(&Act::Check { which: 0 });
+        }
+        world.must_hold();
+    }
 }
 
 proptest! {
