@@ -412,7 +412,7 @@ fn a_file_that_changes_while_it_is_sent_again_is_found_by_its_hash() {
     // With loss, so that ranges are read twice.
     let (ends, faults) = transfer_with(DiskTrouble::SourcesChange, 0, Options::rough(1));
     assert!(faults[&FaultKind::SourceChange] > 0);
-    assert!(ends.iter().any(|end| *end == TransferState::Failed(TransferFailure::Integrity)), "{ends:?}");
+    assert!(ends.contains(&TransferState::Failed(TransferFailure::Integrity)), "{ends:?}");
 }
 
 #[test]
