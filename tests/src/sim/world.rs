@@ -132,7 +132,8 @@ impl Simulation {
     pub fn connect(&mut self, accept: AcceptPolicy) -> usize {
         let number = self.clients.len();
         let address = SocketAddr::new(self.fresh_address(), 40_000 + number as u16);
-        let connection = self.network.connect(self.now);
+        self.network.bind(number, address);
+        let connection = self.network.connect(self.now, Some(number));
         let dice = Dice::new(self.options.seed, &format!("client {number}"));
         let options = ClientOptions { address, accept, transfer: TransferConfig::default() };
         self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
@@ -148,6 +149,13 @@ impl Simulation {
     /// A client that was not killed.
     pub fn client(&mut self, number: usize) -> &mut ClientNode {
         self.clients[number].as_mut().expect("this client was killed")
+    }
+
+    /// The living client that is meant by a number, taken modulo how many there are; if that one was killed, the
+    /// next one that lives.
+    pub fn living(&self, number: usize) -> Option<usize> {
+        let count = self.clients.len();
+        (0..count).map(|step| (number % count + step) % count).find(|number| self.clients[*number].is_some())
     }
 
     /// A client's person asks for something.
@@ -171,7 +179,7 @@ impl Simulation {
     pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
         let number = self.raws.len();
         let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), 60_000 + number as u16);
-        let connection = self.network.connect(self.now);
+        let connection = self.network.connect(self.now, None);
         self.ends.insert(connection, End { address, who: Who::Raw(number) });
         self.raws.push(RawNode::new(connection));
         self.settle();
@@ -198,7 +206,8 @@ impl Simulation {
 
     /// A datagram from somewhere arrives at a client's UDP port, after the delay of the link.
     pub fn datagram(&mut self, number: usize, bytes: &[u8]) {
-        let to = self.client(number).address();
+        let own = self.client(number).address();
+        let to = self.network.outside(own);
         let from = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 9);
         self.network.send(self.now, from, to, bytes);
         self.settle();
@@ -237,7 +246,7 @@ impl Simulation {
 
     /// Notes something for whoever reads the trace.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
-        self.network.trace.record(self.now, what, &[]);
+        self.network.trace.note(self.now, what);
     }
 
     /// Runs until `until`, and moves the clock there.
@@ -275,10 +284,15 @@ impl Simulation {
     }
 
     /// Delivers what has arrived, and sets the deadlines that may have changed.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while let Some(delivery) = self.network.take_delivery() {
             match delivery {
                 Delivery::Stream { connection, toward, item } => self.deliver(connection, toward, item),
+                Delivery::Room { connection, toward } => {
+                    if let Some(&End { who, .. }) = self.ends.get(&connection) {
+                        self.writable(connection, toward, who);
+                    }
+                }
                 Delivery::Datagram { from, to, datagram } => {
                     if let Some(&number) = self.ports.get(&to) {
                         self.with_client(number, |client, ctx, _| client.datagram(ctx, from, datagram));
