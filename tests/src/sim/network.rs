@@ -242,16 +242,15 @@ impl Network {
         self.deliveries.pop_front()
     }
 
-    /// The links whose deadlines may have changed, with their deadlines.
-    pub fn take_touched(&mut self) -> Vec<(Node, Option<Instant>)> {
-        let deadline = |node: Node| match node {
+    /// A link whose deadline may have changed, with its deadline.
+    pub fn take_touched(&mut self) -> Option<(Node, Option<Instant>)> {
+        let node = self.touched.pop_first()?;
+        let deadline = match node {
             Node::Stream(connection, toward) => self.streams.get(&(connection, toward)).and_then(Machine::deadline),
             Node::Link(from, to) => self.links.get(&(from, to)).and_then(Machine::deadline),
             Node::Server | Node::Connection(_) | Node::Client(_) => None,
         };
-        let touched = self.touched.iter().map(|node| (*node, deadline(*node))).collect();
-        self.touched.clear();
-        touched
+        Some((node, deadline))
     }
 
     fn stream(&mut self, now: Instant, connection: ConnectionId, toward: Toward, input: stream::Input<'_>) {

@@ -300,7 +300,7 @@ impl Simulation {
                 }
             }
         }
-        for (link, deadline) in self.network.take_touched() {
+        while let Some((link, deadline)) = self.network.take_touched() {
             self.schedule.set(link, deadline.map(|at| at.max(self.now)));
         }
     }

@@ -108,3 +108,127 @@ impl Network {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::options::Options;
+    use core::time::Duration;
+
+    const LATER: Instant = Instant::from_nanos(1_000_000_000);
+
+    fn own(client: usize) -> SocketAddr {
+        SocketAddr::new([10, 0, 0, client as u8].into(), 40_000)
+    }
+
+    /// A network that takes no time, with clients 0 and 1.
+    fn network() -> Network {
+        let link = LinkOptions { delay: Duration::ZERO, rate: u64::MAX, ..LinkOptions::default() };
+        let mut network = Network::new(Options { link, ..Options::calm(1) });
+        for client in [0, 1] {
+            network.bind(client, own(client));
+        }
+        network
+    }
+
+    /// Client 0 sends a datagram to `to`; at which bound address it arrives, and from where.
+    fn arrives(network: &mut Network, to: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
+        let from = network.outside(own(0));
+        network.send(LATER, own(0), to, b"hello");
+        network.wake(LATER, Node::Link(from, to));
+        datagrams(network).pop().map(|(from, to, _)| (from, to))
+    }
+
+    /// All that arrived.
+    fn datagrams(network: &mut Network) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
+        let mut all = Vec::new();
+        while let Some(delivery) = network.take_delivery() {
+            match delivery {
+                Delivery::Datagram { from, to, datagram } => all.push((from, to, datagram)),
+                other => panic!("{other:?}"),
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_client_that_moved_is_seen_and_reached_at_its_new_address_without_knowing_it() {
+        let mut network = network();
+        let mut seen = vec![own(0)];
+        for _ in 0..20 {
+            network.rebind(0, own(0));
+            let outside = network.outside(own(0));
+            assert!(!seen.contains(&outside));
+            seen.push(outside);
+            assert_eq!(arrives(&mut network, own(1)), Some((outside, own(1))));
+        }
+        assert!(seen.iter().any(|address| address.ip() != own(0).ip()), "never another host");
+        assert!(seen.iter().any(|address| address.ip() == own(0).ip() && *address != own(0)), "never another port");
+        network.rebind(1, own(1));
+        assert_eq!(arrives(&mut network, own(1)), None);
+        let outside = network.outside(own(1));
+        assert_eq!(arrives(&mut network, outside).map(|(_, to)| to), Some(own(1)));
+    }
+
+    #[test]
+    fn a_partition_is_in_force_wherever_a_client_moves() {
+        let mut network = network();
+        network.part(LATER, Host::Client(0), Host::Client(1), false);
+        assert_eq!(arrives(&mut network, own(1)), None);
+        network.rebind(0, own(0));
+        assert_eq!(arrives(&mut network, own(1)), None);
+        assert_eq!(network.faults, [(FaultKind::OneWayPartition, 2)].into());
+        network.heal(LATER);
+        assert!(arrives(&mut network, own(1)).is_some());
+    }
+
+    #[test]
+    fn the_options_of_a_link_stay_with_its_clients_until_they_are_healed() {
+        let mut network = network();
+        let deaf = LinkOptions { loss: 1.1, rate: u64::MAX, ..LinkOptions::default() };
+        network.set_link((0, own(0)), (1, own(1)), deaf);
+        assert_eq!(arrives(&mut network, own(1)), None);
+        network.rebind(0, own(0));
+        assert_eq!(arrives(&mut network, own(1)), None);
+        network.heal(LATER);
+        assert!(arrives(&mut network, own(1)).is_some());
+        network.set_link((0, own(0)), (1, own(1)), deaf);
+        assert_eq!(arrives(&mut network, own(1)), None);
+        assert_eq!(network.faults, [(FaultKind::Loss, 3)].into());
+    }
+
+    #[test]
+    fn the_faults_of_the_whole_world_are_healed_and_its_delays_are_kept() {
+        let delay = Duration::from_millis(300);
+        let link = LinkOptions { loss: 1.1, delay, rate: u64::MAX, ..LinkOptions::default() };
+        let mut network = Network::new(Options { link, ..Options::calm(1) });
+        assert_eq!(arrives(&mut network, own(1)), None);
+        network.heal(LATER);
+        // This link knew the faults, and the other one did not exist.
+        for to in [own(1), own(2)] {
+            network.send(LATER, own(0), to, b"hello");
+            network.wake(LATER, Node::Link(own(0), to));
+            assert_eq!(datagrams(&mut network), []);
+            network.wake(LATER + delay, Node::Link(own(0), to));
+            assert_eq!(datagrams(&mut network).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_arrived_comes_again_from_whom_and_as_it_is_told() {
+        let mut network = network();
+        arrives(&mut network, own(1));
+        network.replay(LATER, own(1), 9, false, false);
+        network.replay(LATER, own(1), 9, true, false);
+        network.replay(LATER, own(1), 9, false, true);
+        let again = datagrams(&mut network);
+        assert_eq!(again[0], (own(0), own(1), b"hello".to_vec()));
+        assert_eq!(again[1], (STRANGER, own(1), b"hello".to_vec()));
+        let changed: u32 = again[2].2.iter().zip(b"hello").map(|(now, before)| (now ^ before).count_ones()).sum();
+        assert_eq!((again[2].0, changed, again.len()), (own(0), 1, 3));
+        assert_eq!(
+            network.faults,
+            [(FaultKind::Replay, 1), (FaultKind::ForeignReplay, 1), (FaultKind::Forgery, 1)].into()
+        );
+    }
+}
