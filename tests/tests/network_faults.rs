@@ -151,6 +151,20 @@ fn no_connection_opens_in_a_partition() {
 }
 
 #[test]
+fn who_comes_again_to_a_host_that_is_cut_off_waits_until_it_is_healed() {
+    let (mut world, _, luke) = two();
+    part(&mut world, Host::Server, Host::Client(luke.0), false);
+    inject(&mut world, Fault::Reset { client: luke.0 });
+    loses_connection(&mut world, luke);
+    let again = ClientId(world.simulation.connect_from(AcceptPolicy::Ask, luke.0));
+    world.pause(Duration::from_secs(5));
+    assert_eq!(count(&mut world, FaultKind::OneWayPartition), 1);
+    world.simulation.heal();
+    let welcome = (&mut world as &mut dyn World).try_login(again, "luke", &password_of("luke"));
+    assert!(welcome.is_ok(), "{welcome:?}");
+}
+
+#[test]
 fn a_partition_between_clients_loses_their_datagrams() {
     for both in [true, false] {
         let (mut world, yoda, luke, id) = sending();

@@ -7,7 +7,7 @@ mod replay;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use toom_core::id::ConnectionId;
@@ -110,10 +110,10 @@ pub struct Network {
     /// For what attackers and middleboxes do.
     dice: Dice,
     streams: BTreeMap<(ConnectionId, Toward), Stream>,
-    /// Whose connections they are, of those that are clients'.
-    clients: BTreeMap<ConnectionId, usize>,
+    /// From which hosts connections come, of those that come from a client's.
+    hosts: BTreeMap<ConnectionId, usize>,
     links: BTreeMap<(SocketAddr, SocketAddr), DatagramLink>,
-    /// Of links between two clients that are not like all others.
+    /// Of links between two hosts that are not like all others.
     link_options: BTreeMap<(usize, usize), LinkOptions>,
     addresses: Addresses,
     partitions: Partitions,
@@ -138,7 +138,7 @@ impl Network {
             dice: Dice::new(options.seed, "network"),
             options,
             streams: BTreeMap::new(),
-            clients: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             links: BTreeMap::new(),
             link_options: BTreeMap::new(),
             addresses: Addresses::default(),
@@ -164,17 +164,17 @@ impl Network {
         self.addresses.bind(client, address);
     }
 
-    /// Opens a TCP connection to the server, for a client or for a stranger.
-    pub fn connect(&mut self, now: Instant, client: Option<usize>) -> ConnectionId {
+    /// Opens a TCP connection to the server.
+    pub fn connect(&mut self, now: Instant, from: IpAddr) -> ConnectionId {
         self.connections += 1;
         let connection = ConnectionId(self.connections);
         for toward in [Toward::Server, Toward::Client] {
             let dice = Dice::new(self.options.seed, &format!("stream {connection} {toward:?}"));
             self.streams.insert((connection, toward), Stream::new(self.options.stream, dice));
         }
-        if let Some(client) = client {
-            self.clients.insert(connection, client);
-            self.follow_partitions(now, connection, client);
+        if let Some(host) = self.addresses.host_at(from) {
+            self.hosts.insert(connection, host);
+            self.follow_partitions(now, connection, host);
         }
         self.stream(now, connection, Toward::Server, stream::Input::Opened);
         connection
@@ -284,7 +284,7 @@ impl Network {
             self.streams.remove(&(connection, toward));
             self.touched.insert(Node::Stream(connection, toward));
             if self.directions(connection).is_empty() {
-                self.clients.remove(&connection);
+                self.hosts.remove(&connection);
             }
         }
         self.deliveries.push_back(Delivery::Stream { connection, toward, item });
@@ -294,8 +294,8 @@ impl Network {
         let link = match self.links.entry((from, to)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let clients = self.addresses.client(from).zip(self.addresses.client(to));
-                let options = clients.and_then(|clients| self.link_options.get(&clients)).copied();
+                let hosts = self.addresses.host(from).zip(self.addresses.host(to));
+                let options = hosts.and_then(|hosts| self.link_options.get(&hosts)).copied();
                 let dice = Dice::new(self.options.seed, &format!("link {from} {to}"));
                 place.insert(DatagramLink::new(options.unwrap_or(self.options.link), dice))
             }
@@ -315,7 +315,7 @@ impl Network {
     fn datagram_arrived(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
         // Nobody is at an address that a client left.
         let Some(own) = self.addresses.own(to) else { return };
-        if self.addresses.client(own).is_some() {
+        if self.addresses.host(own).is_some() {
             self.replay.hear(from, own, &datagram);
         }
         self.deliveries.push_back(Delivery::Datagram { from, to: own, datagram });
@@ -338,13 +338,13 @@ impl Network {
         if self.partitions.is_empty() {
             return None;
         }
-        let host = |address| self.addresses.client(address).map(Host::Client);
+        let host = |address| self.addresses.host(address).map(Host::Client);
         self.partitions.fault(host(from)?, host(to)?)
     }
 
     /// In which kind of partition something is held in one direction of a connection.
     fn stream_partition(&self, connection: ConnectionId, toward: Toward) -> Option<FaultKind> {
-        let client = *self.clients.get(&connection)?;
-        self.partitions.stream_fault(client, toward)
+        let host = *self.hosts.get(&connection)?;
+        self.partitions.stream_fault(host, toward)
     }
 }

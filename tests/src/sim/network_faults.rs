@@ -30,8 +30,8 @@ impl Simulation {
             }
             Fault::Link { from, to, options } => {
                 let (from, to) = (self.living(from)?, self.living(to)?);
-                let ends = [from, to].map(|number| (number, self.client(number).address()));
-                self.network().set_link(ends[0], ends[1], options);
+                let [from, to] = [from, to].map(|number| self.client(number).address());
+                self.network().set_link(from, to, options);
             }
             Fault::Stall { client, toward, time } => {
                 let connection = self.connection(client)?;
@@ -51,7 +51,7 @@ impl Simulation {
                 let number = self.living(client)?;
                 let client = self.client(number);
                 let (own, transfers) = (client.address(), client.is_transferring());
-                self.network().rebind(number, own);
+                self.network().rebind(own);
                 if transfers {
                     self.network().count(FaultKind::AddressChange);
                 }
@@ -66,12 +66,12 @@ impl Simulation {
         Some(())
     }
 
-    /// The host that is meant, with a client's own number.
-    fn host(&self, host: Host) -> Option<Host> {
-        match host {
-            Host::Server => Some(Host::Server),
-            Host::Client(number) => self.living(number).map(Host::Client),
-        }
+    /// The host that is meant, as the network knows it.
+    fn host(&mut self, host: Host) -> Option<Host> {
+        let Host::Client(number) = host else { return Some(Host::Server) };
+        let number = self.living(number)?;
+        let address = self.client(number).address().ip();
+        self.network().host_at(address)
     }
 
     /// The connection of the client that is meant.

@@ -1,6 +1,6 @@
 //! What can be done to a network.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use toom_core::id::ConnectionId;
 use toom_core::time::Instant;
@@ -11,9 +11,14 @@ use crate::sim::options::LinkOptions;
 use crate::sim::stream;
 
 /// Where an attacker is.
-const STRANGER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 6_666);
+const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 6_666);
 
 impl Network {
+    /// The host with this address, as the network knows it.
+    pub fn host_at(&self, address: IpAddr) -> Option<Host> {
+        self.addresses.host_at(address).map(Host::Client)
+    }
+
     /// From now on nothing gets from one host to another, nor back if `both`.
     pub fn part(&mut self, now: Instant, from: Host, to: Host, both: bool) {
         if from == to {
@@ -23,21 +28,25 @@ impl Network {
         if both {
             self.partitions.add(to, from);
         }
-        let clients: Vec<(ConnectionId, usize)> = self.clients.iter().map(|(id, client)| (*id, *client)).collect();
-        for (connection, client) in clients {
-            if from == Host::Client(client) || to == Host::Client(client) {
-                self.follow_partitions(now, connection, client);
+        let connections: Vec<(ConnectionId, usize)> = self.hosts.iter().map(|(id, host)| (*id, *host)).collect();
+        for (connection, host) in connections {
+            if from == Host::Client(host) || to == Host::Client(host) {
+                self.follow_partitions(now, connection, host);
             }
         }
     }
 
-    /// From now on datagrams from one client to another fare like this.
-    pub fn set_link(&mut self, from: (usize, SocketAddr), to: (usize, SocketAddr), options: LinkOptions) {
-        self.link_options.insert((from.0, to.0), options);
-        let addresses = (self.outside(from.1), self.outside(to.1));
-        if let Some(link) = self.links.get_mut(&addresses) {
-            link.set_options(options);
+    /// From now on datagrams from the host of one client to that of another fare like this. Clients are told by the
+    /// addresses that they have bound.
+    pub fn set_link(&mut self, from: SocketAddr, to: SocketAddr, options: LinkOptions) {
+        let hosts = |from, to| self.addresses.host(from).zip(self.addresses.host(to));
+        let Some(meant) = hosts(from, to) else { return };
+        for ((from, to), link) in &mut self.links {
+            if hosts(*from, *to) == Some(meant) {
+                link.set_options(options);
+            }
         }
+        self.link_options.insert(meant, options);
     }
 
     /// One direction of a connection stalls, trickles, or is well again.
@@ -55,7 +64,7 @@ impl Network {
     }
 
     /// The client that has bound `own` has a new port or a new IP address from now on, without knowing it.
-    pub fn rebind(&mut self, client: usize, own: SocketAddr) {
+    pub fn rebind(&mut self, own: SocketAddr) {
         self.moves = self.moves.wrapping_add(1);
         let before = self.outside(own);
         let [high, low] = self.moves.to_be_bytes();
@@ -64,7 +73,7 @@ impl Network {
         } else {
             SocketAddr::new(before.ip(), 1_024 + self.moves % 32_768)
         };
-        self.addresses.rebind(client, own, new);
+        self.addresses.rebind(own, new);
     }
 
     /// Someone sends the latest datagrams that arrived at the client that has bound `own` once more, right beside it.
@@ -100,10 +109,10 @@ impl Network {
         }
     }
 
-    /// The connection of a client is as partitioned as its host.
-    pub(super) fn follow_partitions(&mut self, now: Instant, connection: ConnectionId, client: usize) {
+    /// A connection is as partitioned as its host.
+    pub(super) fn follow_partitions(&mut self, now: Instant, connection: ConnectionId, host: usize) {
         for toward in [Toward::Server, Toward::Client] {
-            let passage = self.partitions.passage(client, toward);
+            let passage = self.partitions.passage(host, toward);
             self.stream(now, connection, toward, stream::Input::Passage(passage));
         }
     }
@@ -156,7 +165,7 @@ mod tests {
         let mut network = network();
         let mut seen = vec![own(0)];
         for _ in 0..20 {
-            network.rebind(0, own(0));
+            network.rebind(own(0));
             let outside = network.outside(own(0));
             assert!(!seen.contains(&outside));
             seen.push(outside);
@@ -164,7 +173,7 @@ mod tests {
         }
         assert!(seen.iter().any(|address| address.ip() != own(0).ip()), "never another host");
         assert!(seen.iter().any(|address| address.ip() == own(0).ip() && *address != own(0)), "never another port");
-        network.rebind(1, own(1));
+        network.rebind(own(1));
         assert_eq!(arrives(&mut network, own(1)), None);
         let outside = network.outside(own(1));
         assert_eq!(arrives(&mut network, outside).map(|(_, to)| to), Some(own(1)));
@@ -175,7 +184,7 @@ mod tests {
         let mut network = network();
         network.part(LATER, Host::Client(0), Host::Client(1), false);
         assert_eq!(arrives(&mut network, own(1)), None);
-        network.rebind(0, own(0));
+        network.rebind(own(0));
         assert_eq!(arrives(&mut network, own(1)), None);
         assert_eq!(network.faults, [(FaultKind::OneWayPartition, 2)].into());
         network.heal(LATER);
@@ -186,13 +195,13 @@ mod tests {
     fn the_options_of_a_link_stay_with_its_clients_until_they_are_healed() {
         let mut network = network();
         let deaf = LinkOptions { loss: 1.1, rate: u64::MAX, ..LinkOptions::default() };
-        network.set_link((0, own(0)), (1, own(1)), deaf);
+        network.set_link(own(0), own(1), deaf);
         assert_eq!(arrives(&mut network, own(1)), None);
-        network.rebind(0, own(0));
+        network.rebind(own(0));
         assert_eq!(arrives(&mut network, own(1)), None);
         network.heal(LATER);
         assert!(arrives(&mut network, own(1)).is_some());
-        network.set_link((0, own(0)), (1, own(1)), deaf);
+        network.set_link(own(0), own(1), deaf);
         assert_eq!(arrives(&mut network, own(1)), None);
         assert_eq!(network.faults, [(FaultKind::Loss, 3)].into());
     }

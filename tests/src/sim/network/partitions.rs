@@ -6,7 +6,7 @@ use crate::sim::fault::{FaultKind, Host};
 use crate::sim::network::Toward;
 use crate::sim::stream::Passage;
 
-/// All partitions; each in one direction.
+/// All partitions, each in one direction. A host is known by the number of its first client.
 #[derive(Debug, Default)]
 pub(super) struct Partitions(BTreeSet<(Host, Host)>);
 
@@ -35,24 +35,24 @@ impl Partitions {
         }
     }
 
-    /// What gets through in one direction of a client's connection to the server.
-    pub(super) fn passage(&self, client: usize, toward: Toward) -> Passage {
-        let (from, to) = ends(client, toward);
+    /// What gets through in one direction of a host's connections to the server.
+    pub(super) fn passage(&self, host: usize, toward: Toward) -> Passage {
+        let (from, to) = ends(host, toward);
         Passage { data: self.fault(from, to).is_none(), acknowledgements: self.fault(to, from).is_none() }
     }
 
-    /// What kind of fault keeps something back in one direction of a client's connection to the server.
-    pub(super) fn stream_fault(&self, client: usize, toward: Toward) -> Option<FaultKind> {
-        let (from, to) = ends(client, toward);
+    /// What kind of fault keeps something back in one direction of a host's connections to the server.
+    pub(super) fn stream_fault(&self, host: usize, toward: Toward) -> Option<FaultKind> {
+        let (from, to) = ends(host, toward);
         self.fault(from, to).or_else(|| self.fault(to, from))
     }
 }
 
 /// From where to where.
-fn ends(client: usize, toward: Toward) -> (Host, Host) {
+fn ends(host: usize, toward: Toward) -> (Host, Host) {
     match toward {
-        Toward::Server => (Host::Client(client), Host::Server),
-        Toward::Client => (Host::Server, Host::Client(client)),
+        Toward::Server => (Host::Client(host), Host::Server),
+        Toward::Client => (Host::Server, Host::Client(host)),
     }
 }
 
