@@ -1,0 +1,130 @@
+//! Who is active, and who is told of it.
+
+use std::collections::BTreeMap;
+
+use toom_core::id::ConnectionId;
+use toom_core::name::UserName;
+use toom_core::server::io::{Input, Output};
+use toom_core::wire::limits::MAX_LISTED_USERS;
+use toom_core::wire::message::{ActiveUser, Event, Refusal, ReplyBody, RequestBody};
+
+use super::conference::{Part, event, reply};
+use super::model::{Expected, Model};
+use super::{Broken, Observation, ensure};
+
+/// The answer to `ATU`.
+pub const LIST: &str = "presence: the active users are exactly those with a session, except oneself, as they logged in";
+/// Comings and goings.
+pub const TOLD: &str = "presence: all others are told once who comes and goes, unless more than a hundred are active";
+/// A name is used once.
+pub const ONE_SESSION: &str = "presence: one name has at most one session";
+/// Who is not logged in is told nothing of others.
+pub const ONLY_SESSIONS: &str = "presence: only who has a session is told what others do";
+/// The end.
+pub const NONE_LEFT: &str = "presence: once all have logged out, no session is left over";
+/// People who are not there.
+pub const OFFLINE: &str = "presence: who is said to be offline has an account and no session";
+
+/// With more active users, comings and goings are not told.
+const MAX_ANNOUNCED: usize = 100;
+
+/// Who is active, as they logged in.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    active: BTreeMap<UserName, (ConnectionId, ActiveUser)>,
+    expected: Expected,
+}
+
+impl Part for Presence {
+    fn end_turn(&mut self, _: &Model) -> Result<(), Broken> {
+        let missed = self.expected.end();
+        ensure(missed.is_none(), TOLD, || format!("connection and event that missed it: {missed:?}"))
+    }
+
+    fn observe(&mut self, model: &Model, what: &Observation<'_>) -> Result<(), Broken> {
+        match what {
+            Observation::ServerEnds(_) => *self = Presence::default(),
+            Observation::ServerHears(Input::Disconnected { connection, .. })
+            | Observation::ServerSays(Output::Close { connection, .. }) => self.ended(*connection),
+            _ => {}
+        }
+        if let Some((to, event)) = event(what) {
+            let stranger = to.iter().find(|connection| model.user(**connection).is_none());
+            ensure(stranger.is_none(), ONLY_SESSIONS, || format!("connection {stranger:?} is told {event:?}"))?;
+            let coming_or_going = matches!(event, Event::Joined { .. } | Event::Left { .. });
+            if coming_or_going && let Err(connection) = self.expected.take(to, event) {
+                return ensure(false, TOLD, || format!("connection {connection} is told {event:?}, which is not so"));
+            }
+        }
+        match reply(what) {
+            Some(([connection], reply)) => self.replied(model, *connection, &reply.body),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, _: &Model) -> Result<(), Broken> {
+        let left = self.active.keys().next();
+        ensure(left.is_none(), NONE_LEFT, || format!("{left:?} still has a session"))
+    }
+}
+
+impl Presence {
+    fn replied(&mut self, model: &Model, connection: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
+        match body {
+            ReplyBody::Welcome { user } => self.began(model, connection, user),
+            ReplyBody::ActiveUsers(users) => self.listed(model, connection, users),
+            ReplyBody::Refused(Refusal::UserOffline(users)) => {
+                let wrong = users.iter().find(|it| self.active.contains_key(*it) || !model.conference.has_account(it));
+                ensure(wrong.is_none() && !users.is_empty(), OFFLINE, || format!("{wrong:?} of {users:?} is not"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn began(&mut self, model: &Model, connection: ConnectionId, user: &UserName) -> Result<(), Broken> {
+        let login = model.turn.answered.as_ref().map(|it| &it.body);
+        let (Some(RequestBody::Login { udp_port, .. }), Some(it), Some(since)) =
+            (login, model.connections.get(&connection), model.turn.wall)
+        else {
+            return ensure(false, ONE_SESSION, || {
+                format!("{user} is welcome on connection {connection} without a login")
+            });
+        };
+        let row = ActiveUser { name: user.clone(), address: it.address, udp_port: *udp_port, since };
+        let before = self.active.insert(user.clone(), (connection, row));
+        let again = before.is_some() || self.active.values().filter(|(it, _)| *it == connection).count() > 1;
+        ensure(!again && model.conference.has_account(user), ONE_SESSION, || {
+            format!("{user} is welcome on connection {connection}, and was active before: {before:?}")
+        })?;
+        if self.active.len() <= MAX_ANNOUNCED {
+            self.tell(Event::Joined { user: user.clone() }, user);
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, connection: ConnectionId) {
+        let Some(user) = self.active.values().find(|(it, _)| *it == connection).map(|(_, row)| row.name.clone()) else {
+            return;
+        };
+        if self.active.len() <= MAX_ANNOUNCED {
+            self.tell(Event::Left { user: user.clone() }, &user);
+        }
+        self.active.remove(&user);
+    }
+
+    fn tell(&mut self, event: Event, about: &UserName) {
+        let others = self.active.iter().filter(|(name, _)| *name != about).map(|(_, (connection, _))| *connection);
+        self.expected.add(others, event);
+    }
+
+    fn listed(&self, model: &Model, connection: ConnectionId, users: &[ActiveUser]) -> Result<(), Broken> {
+        let oneself = model.user(connection);
+        let others = self.active.values().map(|(_, row)| row).filter(|row| Some(&row.name) != oneself);
+        let mut others: Vec<&ActiveUser> = others.collect();
+        others.sort_by_key(|row| (row.since, &row.name));
+        others.truncate(MAX_LISTED_USERS);
+        ensure(users.iter().eq(others.iter().copied()), LIST, || {
+            format!("{oneself:?} is told {users:?}, active are {others:?}")
+        })
+    }
+}
