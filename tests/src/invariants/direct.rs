@@ -158,3 +158,111 @@ impl Direct {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, name};
+    use super::*;
+    use toom_core::wire::message::ServerMessage;
+
+    fn write(stage: &mut Stage, from: ConnectionId, texts: &[&str]) {
+        for text in texts {
+            stage.ask(from, RequestBody::DirectMessage { to: "b".into(), text: (*text).into() });
+        }
+    }
+
+    fn received(through: u64) -> RequestBody {
+        RequestBody::DirectReceived { from: name("a"), through: MessageNumber(through) }
+    }
+
+    fn is_direct(output: &Output) -> bool {
+        matches!(output, Output::Send { message: ServerMessage::Event(Event::DirectMessage { .. }), .. })
+    }
+
+    #[test]
+    fn what_the_server_says_is_right() {
+        let mut stage = Stage::new(&["a", "b"]);
+        let [a] = stage.all(["a"]);
+        write(&mut stage, a, &["1", "2"]);
+        let [b] = stage.all(["b"]);
+        write(&mut stage, a, &["3"]);
+        stage.ask(b, received(2));
+        stage.disconnect(b);
+        let [b] = stage.all(["b"]);
+        stage.ask(b, RequestBody::CatchUp);
+        assert_eq!((stage.broken(), stage.sent(b).len()), (None, 3), "a welcome, the third message, and the answer");
+    }
+
+    #[test]
+    fn one_that_is_lost_on_its_way_to_somebody_active_is_found() {
+        let mut stage = Stage::new(&["a", "b"]);
+        let [a, _] = stage.all(["a", "b"]);
+        stage.tamper(|out| out.retain(|it| !is_direct(it)));
+        write(&mut stage, a, &["x"]);
+        assert_eq!(stage.broken(), Some(AT_ONCE));
+    }
+
+    #[test]
+    fn one_that_is_sent_twice_or_to_somebody_else_is_found() {
+        for (twice, names) in [(true, ["a", "b", "c"]), (false, ["a", "b", "c"])] {
+            let mut stage = Stage::new(&names);
+            let [a, _, c] = stage.all(names);
+            stage.tamper_events(move |to, _| to.push(if twice { to[0] } else { c }));
+            write(&mut stage, a, &["x"]);
+            let expected = if twice { ONCE } else { NOTHING_EARLY };
+            assert_eq!(stage.broken(), Some(expected), "for c nothing of this is in the log");
+        }
+    }
+
+    #[test]
+    fn one_that_overtakes_or_is_left_out_is_found() {
+        let mut stage = Stage::new(&["a", "b"]);
+        let [a] = stage.all(["a"]);
+        write(&mut stage, a, &["1", "2"]);
+        stage.tamper(|out| {
+            if let Some(first) = out.iter().position(is_direct) {
+                out.remove(first);
+            }
+        });
+        stage.all(["b"]);
+        assert_eq!(stage.broken(), Some(ONCE));
+    }
+
+    #[test]
+    fn one_that_comes_again_though_it_was_shown_is_found() {
+        let mut stage = Stage::new(&["a", "b"]);
+        let [a, b] = stage.all(["a", "b"]);
+        write(&mut stage, a, &["1"]);
+        stage.ask(b, received(1));
+        let again =
+            stage.sent(b).into_iter().rfind(|it| matches!(it, ServerMessage::Event(Event::DirectMessage { .. })));
+        let again = again.expect("it was sent");
+        stage.disconnect(b);
+        let [b] = stage.all(["b"]);
+        stage.tamper(move |out| out.push(Output::Send { to: vec![b], message: again.clone() }));
+        stage.ask(a, RequestBody::Rooms);
+        assert_eq!(stage.broken(), Some(ONCE));
+    }
+
+    #[test]
+    fn what_was_missed_and_never_comes_is_found_by_who_catches_up_and_at_the_end() {
+        for catching_up in [true, false] {
+            let mut stage = Stage::new(&["a", "b"]);
+            let [a] = stage.all(["a"]);
+            write(&mut stage, a, &["1"]);
+            stage.tamper(|out| out.retain(|it| !is_direct(it)));
+            let [b] = stage.all(["b"]);
+            if catching_up {
+                stage.ask(b, RequestBody::CatchUp);
+                assert_eq!(stage.broken(), Some(ALL));
+            } else {
+                let (kind, not_before) =
+                    (toom_core::wire::message::HistoryKind::Broadcast, toom_core::time::Timestamp::default());
+                stage.ask(b, RequestBody::History { kind, not_before, after: None });
+                stage.ask(b, RequestBody::Logout);
+                stage.ask(a, RequestBody::Logout);
+                assert_eq!((stage.broken(), stage.finish()), (None, Some(ALL)));
+            }
+        }
+    }
+}

@@ -259,3 +259,6 @@ fn key(message: &PastMessage) -> (Option<toom_core::id::RoomId>, MessageNumber) 
 fn keys(messages: &[PastMessage]) -> Vec<Key> {
     messages.iter().map(key).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub mod presence;
 pub mod replies;
 pub mod rooms;
 pub mod shown;
+#[cfg(test)]
+mod testing;
 
 use core::fmt;
 use core::time::Duration;

@@ -128,3 +128,98 @@ impl Presence {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, name};
+    use super::*;
+    use toom_core::server::fact::Fact;
+    use toom_core::wire::message::ServerMessage;
+
+    fn stage() -> (Stage, [ConnectionId; 2]) {
+        let mut stage = Stage::new(&["a", "b", "c"]);
+        let all = stage.all(["a", "b"]);
+        (stage, all)
+    }
+
+    #[test]
+    fn what_the_server_says_is_right() {
+        let (mut stage, [a, b]) = stage();
+        stage.ask(a, RequestBody::ActiveUsers);
+        stage.ask(a, RequestBody::BuildRoom { users: vec!["c".into()] });
+        let third = stage.connect();
+        stage.log_in(third, "a");
+        stage.ask(a, RequestBody::Logout);
+        stage.log_in(third, "a");
+        stage.append(Fact::AccountRemoved { name: name("a") });
+        stage.disconnect(b);
+        assert_eq!((stage.broken(), stage.finish()), (None, None));
+    }
+
+    #[test]
+    fn a_list_with_oneself_or_without_somebody_is_found() {
+        let oneself = |users: &mut Vec<ActiveUser>| users.push(ActiveUser { name: name("a"), ..users[0].clone() });
+        let port = |users: &mut Vec<ActiveUser>| users[0].udp_port += 1;
+        let changes: [fn(&mut Vec<ActiveUser>); 3] = [oneself, port, |users| users.clear()];
+        for change in changes {
+            let (mut stage, [a, _]) = stage();
+            stage.tamper_replies(move |body| {
+                if let ReplyBody::ActiveUsers(users) = body {
+                    change(users);
+                }
+            });
+            stage.ask(a, RequestBody::ActiveUsers);
+            assert_eq!(stage.broken(), Some(LIST));
+        }
+    }
+
+    #[test]
+    fn comings_and_goings_told_twice_or_not_at_all_are_found() {
+        let changes: [fn(&mut Vec<ConnectionId>); 2] = [Vec::clear, |to| to.push(to[0])];
+        for change in changes {
+            let (mut stage, [_, b]) = stage();
+            stage.tamper_events(move |to, _| change(to));
+            stage.disconnect(b);
+            assert_eq!(stage.broken(), Some(TOLD));
+        }
+    }
+
+    #[test]
+    fn a_second_session_of_one_name_is_found() {
+        let (mut stage, _) = stage();
+        stage.tamper_replies(|body| *body = ReplyBody::Welcome { user: name("a") });
+        let again = stage.connect();
+        stage.log_in(again, "a");
+        assert_eq!(stage.broken(), Some(ONE_SESSION));
+    }
+
+    #[test]
+    fn an_event_for_who_is_not_logged_in_is_found() {
+        let (mut stage, [a, _]) = stage();
+        let stranger = stage.connect();
+        stage.tamper_events(move |to, _| to.push(stranger));
+        stage.broadcast(a, "x");
+        assert_eq!(stage.broken(), Some(ONLY_SESSIONS));
+    }
+
+    #[test]
+    fn a_session_that_is_left_over_is_found() {
+        let (mut stage, [a, _]) = stage();
+        stage.ask(a, RequestBody::Logout);
+        assert_eq!(stage.finish(), Some(NONE_LEFT));
+    }
+
+    #[test]
+    fn who_is_said_to_be_offline_and_is_not_is_found() {
+        let (mut stage, [a, b]) = stage();
+        stage.tamper(move |out| {
+            out.retain(|it| !matches!(it, Output::Propose { .. }));
+            let body = ReplyBody::Refused(Refusal::UserOffline(vec![name("b")]));
+            let id = toom_core::id::RequestId(3);
+            let reply = toom_core::wire::message::Reply { id, body };
+            out.push(Output::Send { to: vec![a], message: ServerMessage::Reply(reply) });
+        });
+        stage.ask(a, RequestBody::BuildRoom { users: vec!["b".into()] });
+        assert_eq!(stage.broken(), Some(OFFLINE), "{b} is active");
+    }
+}

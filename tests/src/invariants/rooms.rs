@@ -165,3 +165,153 @@ fn is_true(model: &Model, user: &UserName, room: RoomId, refusal: &Refusal) -> R
     };
     ensure(is_so, TRUE_ANSWERS, || format!("{user} is told {refusal:?} of room {room}, whose members are {members:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, name};
+    use super::*;
+    use toom_core::server::io::Output;
+
+    const ROOM: RoomId = RoomId(1);
+
+    /// `a` and `b` have a room, `c` is outside.
+    fn stage() -> (Stage, [ConnectionId; 3]) {
+        let mut stage = Stage::new(&["a", "b", "c"]);
+        let all = stage.all(["a", "b", "c"]);
+        stage.ask(all[0], RequestBody::BuildRoom { users: vec!["b".into()] });
+        (stage, all)
+    }
+
+    fn say(text: &str) -> RequestBody {
+        RequestBody::RoomMessage { room: ROOM, text: text.into() }
+    }
+
+    fn invite(user: &str) -> RequestBody {
+        RequestBody::Invite { room: ROOM, user: user.into() }
+    }
+
+    #[test]
+    fn what_the_server_says_is_right() {
+        let (mut stage, [a, b, c]) = stage();
+        stage.ask(c, say("x"));
+        stage.ask(a, invite("c"));
+        stage.ask(c, say("x"));
+        stage.ask(c, RequestBody::BuildRoom { users: vec!["a".into(), "b".into()] });
+        stage.ask(b, RequestBody::Leave { room: ROOM });
+        stage.ask(b, invite("b"));
+        stage.ask(b, RequestBody::Rooms);
+        stage.append(toom_core::server::fact::Fact::AccountRemoved { name: name("a") });
+        assert_eq!(stage.broken(), None);
+    }
+
+    #[test]
+    fn whatever_reaches_an_outsider_is_found() {
+        let leaks: [fn(&mut Stage, [ConnectionId; 3]); 2] = [
+            |stage, [a, ..]| stage.ask(a, say("x")),
+            |stage, [a, ..]| {
+                stage.append(super::super::testing::added("d"));
+                stage.all(["d"]);
+                stage.ask(a, invite("d"));
+            },
+        ];
+        for leak in leaks {
+            let (mut stage, all) = stage();
+            stage.tamper_events(move |to, event| {
+                if let Event::RoomMessage { .. } | Event::RoomChanged(_) = event {
+                    to.push(all[2]);
+                }
+            });
+            leak(&mut stage, all);
+            assert_eq!(stage.broken(), Some(NO_OUTSIDER));
+        }
+    }
+
+    #[test]
+    fn who_left_and_still_hears_is_found() {
+        let (mut stage, [a, b, _]) = stage();
+        stage.ask(b, RequestBody::Leave { room: ROOM });
+        stage.tamper(move |out| {
+            if let Some(Output::Record(message)) = out.first() {
+                let (number, at, from, text) = (message.number, message.at, message.from.clone(), message.text.clone());
+                let event = Event::RoomMessage { room: ROOM, number, at, from, text };
+                out.push(Output::Send { to: vec![b], message: ServerMessage::Event(event) });
+            }
+        });
+        stage.ask(a, say("x"));
+        assert_eq!(stage.broken(), Some(NO_OUTSIDER));
+    }
+
+    #[test]
+    fn lists_and_answers_with_a_room_of_others_are_found() {
+        let room = || RoomInfo { room: ROOM, members: vec![name("a"), name("b")] };
+        let replies: [fn(RoomInfo) -> ReplyBody; 2] =
+            [|room| ReplyBody::Rooms(vec![room]), |_| ReplyBody::Refused(Refusal::AlreadyAMember)];
+        for (reply, ask) in replies.into_iter().zip([RequestBody::Rooms, invite("b")]) {
+            let (mut stage, [.., c]) = stage();
+            stage.tamper_replies(move |body| *body = reply(room()));
+            stage.ask(c, ask);
+            assert_eq!(stage.broken(), Some(NO_OUTSIDER));
+        }
+    }
+
+    #[test]
+    fn a_member_who_is_not_told_of_a_change_is_found() {
+        let (mut stage, [_, b, _]) = stage();
+        stage.tamper_events(|to, event| {
+            if let Event::RoomChanged(_) = event {
+                to.clear();
+            }
+        });
+        stage.ask(b, RequestBody::Leave { room: ROOM });
+        assert_eq!(stage.broken(), Some(PLACE));
+    }
+
+    #[test]
+    fn a_change_that_is_told_wrong_is_found() {
+        let (mut stage, [_, b, _]) = stage();
+        stage.tamper_events(|_, event| {
+            if let Event::RoomChanged(room) = event {
+                room.members.push(name("b"));
+            }
+        });
+        stage.ask(b, RequestBody::Leave { room: ROOM });
+        assert_eq!(stage.broken(), Some(PLACE));
+    }
+
+    #[test]
+    fn a_second_room_of_the_same_members_is_found() {
+        let (mut stage, [_, b, _]) = stage();
+        stage.tamper_replies(|body| {
+            if let ReplyBody::RoomExists(room) = body {
+                room.room = RoomId(2);
+            }
+        });
+        stage.ask(b, RequestBody::BuildRoom { users: vec!["a".into()] });
+        assert_eq!(stage.broken(), Some(NO_OUTSIDER), "there is no room 2");
+    }
+
+    #[test]
+    fn another_room_than_that_of_these_members_is_found() {
+        let (mut stage, [a, ..]) = stage();
+        stage.ask(a, RequestBody::BuildRoom { users: vec!["c".into()] });
+        stage.tamper_replies(|body| {
+            if let ReplyBody::RoomExists(room) = body {
+                *room = RoomInfo { room: RoomId(2), members: vec![name("a"), name("c")] };
+            }
+        });
+        stage.ask(a, RequestBody::BuildRoom { users: vec!["b".into()] });
+        assert_eq!(stage.broken(), Some(SAME_MEMBERS));
+    }
+
+    #[test]
+    fn a_list_that_lacks_a_room_and_a_wrong_refusal_are_found() {
+        let (mut list, [a, ..]) = stage();
+        list.tamper_replies(|body| *body = ReplyBody::Rooms(Vec::new()));
+        list.ask(a, RequestBody::Rooms);
+        assert_eq!(list.broken(), Some(TRUE_ANSWERS));
+        let (mut refusal, [.., c]) = stage();
+        refusal.tamper_replies(|body| *body = ReplyBody::Refused(Refusal::NoSuchRoom));
+        refusal.ask(c, say("x"));
+        assert_eq!(refusal.broken(), Some(TRUE_ANSWERS));
+    }
+}

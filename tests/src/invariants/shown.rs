@@ -229,3 +229,6 @@ impl Screen {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
