@@ -9,7 +9,7 @@ use toom_core::wire::limits::MAX_LISTED_USERS;
 use toom_core::wire::message::{ActiveUser, Event, Refusal, ReplyBody, RequestBody};
 
 use super::conference::{Part, event, reply};
-use super::model::{Expected, Model};
+use super::model::{Expected, Model, Outcome};
 use super::{Broken, Observation, ensure};
 
 /// The answer to `ATU`.
@@ -18,6 +18,8 @@ pub const LIST: &str = "presence: the active users are exactly those with a sess
 pub const TOLD: &str = "presence: all others are told once who comes and goes, unless more than a hundred are active";
 /// A name is used once.
 pub const ONE_SESSION: &str = "presence: one name has at most one session";
+/// A removed account.
+pub const ACCOUNT: &str = "presence: who has no account any more has no session";
 /// Who is not logged in is told nothing of others.
 pub const ONLY_SESSIONS: &str = "presence: only who has a session is told what others do";
 /// The end.
@@ -36,7 +38,11 @@ pub(super) struct Presence {
 }
 
 impl Part for Presence {
-    fn end_turn(&mut self, _: &Model) -> Result<(), Broken> {
+    fn end_turn(&mut self, model: &Model) -> Result<(), Broken> {
+        if let Some(Outcome::Removed { .. }) = model.turn.applied.as_ref().map(|it| &it.outcome) {
+            let left = self.active.keys().find(|user| !model.conference.has_account(user));
+            ensure(left.is_none(), ACCOUNT, || format!("{left:?} has a session, and no account any more"))?;
+        }
         let missed = self.expected.end();
         ensure(missed.is_none(), TOLD, || format!("connection and event that missed it: {missed:?}"))
     }
@@ -191,6 +197,14 @@ mod tests {
         let again = stage.connect();
         stage.log_in(again, "a");
         assert_eq!(stage.broken(), Some(ONE_SESSION));
+    }
+
+    #[test]
+    fn a_session_that_outlives_its_account_is_found() {
+        let (mut stage, _) = stage();
+        stage.tamper(|out| out.retain(|it| !matches!(it, Output::Close { .. })));
+        stage.append(Fact::AccountRemoved { name: name("a") });
+        assert_eq!(stage.broken(), Some(ACCOUNT));
     }
 
     #[test]

@@ -57,10 +57,10 @@ impl SimulatedWorld {
 
 impl Drop for SimulatedWorld {
     fn drop(&mut self) {
-        if !std::thread::panicking()
-            && let Some(broken) = self.simulation.watch().broken()
-        {
-            panic!("{broken}");
+        match self.simulation.watch().broken() {
+            Some(broken) if std::thread::panicking() => eprintln!("{broken}"),
+            Some(broken) => panic!("{broken}"),
+            None => {}
         }
     }
 }
