@@ -10,13 +10,26 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod conference;
+pub mod direct;
+pub mod facts;
+pub mod history;
+pub mod messages;
+pub mod model;
+pub mod presence;
+pub mod replies;
+pub mod rooms;
+pub mod shown;
+#[cfg(test)]
+mod testing;
+
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
 
 use toom_core::client::Client;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
-use toom_core::id::OfferId;
+use toom_core::id::{ConnectionId, OfferId};
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input as ServerInput, Output as ServerOutput};
 use toom_core::server::{Server, Settings};
@@ -53,6 +66,8 @@ pub enum Observation<'a> {
         client: usize,
         /// Its address, with its UDP port.
         address: SocketAddr,
+        /// Its connection to the server.
+        connection: ConnectionId,
     },
     /// A client machine is about to hear this.
     ClientHears(usize, &'a ClientInput),
@@ -185,6 +200,11 @@ impl Watch {
     pub fn broken(&self) -> Option<&Broken> {
         self.broken.as_ref()
     }
+}
+
+/// The checkers of every run.
+pub fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![Box::new(conference::Conference::default())]
 }
 
 /// Something is broken unless `holds`.
