@@ -10,10 +10,22 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod conference;
 pub mod deadlines;
+pub mod direct;
+pub mod facts;
+pub mod history;
 pub mod login;
+pub mod messages;
+pub mod model;
+pub mod presence;
 pub mod replay;
+pub mod replies;
 pub mod resources;
+pub mod rooms;
+pub mod shown;
+#[cfg(test)]
+mod testing;
 
 use core::fmt;
 use core::time::Duration;
@@ -21,7 +33,7 @@ use std::net::SocketAddr;
 
 use toom_core::client::Client;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
-use toom_core::id::OfferId;
+use toom_core::id::{ConnectionId, OfferId};
 use toom_core::machine::Bounded;
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input as ServerInput, Output as ServerOutput};
@@ -59,6 +71,8 @@ pub enum Observation<'a> {
         client: usize,
         /// Its address, with its UDP port.
         address: SocketAddr,
+        /// Its connection to the server.
+        connection: ConnectionId,
     },
     /// A client machine is about to hear this.
     ClientHears(usize, &'a ClientInput),
@@ -160,6 +174,7 @@ pub trait Checker: fmt::Debug {
 /// Every checker that there is, as it is before a run.
 pub fn every_checker() -> Vec<Box<dyn Checker>> {
     vec![
+        Box::new(conference::Conference::default()),
         Box::new(deadlines::Deadlines::default()),
         Box::new(login::Login::default()),
         Box::new(replay::Replay::default()),
