@@ -10,6 +10,12 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod addresses;
+pub mod content;
+pub mod datagrams;
+pub mod ranges;
+pub mod transfer;
+
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
@@ -94,6 +100,17 @@ pub enum Observation<'a> {
         datagram: &'a [u8],
         /// Whether its seal was right, so that the machine hears of it.
         opened: bool,
+    },
+    /// A range of a file that a client sends was read.
+    SourceRead {
+        /// Whose file.
+        client: usize,
+        /// Which transfer.
+        transfer: OfferId,
+        /// Where in the file.
+        offset: u64,
+        /// What was there.
+        bytes: &'a [u8],
     },
     /// A received file got its final name, or a file of that name and content was there already.
     Published {
@@ -190,6 +207,16 @@ impl Watch {
 /// Something is broken unless `holds`.
 pub fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Result<(), Broken> {
     if holds { Ok(()) } else { Err(Broken { invariant, what: what() }) }
+}
+
+/// All checkers, with nothing seen yet.
+pub fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(addresses::Addresses::default()),
+        Box::new(content::Content::default()),
+        Box::new(datagrams::Datagrams::default()),
+        Box::new(transfer::Life::default()),
+    ]
 }
 
 /// How long everything may take once all is healed, unless an invariant names its own bound.

@@ -16,6 +16,7 @@ use toom_core::time::Instant;
 use super::dice::Dice;
 use super::options::Options;
 use super::world::Simulation;
+use crate::invariants::{Watch, every_checker};
 use crate::scenario::steps::{hash_of, user};
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
 
@@ -34,7 +35,16 @@ pub struct SimulatedWorld {
 impl SimulatedWorld {
     /// An empty world.
     pub fn new(options: Options) -> Self {
-        SimulatedWorld { simulation: Simulation::new(options), settings: None, received: BTreeMap::new() }
+        let mut simulation = Simulation::new(options);
+        *simulation.watch() = Watch::new(every_checker());
+        SimulatedWorld { simulation, settings: None, received: BTreeMap::new() }
+    }
+
+    /// Panics if an invariant is broken.
+    fn check(&mut self) {
+        if let Some(broken) = self.simulation.watch().broken() {
+            panic!("{broken}");
+        }
     }
 
     /// Runs until `done` says so; `false` if it will not.
@@ -42,9 +52,11 @@ impl SimulatedWorld {
         let limit = self.simulation.now() + PATIENCE;
         while !done(&mut self.simulation) {
             if self.simulation.now() > limit || !self.simulation.step() {
+                self.check();
                 return false;
             }
         }
+        self.check();
         true
     }
 }
@@ -88,6 +100,7 @@ impl World for SimulatedWorld {
 
     fn pause(&mut self, time: Duration) {
         self.simulation.advance(time);
+        self.check();
     }
 
     fn elapsed(&self) -> Duration {
