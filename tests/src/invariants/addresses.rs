@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use toom_core::client::io::Output as ClientOutput;
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::peer::Packet;
 use toom_core::transfer::io::{Burst, Input, Output};
@@ -65,7 +64,7 @@ struct Account {
 impl Checker for Addresses {
     fn observe(&mut self, _: Moment, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
-            Observation::ClientSays(client, ClientOutput::Start(start)) => {
+            Observation::TransfersHear(client, Input::Start(start)) => {
                 let (index, told) = (start.local_index, start.remote);
                 self.ends.insert((*client, start.transfer), End::new(index, told));
                 self.listening.insert((*client, index), start.transfer);

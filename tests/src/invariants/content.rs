@@ -4,7 +4,7 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 
 use toom_core::client::event::TransferFailure;
-use toom_core::client::io::{Output as ClientOutput, Progress, Report, Side, Start};
+use toom_core::client::io::{Progress, Report, Side, Start};
 use toom_core::id::OfferId;
 use toom_core::peer::Packet;
 use toom_core::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
@@ -90,7 +90,7 @@ struct Slot {
 impl Checker for Content {
     fn observe(&mut self, _: Moment, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
-            Observation::ClientSays(client, ClientOutput::Start(start)) => self.start(*client, start),
+            Observation::TransfersHear(client, Input::Start(start)) => self.start(*client, start),
             Observation::SourceRead { client, transfer, offset, bytes } => {
                 self.read(*client, *transfer, *offset, bytes)
             }

@@ -204,12 +204,7 @@ impl Watch {
     }
 }
 
-/// Something is broken unless `holds`.
-pub fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Result<(), Broken> {
-    if holds { Ok(()) } else { Err(Broken { invariant, what: what() }) }
-}
-
-/// All checkers, with nothing seen yet.
+/// The checkers of every run.
 pub fn every_checker() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(addresses::Addresses::default()),
@@ -217,6 +212,11 @@ pub fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(datagrams::Datagrams::default()),
         Box::new(transfer::Life::default()),
     ]
+}
+
+/// Something is broken unless `holds`.
+pub fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken { invariant, what: what() }) }
 }
 
 /// How long everything may take once all is healed, unless an invariant names its own bound.

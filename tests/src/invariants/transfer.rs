@@ -1,11 +1,12 @@
 //! Transfers, from their start to their end: what people are told of them, and the names of files.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use toom_core::client::event::{Event, Transfer, TransferState};
 use toom_core::client::io::{Output as ClientOutput, Progress, Report, Side, Start};
 use toom_core::id::{OfferId, PeerIndex};
-use toom_core::transfer::io::Output;
+use toom_core::transfer::io::{Input, Output};
 
 use super::{Broken, Checker, Moment, Observation, ensure};
 
@@ -34,13 +35,18 @@ pub struct Life {
     ends: BTreeMap<(usize, OfferId), End>,
     /// By what both ends share, the hash of what has its final name.
     named: BTreeMap<Secret, [u8; 32]>,
-    /// What is in each client's folder, by name.
-    folders: BTreeMap<usize, BTreeMap<String, [u8; 32]>>,
+    /// What each client has received, by name.
+    folders: BTreeMap<usize, Folder>,
+    hosts: BTreeMap<usize, IpAddr>,
+    /// What the latest client of a host has left behind for the next one of the same person.
+    left: BTreeMap<IpAddr, Folder>,
     /// What people were told of each transfer last.
     told: BTreeMap<(usize, OfferId), Told>,
 }
 
 type Secret = [u8; 32];
+/// Hashes by name.
+type Folder = BTreeMap<String, [u8; 32]>;
 
 /// One end of a transfer.
 #[derive(Debug)]
@@ -73,7 +79,15 @@ enum Told {
 impl Checker for Life {
     fn observe(&mut self, _: Moment, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
-            Observation::ClientSays(client, ClientOutput::Start(start)) => self.start(*client, start),
+            Observation::ClientStarts { client, address } => {
+                let host = address.ip();
+                let alone = self.hosts.values().all(|other| *other != host);
+                let folder = self.left.get(&host).filter(|_| alone).cloned().unwrap_or_default();
+                self.folders.insert(*client, folder);
+                self.hosts.insert(*client, host);
+                Ok(())
+            }
+            Observation::TransfersHear(client, Input::Start(start)) => self.start(*client, start),
             Observation::ClientSays(client, ClientOutput::Event(Event::Transfer(transfer))) => {
                 self.tell(*client, transfer)
             }
@@ -84,7 +98,8 @@ impl Checker for Life {
             Observation::ClientEnds(client) => {
                 self.ends.retain(|(owner, _), _| owner != client);
                 self.told.retain(|(owner, _), _| owner != client);
-                self.folders.remove(client);
+                let folder = self.folders.remove(client).unwrap_or_default();
+                self.left.extend(self.hosts.remove(client).map(|host| (host, folder)));
                 Ok(())
             }
             _ => Ok(()),

@@ -40,24 +40,28 @@ impl SimulatedWorld {
         SimulatedWorld { simulation, settings: None, received: BTreeMap::new() }
     }
 
-    /// Panics if an invariant is broken.
-    fn check(&mut self) {
-        if let Some(broken) = self.simulation.watch().broken() {
-            panic!("{broken}");
-        }
-    }
-
     /// Runs until `done` says so; `false` if it will not.
     fn run(&mut self, mut done: impl FnMut(&mut Simulation) -> bool) -> bool {
         let limit = self.simulation.now() + PATIENCE;
         while !done(&mut self.simulation) {
+            if let Some(broken) = self.simulation.watch().broken() {
+                panic!("{broken}");
+            }
             if self.simulation.now() > limit || !self.simulation.step() {
-                self.check();
                 return false;
             }
         }
-        self.check();
         true
+    }
+}
+
+impl Drop for SimulatedWorld {
+    fn drop(&mut self) {
+        if !std::thread::panicking()
+            && let Some(broken) = self.simulation.watch().broken()
+        {
+            panic!("{broken}");
+        }
     }
 }
 
@@ -100,7 +104,6 @@ impl World for SimulatedWorld {
 
     fn pause(&mut self, time: Duration) {
         self.simulation.advance(time);
-        self.check();
     }
 
     fn elapsed(&self) -> Duration {
