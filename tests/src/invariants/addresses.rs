@@ -158,3 +158,6 @@ impl End {
         ensure(few, UNPROVEN_GETS_LITTLE, || format!("client {client} to {to}: {} probes and {account:?}", self.probes))
     }
 }
+
+#[cfg(test)]
+mod tests;

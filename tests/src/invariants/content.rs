@@ -298,3 +298,6 @@ fn names(packet: &Packet, offset: u64, length: usize) -> bool {
     matches!(last, Some(Ok(Frame::Stream { flow: FILE, offset: start, range, .. }))
         if start == offset && range.len() == length && range.end == payload.len())
 }
+
+#[cfg(test)]
+mod tests;

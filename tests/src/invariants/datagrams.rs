@@ -219,3 +219,6 @@ fn digest(datagram: &[u8]) -> Digest {
     digest.copy_from_slice(&blake3::hash(datagram).as_bytes()[..16]);
     digest
 }
+
+#[cfg(test)]
+mod tests;

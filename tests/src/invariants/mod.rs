@@ -13,6 +13,8 @@
 pub mod addresses;
 pub mod content;
 pub mod datagrams;
+#[cfg(test)]
+mod made_up;
 pub mod ranges;
 pub mod transfer;
 

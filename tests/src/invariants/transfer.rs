@@ -254,3 +254,6 @@ fn is_harmless(name: &str) -> bool {
     let plain = |c: char| !c.is_control() && !deceives(c) && !['/', '\\'].contains(&c);
     !name.is_empty() && name.len() <= 255 && name.chars().all(plain) && !name.starts_with('.')
 }
+
+#[cfg(test)]
+mod tests;
