@@ -10,23 +10,25 @@ use toom_core::wire::message::Request;
 use toom_core::wire::preamble::preamble;
 
 use super::messages::{AnyBody, AnyName, PASSWORDS};
+use super::pick;
 
 /// Connections at the same time.
 pub const SLOTS: usize = 6;
 
 /// What happens. Choices are counted modulo how many there are.
-#[derive(Clone, Debug, Arbitrary)]
+#[derive(Clone, Debug)]
 pub enum ServerOperation {
     /// A new connection, if the slot is free.
     Connect { slot: u8 },
-    /// A request.
-    Request { slot: u8, body: AnyBody },
-    /// A new connection if the slot is free, and a login with the right password unless it was changed.
-    LogIn { slot: u8, name: AnyName },
+    /// A new connection, if the slot is free, and a login with the right password unless it was changed; perhaps the
+    /// password is checked at once.
+    LogIn { slot: u8, name: AnyName, at_once: bool },
+    /// A request of one of the connections.
+    Request { connection: u8, body: AnyBody },
     /// Bytes, of which some are requests; after a violation the connection is closed.
-    Raw { slot: u8, parts: Vec<RawPart> },
+    Raw { connection: u8, parts: Vec<RawPart> },
     /// A connection is gone.
-    Disconnect { slot: u8 },
+    Disconnect { connection: u8 },
     /// A password has been checked, in any order.
     Check { which: u8 },
     /// Proposals are committed, in any order that the log gives them.
@@ -45,6 +47,34 @@ pub enum ServerOperation {
     WaitLong { seconds: u8 },
     /// The wall clock jumps.
     Jump { minutes: i8 },
+}
+
+/// What people do most is what happens most; what ends things is seldom, or there would be little to end.
+impl<'a> Arbitrary<'a> for ServerOperation {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(match bytes.arbitrary::<u8>()? {
+            0..=119 => ServerOperation::Request { connection: bytes.arbitrary()?, body: bytes.arbitrary()? },
+            120..=159 => {
+                let (slot, name, held) = (bytes.arbitrary()?, bytes.arbitrary()?, bytes.arbitrary::<u8>()?);
+                ServerOperation::LogIn { slot, name, at_once: held < 224 }
+            }
+            160..=194 => ServerOperation::Commit { which: bytes.arbitrary()?, count: bytes.arbitrary()? },
+            195..=204 => ServerOperation::Check { which: bytes.arbitrary()? },
+            205..=214 => {
+                let (which, most, fails) = (bytes.arbitrary()?, bytes.arbitrary()?, bytes.arbitrary::<u8>()?);
+                ServerOperation::Find { which, most, works: fails < 224 }
+            }
+            215..=222 => ServerOperation::Raw { connection: bytes.arbitrary()?, parts: bytes.arbitrary()? },
+            223..=227 => ServerOperation::Disconnect { connection: bytes.arbitrary()? },
+            228..=231 => ServerOperation::Connect { slot: bytes.arbitrary()? },
+            232..=235 => ServerOperation::Fail { which: bytes.arbitrary()? },
+            236..=241 => ServerOperation::Outside(bytes.arbitrary()?),
+            242..=247 => ServerOperation::Wait { milliseconds: bytes.arbitrary()? },
+            248..=250 => ServerOperation::WaitLong { seconds: bytes.arbitrary()? },
+            251..=252 => ServerOperation::Jump { minutes: bytes.arbitrary()? },
+            253..=255 => ServerOperation::Restart,
+        })
+    }
 }
 
 /// A fact of another process.
@@ -118,8 +148,14 @@ impl ServerOperation {
         super::all(bytes)
     }
 
-    /// The slot of a connection.
+    /// The slot of a new connection.
     pub fn slot(slot: u8) -> usize {
         usize::from(slot) % SLOTS
+    }
+
+    /// The slot of one of the connections that there are.
+    pub fn taken<T>(choice: u8, slots: &[Option<T>; SLOTS]) -> Option<usize> {
+        let taken: Vec<usize> = (0..SLOTS).filter(|slot| slots[*slot].is_some()).collect();
+        pick(choice, taken.len()).map(|at| taken[at])
     }
 }

@@ -5,8 +5,8 @@ use toom_core::client::io::Progress;
 
 use super::super::operations::pair::{PairOperation, Side, Transfer};
 
-/// An end gives up a little after this time without a word; nobody may before.
-const SILENCE_MS: u64 = 30_000;
+/// Nobody may give up sooner: an end waits for thirty seconds, and a receiver that is done says so for ten.
+const PATIENCE_MS: u64 = 10_000;
 
 /// What an end may come to.
 #[derive(Clone, Debug, Default)]
@@ -45,13 +45,13 @@ impl Expectation {
     /// Whether both ends must be done.
     pub fn must_arrive(&self) -> bool {
         let ended = self.cancelled.contains(&true) || self.disk_failed.contains(&true);
-        !ended && !self.moved && self.troubled_ms < SILENCE_MS
+        !ended && !self.moved && self.troubled_ms < PATIENCE_MS
     }
 
     /// The outcome of one end must have a cause.
     pub fn check(&self, side: Side, outcome: &Progress) {
         let (this, other) = (index(side), 1 - index(side));
-        let silent = self.moved || self.troubled_ms >= SILENCE_MS;
+        let silent = self.moved || self.troubled_ms >= PATIENCE_MS;
         let Progress::Failed(failure) = outcome else { return };
         let explained = match failure {
             TransferFailure::Cancelled => self.cancelled[this],

@@ -14,7 +14,7 @@ use toom_core::server::{Server, Settings};
 use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::message::{Refusal, Reply, ReplyBody, Request, RequestBody, ServerMessage};
 
-use super::super::operations::messages::{AnyBody, EPOCH_MS, NAMES, PASSWORDS, name};
+use super::super::operations::messages::{AnyName, EPOCH_MS, NAMES, PASSWORDS, name};
 use super::super::operations::pick;
 use super::super::operations::server::{SLOTS, ServerOperation, requests_in};
 use super::model::{ATTEMPTS, BLOCK_MS, Model, login};
@@ -107,21 +107,31 @@ impl Driver {
         self.closes.clear();
         match operation {
             ServerOperation::Connect { slot } => self.connect(ServerOperation::slot(*slot)),
-            ServerOperation::Request { slot, body } => self.request(ServerOperation::slot(*slot), body),
-            ServerOperation::LogIn { slot, name } => {
+            ServerOperation::LogIn { slot, name, at_once } => {
                 let slot = ServerOperation::slot(*slot);
-                self.connect(slot);
-                self.ask(slot, login(&name.text()));
-            }
-            ServerOperation::Raw { slot, parts } => {
-                let slot = ServerOperation::slot(*slot);
-                let (requests, goes_on) = requests_in(parts);
-                requests.into_iter().for_each(|request| self.arrived(slot, request));
-                if !goes_on {
-                    self.disconnect(slot);
+                if self.slots[slot].is_none() {
+                    self.connect(slot);
+                    self.log_in(slot, name, *at_once);
                 }
             }
-            ServerOperation::Disconnect { slot } => self.disconnect(ServerOperation::slot(*slot)),
+            ServerOperation::Request { connection, body } => {
+                if let Some(slot) = ServerOperation::taken(*connection, &self.slots) {
+                    self.ask(slot, body.request(0).body);
+                }
+            }
+            ServerOperation::Raw { connection, parts } => {
+                if let Some(slot) = ServerOperation::taken(*connection, &self.slots) {
+                    let (requests, goes_on) = requests_in(parts);
+                    requests.into_iter().for_each(|request| self.arrived(slot, request));
+                    if !goes_on {
+                        self.disconnect(slot);
+                    }
+                }
+            }
+            ServerOperation::Disconnect { connection } => {
+                let slot = ServerOperation::taken(*connection, &self.slots);
+                slot.into_iter().for_each(|slot| self.disconnect(slot));
+            }
             ServerOperation::Check { which } => self.check(*which),
             ServerOperation::Commit { which, count } => (0..*count).for_each(|_| self.commit(*which)),
             ServerOperation::Fail { which } => {
@@ -170,8 +180,12 @@ impl Driver {
         }
     }
 
-    fn request(&mut self, slot: usize, body: &AnyBody) {
-        self.ask(slot, body.request(0).body);
+    fn log_in(&mut self, slot: usize, name: &AnyName, at_once: bool) {
+        let before = self.checks.len();
+        self.ask(slot, login(&name.text()));
+        if at_once && self.checks.len() > before {
+            self.check(before as u8);
+        }
     }
 
     fn ask(&mut self, slot: usize, body: RequestBody) {

@@ -49,8 +49,11 @@ impl StateMachineTest for Pair {
     }
 }
 
+/// A few seconds.
+const CASES: u32 = 400;
+
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(super::config(CASES))]
 
     #[test]
     fn whatever_happens_the_content_is_exact_or_both_ends_fail_with_a_reason(sequential 1..60 => Pair);

@@ -22,7 +22,7 @@ use toom_core::wire::message::{
     Event, Refusal, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
 };
 
-use super::super::operations::messages::{EPOCH_MS, NAMES, PASSWORDS};
+use super::super::operations::messages::{AnyName, EPOCH_MS, NAMES, PASSWORDS, name as user_name};
 use super::super::operations::pick;
 use super::super::operations::server::{SLOTS, ServerOperation, requests_in};
 use super::driver::{hash, in_short};
@@ -134,7 +134,7 @@ impl Default for Model {
             last_request: RequestId(0),
             connections: BTreeMap::new(),
             active: BTreeMap::new(),
-            accounts: NAMES[..3].iter().map(|it| (super::super::operations::messages::name(it), 0)).collect(),
+            accounts: NAMES[..3].iter().map(|it| (user_name(it), 0)).collect(),
             failures: BTreeMap::new(),
             blocked_until: BTreeMap::new(),
             blocks: Vec::new(),
@@ -161,23 +161,31 @@ impl Model {
         self.closes.clear();
         match operation {
             ServerOperation::Connect { slot } => self.connect(ServerOperation::slot(*slot)),
-            ServerOperation::Request { slot, body } => {
-                self.ask(ServerOperation::slot(*slot), body.request(0).body);
-            }
-            ServerOperation::LogIn { slot, name } => {
+            ServerOperation::LogIn { slot, name, at_once } => {
                 let slot = ServerOperation::slot(*slot);
-                self.connect(slot);
-                self.ask(slot, login(&name.text()));
-            }
-            ServerOperation::Raw { slot, parts } => {
-                let slot = ServerOperation::slot(*slot);
-                let (requests, goes_on) = requests_in(parts);
-                requests.into_iter().for_each(|request| self.arrived(slot, request));
-                if !goes_on {
-                    self.disconnect(slot);
+                if self.slots[slot].is_none() {
+                    self.connect(slot);
+                    self.log_in(slot, name, *at_once);
                 }
             }
-            ServerOperation::Disconnect { slot } => self.disconnect(ServerOperation::slot(*slot)),
+            ServerOperation::Request { connection, body } => {
+                if let Some(slot) = ServerOperation::taken(*connection, &self.slots) {
+                    self.ask(slot, body.request(0).body);
+                }
+            }
+            ServerOperation::Raw { connection, parts } => {
+                if let Some(slot) = ServerOperation::taken(*connection, &self.slots) {
+                    let (requests, goes_on) = requests_in(parts);
+                    requests.into_iter().for_each(|request| self.arrived(slot, request));
+                    if !goes_on {
+                        self.disconnect(slot);
+                    }
+                }
+            }
+            ServerOperation::Disconnect { connection } => {
+                let slot = ServerOperation::taken(*connection, &self.slots);
+                slot.into_iter().for_each(|slot| self.disconnect(slot));
+            }
             ServerOperation::Check { which } => self.check(*which),
             ServerOperation::Commit { which, count } => (0..*count).for_each(|_| self.commit(*which)),
             ServerOperation::Fail { which } => self.fail(*which),
@@ -291,6 +299,14 @@ impl Model {
             if *until <= self.ms {
                 *until = self.ms + rest;
             }
+        }
+    }
+
+    fn log_in(&mut self, slot: usize, name: &AnyName, at_once: bool) {
+        let before = self.checking.len();
+        self.ask(slot, login(&name.text()));
+        if at_once && self.checking.len() > before {
+            self.check(before as u8);
         }
     }
 
