@@ -40,7 +40,6 @@ impl StateMachineTest for Server {
     fn apply(mut driver: Driver, model: &Model, operation: ServerOperation) -> Driver {
         driver.apply(&operation);
         driver.compare(model);
-        for m in model.said.values().flatten() { let t2 = format!("{m:?}"); let b = t2.find("body:").map(|i| t2[i..].chars().take(30).collect::<String>()).unwrap_or(t2.chars().take(25).collect()); println!("SAID {b}"); }
         driver
     }
 }
