@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{schema, spawn};
+use super::{Synchronous, schema, spawn};
 
 /// A checkpoint is due after this many commits: about 4 MiB of write-ahead log when each is small.
 const COMMITS_BETWEEN: u32 = 256;
@@ -36,13 +36,13 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the thread for the database at `path`.
-    pub(super) fn start(path: &Path) -> Checkpoints {
+    pub(super) fn start(path: &Path, synchronous: Synchronous) -> Checkpoints {
         // One signal may wait; more would ask for the same.
         let (due, signals) = mpsc::sync_channel(1);
         let failure = Arc::new(OnceLock::new());
         let thread = {
             let (path, failure) = (path.to_owned(), failure.clone());
-            spawn("toom-log-checkpoint", move || run(&path, &signals, &failure))
+            spawn("toom-log-checkpoint", move || run(&path, synchronous, &signals, &failure))
         };
         Checkpoints { path: path.to_owned(), commits: 0, bytes: 0, due, failure, thread }
     }
@@ -84,8 +84,8 @@ impl Checkpoints {
     }
 }
 
-fn run(path: &Path, signals: &Receiver<()>, failure: &OnceLock<String>) {
-    let connection = match schema::open_writable(path) {
+fn run(path: &Path, synchronous: Synchronous, signals: &Receiver<()>, failure: &OnceLock<String>) {
+    let connection = match schema::open_writable(path, synchronous) {
         Ok(connection) => connection,
         Err(error) => {
             let _ = failure.set(schema::sentence(path, &error));
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_write_ahead_log_that_grew_too_large_is_emptied_unless_it_is_being_read() {
         let data = tempfile::tempdir().expect("a directory");
-        let connection = schema::open_or_create(data.path()).expect("made");
+        let connection = schema::open_or_create(data.path(), Synchronous::Full).expect("made");
         schema::trust(&connection).expect("set");
         let from = UserName::new("yoda").expect("a name");
         let fact = Fact::Broadcast { from, text: "x".repeat(1024 * 1024), at: Timestamp::from_millis(0) };
@@ -135,7 +135,7 @@ mod tests {
         transaction.commit().expect("committed");
 
         let wal = || data.path().join("toom.db-wal").metadata().expect("there").len();
-        let mut checkpoints = Checkpoints::start(&schema::path(data.path()));
+        let mut checkpoints = Checkpoints::start(&schema::path(data.path()), Synchronous::Full);
         checkpoints.committed(1, &connection).expect("not due");
         assert!(wal() > MAX_WAL_BYTES);
         let other = schema::open_read_only(data.path()).expect("opened").expect("there");
@@ -153,7 +153,7 @@ mod tests {
     fn a_failure_is_kept_for_the_writer() {
         let data = tempfile::tempdir().expect("a directory");
         let missing = data.path().join("missing");
-        let checkpoints = Checkpoints::start(&missing);
+        let checkpoints = Checkpoints::start(&missing, Synchronous::Full);
         let failure = checkpoints.failure.clone();
         checkpoints.stop();
         assert_eq!(failure.get(), Some(&format!("{} cannot be opened", missing.display())));

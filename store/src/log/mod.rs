@@ -41,6 +41,8 @@ use toom_core::server::fact::{Committed, Fact, Message};
 use toom_core::server::io::{Page, Select};
 
 pub use append::{accounts, append};
+#[doc(hidden)]
+pub use schema::Synchronous;
 
 pub(crate) use messages::{each_message, message_counts, newest_recorded};
 pub(crate) use schema::{open_read_only, path, sentence};
@@ -83,6 +85,7 @@ type Complete = Arc<dyn Fn(Completion) + Send + Sync>;
 /// An opened log that has not been started.
 pub struct Log {
     path: PathBuf,
+    synchronous: Synchronous,
     lock: Lock,
     connection: Connection,
     reader: Connection,
@@ -105,13 +108,20 @@ pub struct LogHandle {
 impl Log {
     /// Opens (or makes) the log in `data`, and locks it against a second server.
     pub fn open(data: &Path) -> Result<Log, OpenError> {
+        Log::open_to_be_lost(data, Synchronous::Full)
+    }
+
+    /// As [`Log::open`], yet with less than `FULL` what is committed may be lost when the power fails. It exists
+    /// only so that the tests of durability can show that they would notice; nothing that people run calls it.
+    #[doc(hidden)]
+    pub fn open_to_be_lost(data: &Path, synchronous: Synchronous) -> Result<Log, OpenError> {
         schema::make_directory(data)?;
         let lock = Lock::take(data)?;
-        let connection = schema::open_or_create(data)?;
+        let connection = schema::open_or_create(data, synchronous)?;
         let path = path(data);
         let reader = open_read_only(data)?.ok_or_else(|| OpenError(format!("{} is gone", path.display())))?;
         let recorded = newest_recorded(&reader).map_err(|error| schema::while_opening(&path, &error))?;
-        Ok(Log { path, lock, connection, reader, last: LogIndex(0), recorded })
+        Ok(Log { path, synchronous, lock, connection, reader, last: LogIndex(0), recorded })
     }
 
     /// The newest fact that the index of messages covers: what is recorded of the log up to here is there already.

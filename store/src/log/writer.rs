@@ -65,7 +65,7 @@ impl Writer {
         let state = Reader::new(log.path.clone(), log.reader, complete.clone());
         let reader_thread = spawn("toom-log-reader", move || state.run(&work));
         Writer {
-            checkpoints: Checkpoints::start(&log.path),
+            checkpoints: Checkpoints::start(&log.path, log.synchronous),
             path: log.path,
             connection: log.connection,
             complete,
