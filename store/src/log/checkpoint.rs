@@ -3,13 +3,16 @@
 //! SQLite would do that inside some unlucky commit, and would swallow its errors. A sync that failed here is as
 //! bad as one that failed in a commit, so the writer hears of it and stops.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, ffi};
 
 use super::{Synchronous, schema, spawn};
 
@@ -60,9 +63,7 @@ impl Checkpoints {
             return Ok(());
         }
         (self.commits, self.bytes) = (0, 0);
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > MAX_WAL_BYTES) {
+        if std::fs::metadata(wal(&self.path)).is_ok_and(|wal| wal.len() > MAX_WAL_BYTES) {
             return self.start_anew(writer);
         }
         // A full channel means that the thread has been told already.
@@ -82,6 +83,50 @@ impl Checkpoints {
         drop(self.due);
         let _ = self.thread.join();
     }
+}
+
+/// Makes durable what opening found in the write-ahead log of the database at `path`, or says why it cannot.
+///
+/// A process that was killed may have written what it had not synced: the next loss of power would take back what was
+/// read. So all of it is moved into the database. Worse, a process whose sync failed leaves what the system takes for
+/// synced and the disk does not have; moving that, a loss of power would leave half of it in the database. So first it
+/// is written anew as it is, which makes the system sync it once more.
+pub(super) fn settle(connection: &Connection, path: &Path) -> Result<(), String> {
+    let failed = |error: rusqlite::Error| schema::sentence(path, &error);
+    {
+        // Nobody else writes to it meanwhile.
+        let _turn = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
+        let wal = wal(path);
+        write_anew(&wal).map_err(|error| crate::about(&wal, "cannot be written", &error).to_string())?;
+    }
+    let kept_out: bool = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0)).map_err(failed)?;
+    if kept_out {
+        return Err(failed(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)));
+    }
+    Ok(())
+}
+
+/// Writes what is in a file over itself, and syncs it.
+fn write_anew(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut buffer = vec![0; 1024 * 1024];
+    let mut offset = 0;
+    loop {
+        let bytes = file.read_at(&mut buffer, offset)?;
+        if bytes == 0 {
+            break;
+        }
+        file.write_all_at(&buffer[..bytes], offset)?;
+        offset += bytes as u64;
+    }
+    if offset > 0 { file.sync_all() } else { Ok(()) }
+}
+
+/// The write-ahead log of the database at `path`.
+fn wal(path: &Path) -> PathBuf {
+    let mut wal = path.to_owned().into_os_string();
+    wal.push("-wal");
+    wal.into()
 }
 
 fn run(path: &Path, synchronous: Synchronous, signals: &Receiver<()>, failure: &OnceLock<String>) {
