@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use toom_core::id::{QueryId, Ticket};
-use toom_core::server::fact::Fact;
+use toom_core::server::fact::{Committed, Fact};
 use toom_store::log::{Completion, Log, LogHandle};
 use toom_tests::sim::dice::Dice;
 
@@ -30,12 +30,16 @@ type Answer = (Result<(), Ticket>, Option<String>);
 impl Running {
     fn start(mount: &Mount, seed: u64) -> Running {
         let mut log = Log::open(mount.path()).expect("opened");
-        let (mut told, mut messages, mut numbers) = (Vec::new(), Vec::new(), Numbers::default());
-        log.replay(|committed| {
-            messages.extend(numbers.message(&committed));
-            told.push(committed.fact);
-        })
-        .expect("replayed");
+        let mut known = Vec::new();
+        log.replay(|committed| known.push(committed)).expect("replayed");
+        Running::run(log, known, seed)
+    }
+
+    /// Goes on with a log of which this is known.
+    fn run(log: Log, known: Vec<Committed>, seed: u64) -> Running {
+        let mut numbers = Numbers::default();
+        let messages: Vec<_> = known.iter().filter_map(|committed| numbers.message(committed)).collect();
+        let told: Vec<_> = known.into_iter().map(|committed| committed.fact).collect();
         let (say, heard) = channel();
         let handle = log.start(move |completion| say.send(completion).unwrap_or_default());
         messages.iter().for_each(|message| handle.record(message));
@@ -137,7 +141,7 @@ fn restart(disk: &Disk, told: &[Fact], seed: u64) {
     let images = Arc::new(Mutex::new(Vec::new()));
     let (take, mut moments) = (images.clone(), dice.fork());
     mount.directory().witness = Some(Box::new(move |disk, operation, file| {
-        if operation != Operation::Read && lock(&take).len() < 40 && moments.chance(0.3) {
+        if operation != Operation::Read && lock(&take).len() < 15 && moments.chance(0.3) {
             lock(&take).push((format!("{operation:?} of {file}"), disk.after_crash(&mut moments)));
         }
     }));
@@ -215,4 +219,60 @@ fn a_read_that_fails_fails_one_query() {
     mount.directory().failures.clear();
     assert_eq!(log.messages(), found);
     assert_eq!(log.propose(false), (Ok(()), None), "writing goes on");
+}
+
+#[test]
+fn wherever_a_disk_fails_nothing_that_was_confirmed_is_lost() {
+    let (mut stopped, mut unopened) = (0, 0);
+    for seed in 0..40 {
+        let mut dice = Dice::new(seed, "wherever");
+        let operations = [Operation::Write, Operation::Sync, Operation::Sync, Operation::Read, Operation::Make];
+        let latest = if dice.chance(0.3) { 5 } else { 40 };
+        let failure = Failure {
+            operation: operations[dice.within(0..=4) as usize],
+            file: if dice.chance(0.6) { WAL } else { DATABASE },
+            after: dice.within(0..=latest) as u32,
+            lasting: dice.chance(0.5),
+            full: dice.chance(0.2),
+        };
+        let mount = Mount::new(Disk::default());
+        {
+            let mut directory = mount.directory();
+            directory.dice = dice.fork();
+            directory.failures.push(failure);
+        }
+        let mut told = Vec::new();
+        match open_and_work(&mount, seed, &mut told) {
+            Ok(stop) => stopped += usize::from(stop),
+            Err(sentence) => {
+                unopened += 1;
+                assert!(sentence.contains("/toom.db "), "{sentence}");
+            }
+        }
+        mount.directory().failures.clear();
+        restart(&mount.directory().disk, &told, seed);
+    }
+    assert!(stopped > 3 && unopened > 3, "{stopped} stopped writing, {unopened} were not opened: too few of a kind");
+}
+
+/// Whether writing stopped, or why the log was not opened.
+fn open_and_work(mount: &Mount, seed: u64, told: &mut Vec<Fact>) -> Result<bool, String> {
+    // So that opening and replaying meets the failure, too.
+    let mut log = Log::open(mount.path()).map_err(|error| error.0)?;
+    log.replay(|_| {}).map_err(|error| error.0)?;
+    let mut log = Running::run(log, Vec::new(), seed);
+    let mut stopped = false;
+    for number in 0..30 {
+        let (answer, reason) = log.propose(number % 3 == 2);
+        if let Some(reason) = reason {
+            assert!(!stopped && reason.contains("/toom.db"), "{reason}");
+            stopped = true;
+            mount.directory().operations.clear();
+        }
+        assert_eq!(answer.is_err(), stopped, "nothing is committed after writing stopped, and all before");
+    }
+    told.append(&mut log.told);
+    log.handle.stop();
+    assert!(!stopped || mount.directory().operations.is_empty(), "nothing is tried again");
+    Ok(stopped)
 }
