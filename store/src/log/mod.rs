@@ -16,6 +16,9 @@
 //!
 //! A commit that fails ends writing for good: after a failed sync nobody knows what the disk has, and a retry
 //! that succeeds would prove nothing. Reading goes on.
+//!
+//! The next start takes nothing on trust: what it found is written anew, synced, and moved into the database before
+//! anyone hears of it. It may be the work of a process that was killed before its sync, or whose sync failed.
 
 mod append;
 mod checkpoint;
@@ -55,7 +58,8 @@ use writer::{Request, Writer};
 pub enum Completion {
     /// The next fact of the log.
     Committed(Committed),
-    /// This proposal will never be committed.
+    /// This proposal is not committed, and this process will not commit it. If it was the sync that failed, a later
+    /// process may find that the disk has it after all.
     ProposalFailed {
         /// Which.
         ticket: Ticket,

@@ -15,7 +15,7 @@ fn wanted() -> usize {
 
 fn plan(seed: u64, synchronous: Synchronous) -> Plan {
     let large = seed % 4 == 3;
-    Plan { seed, synchronous, facts: if large { 40 } else { 60 }, large, chance: if large { 0.003 } else { 0.02 } }
+    Plan { seed, synchronous, facts: 60, large, chance: if large { 0.004 } else { 0.02 } }
 }
 
 /// Lives of stores from an empty disk, each third one with three generations: the next begins with what a crash of
