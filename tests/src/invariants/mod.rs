@@ -187,6 +187,11 @@ impl Watch {
     }
 }
 
+/// Every checker there is, at its beginning.
+pub fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![]
+}
+
 /// Something is broken unless `holds`.
 pub fn ensure(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Result<(), Broken> {
     if holds { Ok(()) } else { Err(Broken { invariant, what: what() }) }

@@ -154,6 +154,11 @@ impl ServerNode {
         self.store.durable()
     }
 
+    /// How many connections it has, logged in or not.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     /// The text logs.
     pub fn text_logs(&self) -> &TextLogs {
         &self.text_logs

@@ -130,8 +130,13 @@ impl Simulation {
 
     /// A new client that connects; its number.
     pub fn connect(&mut self, accept: AcceptPolicy) -> usize {
+        let address = SocketAddr::new(self.fresh_address(), 40_000 + self.clients.len() as u16);
+        self.connect_at(accept, address)
+    }
+
+    /// A new client that connects, with this address and UDP port, which no living client has; its number.
+    pub fn connect_at(&mut self, accept: AcceptPolicy, address: SocketAddr) -> usize {
         let number = self.clients.len();
-        let address = SocketAddr::new(self.fresh_address(), 40_000 + number as u16);
         let connection = self.network.connect(self.now);
         let dice = Dice::new(self.options.seed, &format!("client {number}"));
         let options = ClientOptions { address, accept, transfer: TransferConfig::default() };
@@ -143,6 +148,11 @@ impl Simulation {
         self.update(Node::Client(number));
         self.settle();
         number
+    }
+
+    /// Whether a client was not killed.
+    pub fn is_alive(&self, number: usize) -> bool {
+        self.clients.get(number).is_some_and(Option::is_some)
     }
 
     /// A client that was not killed.
@@ -176,6 +186,11 @@ impl Simulation {
         self.raws.push(RawNode::new(connection));
         self.settle();
         number
+    }
+
+    /// How many connections without a client there were.
+    pub fn raws(&self) -> usize {
+        self.raws.len()
     }
 
     /// A connection without a client.
@@ -238,6 +253,17 @@ impl Simulation {
     /// Notes something for whoever reads the trace.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         self.network.trace.record(self.now, what, &[]);
+    }
+
+    /// When the next node wakes.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.schedule.next()
+    }
+
+    /// The run is over: whoever watches has the last word.
+    pub fn finish(&mut self) {
+        let Context { now, wall, network } = self.context();
+        network.watch.finish(now, wall);
     }
 
     /// Runs until `until`, and moves the clock there.
