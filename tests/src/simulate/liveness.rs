@@ -71,7 +71,7 @@ impl Stage {
             }
             let Some(waiting) = first else { return Ok(()) };
             let late = self.simulation.now() > until;
-            if late || !self.step()? {
+            if late || (!self.step()? && !self.stirred) {
                 let person = &self.people[waiting];
                 let why = if late { "it takes too long" } else { "nothing will happen any more" };
                 let what = format!("{} is at {task:?} and {:?}; {why}", person.name, person.state);
