@@ -67,7 +67,7 @@ fn link() -> impl Strategy<Value = LinkOptions> {
 
 fn work() -> impl Strategy<Value = WorkOptions> {
     (milliseconds(100), milliseconds(100), milliseconds(200), milliseconds(5))
-        .prop_map(|(commit, query, password, file)| WorkOptions { commit, query, password, file })
+        .prop_map(|(commit, query, password, file)| WorkOptions { commit, query, password, file, early_wakes: 0.05 })
 }
 
 fn options() -> impl Strategy<Value = Options> {

@@ -108,13 +108,15 @@ mod tests {
 
     #[test]
     fn both_limits_end_it_in_words() {
-        for (max_messages, max_bytes) in [(2, 100), (100, 2)] {
+        for (max_messages, max_bytes) in [(2, 4 << 20), (100, 2)] {
             let mut gathering = Gathering::new(HistoryKind::Broadcast, Timestamp::default());
             (gathering.max_messages, gathering.max_bytes) = (max_messages, max_bytes);
             let step = gathering.page(vec![message(1, "a"), message(2, "b")], Some(cursor(2)));
             assert!(matches!(step, Step::Ask(_)));
             let step = gathering.page(vec![message(3, "c")], None);
             assert!(matches!(&step, Step::TooMuch(words) if words.contains("a later time")), "{step:?}");
+            let words = format!("more than {max_messages} messages or {} MiB", max_bytes >> 20);
+            assert!(matches!(&step, Step::TooMuch(told) if told.contains(&words)), "{step:?}");
         }
     }
 

@@ -14,8 +14,10 @@
 //! password hashes), but with files and the log in memory and with delays in the place of work.
 
 pub mod client;
+pub mod countdown;
 pub mod dice;
 pub mod disk;
+pub mod early;
 pub mod fault;
 pub mod link;
 pub mod network;
@@ -27,6 +29,7 @@ pub mod raw;
 pub mod scene;
 pub mod schedule;
 pub mod server;
+mod state;
 pub mod store;
 pub mod stream;
 pub mod text_log;

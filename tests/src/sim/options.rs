@@ -140,6 +140,8 @@ pub struct WorkOptions {
     pub password: Duration,
     /// Reading, writing or renaming a file.
     pub file: Duration,
+    /// The probability that what a node does is followed by a wake of its machines before anything is due.
+    pub early_wakes: f64,
 }
 
 impl Default for WorkOptions {
@@ -149,6 +151,7 @@ impl Default for WorkOptions {
             query: Duration::from_millis(2),
             password: Duration::from_millis(40),
             file: Duration::from_micros(100),
+            early_wakes: 0.0,
         }
     }
 }

@@ -57,5 +57,6 @@ fn draw_work(draw: &mut Draw) -> WorkOptions {
         query: draw.time(0, 100),
         password: draw.time(0, 400),
         file: draw.time(0, 10),
+        early_wakes: draw.pick(&[0.0, 0.0, 0.01, 0.1]),
     }
 }

@@ -152,6 +152,7 @@ impl Stage {
 
     /// Clients on which nobody is logged in are closed.
     fn send_home(&mut self) {
+        self.agenda.clear();
         for number in 0..self.people.len() {
             if self.people[number].state != State::LoggedIn {
                 self.hang_up(number);
@@ -161,15 +162,13 @@ impl Stage {
     }
 
     fn become_quiet(&mut self, until: Instant) -> Result<(), Broken> {
-        self.agenda.clear();
         while self.step()? {
             let now = self.simulation.now();
             ensure(now <= until, QUIET, || "something still has a deadline".to_owned())?;
         }
-        let Some(server) = self.simulation.server() else { return Ok(()) };
-        let (connections, users) = (server.connections(), server.text_logs().user_log());
-        ensure(connections == 0 && users.is_empty(), NOTHING_LEFT, || {
-            format!("it has {connections} connections, and these users are active: {users:?}")
+        let (connections, sessions) = (self.simulation.server_connections(), self.simulation.active_sessions());
+        ensure((connections, sessions) == (0, 0), NOTHING_LEFT, || {
+            format!("it has {connections} connections and {sessions} sessions")
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Connections without a client: guesses of passwords, and what no client does.
 
 use core::time::Duration;
-use std::net::IpAddr;
 
 use toom_core::id::{MessageNumber, OfferId, RoomId};
 use toom_core::secure::Password;
@@ -30,7 +29,7 @@ impl Stage {
 
     /// Somebody at a person's computer connects and does something odd.
     pub(super) fn misbehave(&mut self, number: usize, beginning: Beginning, then: Odd, lasting: Duration) {
-        let raw = self.simulation.connect_raw(self.home(number));
+        let raw = self.simulation.connect_raw(self.people[number].home);
         let person = &self.people[number];
         let login = login_request(1, person.name, &person.password());
         match beginning {
@@ -61,10 +60,6 @@ impl Stage {
         };
         self.simulation.write_raw(raw, &bytes);
         self.until(raw, lasting);
-    }
-
-    fn home(&self, number: usize) -> Option<IpAddr> {
-        self.people[number].address.map(|address| address.ip())
     }
 
     fn odd_request(&self, number: usize, requested: Requested) -> RequestBody {

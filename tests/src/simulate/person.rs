@@ -1,6 +1,6 @@
 //! The people of a run: who they are, and what they know.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use toom_core::id::OfferId;
 use toom_core::secure::PasswordHash;
@@ -25,7 +25,7 @@ pub struct Person {
     /// The newest client that they started; it may be gone.
     pub client: Option<usize>,
     /// Where their clients are, once there was one.
-    pub address: Option<SocketAddr>,
+    pub home: Option<IpAddr>,
     /// What that client is about.
     pub state: State,
     /// Offers of others that wait for an answer.
@@ -64,7 +64,7 @@ impl Person {
             dice: Dice::new(seed, &format!("person {number}")),
             passwords: Vec::new(),
             client: None,
-            address: None,
+            home: None,
             state: State::Gone,
             offers: Vec::new(),
             transfers: Vec::new(),

@@ -216,14 +216,14 @@ impl Stage {
         }
         let person = &mut self.people[number];
         let policy = person.plan.accept.policy();
-        if let Some(before) = person.client {
-            self.simulation.kill(before);
-        }
-        let client = match person.address {
-            Some(address) => self.simulation.connect_at(policy, address),
+        let client = match person.client {
+            Some(before) => {
+                self.simulation.kill(before);
+                self.simulation.connect_from(policy, before)
+            }
             None => self.simulation.connect(policy),
         };
-        person.address = Some(self.simulation.client(client).address());
+        person.home = Some(self.simulation.client(client).address().ip());
         person.client = Some(client);
         person.state = State::LoggedOut;
         person.asking.asked = false;

@@ -343,3 +343,23 @@ fn acknowledgements_stay_short_once_they_are_acknowledged() {
     }
     assert!(gaps >= 150 && (20..300).contains(&longest), "{gaps} {longest}");
 }
+
+#[test]
+fn a_burst_is_filled_with_whole_packets() {
+    let (connection, large) = (connection(1), {
+        let config = ConnectionConfig { remote: address(1), payload: 60_000, seed: [1; 32] };
+        Connection::new(at(0), config)
+    });
+    let packets = connection.data_per_burst() / connection.data_per_packet();
+    assert_eq!(connection.data_per_burst(), packets * connection.data_per_packet());
+    assert!((packets + 1) * 1_200 > MAX_BURST_BYTES.min(MAX_BURST_PACKETS * 1_200), "only {packets} packets");
+    assert_eq!(large.data_per_burst(), large.data_per_packet());
+}
+
+#[test]
+fn the_newest_packet_that_arrived_is_counted() {
+    let (mut a, _) = pair();
+    let before = a.counters().largest_received;
+    a.receive(at(9), address(2), PacketNumber(before.0 + 7), &[0], &mut Vec::new());
+    assert_eq!(a.counters().largest_received, PacketNumber(before.0 + 7));
+}
