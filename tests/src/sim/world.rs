@@ -156,7 +156,7 @@ impl Simulation {
     /// A new connection without a client, from `address` or from a fresh one; its number.
     pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
         let number = self.raws.len();
-        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), 60_000 + number as u16);
+        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), clients::port(60_000, number));
         let connection = self.network.connect(self.now);
         self.ends.insert(connection, End { address, who: Who::Raw(number) });
         self.raws.push(RawNode::new(connection));

@@ -23,7 +23,7 @@ pub enum Act {
         /// With which password.
         password: Typed,
         /// How many.
-        times: u8,
+        times: u16,
         /// When they leave.
         lasting: Duration,
     },
@@ -225,6 +225,25 @@ pub enum Odd {
     Flood {
         /// How many.
         count: u16,
+        /// Of which kind.
+        of: Flooded,
+    },
+}
+
+/// A request that comes many times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Flooded {
+    /// One that is answered at once.
+    ActiveUsers,
+    /// One that waits for the log: broadcasts whose texts begin with this.
+    Broadcast {
+        /// What they begin with.
+        mark: u64,
+    },
+    /// One that the server remembers.
+    Offer {
+        /// To whom.
+        to: Whom,
     },
 }
 

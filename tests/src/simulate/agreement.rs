@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toom_core::id::{MessageNumber, RoomId};
 use toom_core::server::fact::Fact;
-use toom_core::wire::message::PastMessage;
+use toom_core::wire::message::{HistoryKind, PastMessage};
 
 use super::accounts::broadcasts;
 use super::stage::Stage;
@@ -26,14 +26,14 @@ impl Stage {
         }
         let mut rooms: BTreeMap<(RoomId, MessageNumber), &PastMessage> = BTreeMap::new();
         let mut first: Option<&[PastMessage]> = None;
-        for person in self.people.iter().filter(|person| !person.broadcasts.is_empty()) {
-            let read = &person.broadcasts[..];
+        for person in &self.people {
+            let Some(read) = person.read.get(&HistoryKind::Broadcast) else { continue };
             let in_the_log = read.iter().map(|message| message.text.as_str()).eq(texts.iter().copied());
             let numbered = read.iter().map(|message| message.number.0).eq(1..=read.len() as u64);
-            ensure(in_the_log && numbered && *first.get_or_insert(read) == read, AGREED, || {
+            ensure(in_the_log && numbered && **first.get_or_insert(read) == read[..], AGREED, || {
                 format!("{} read {} broadcasts, the log has {}", person.name, read.len(), texts.len())
             })?;
-            for message in &person.room_messages {
+            for message in person.read.get(&HistoryKind::Rooms).into_iter().flatten() {
                 let room = message.room.unwrap_or_default();
                 let same = *rooms.entry((room, message.number)).or_insert(message) == message;
                 let known = said.contains(&(room, message.from.clone(), message.text.as_str()));

@@ -24,6 +24,8 @@ pub struct Coverage {
     pub replies: Counts,
     /// Events that it told.
     pub events: Counts,
+    /// Connections that it closed.
+    pub closes: Counts,
     /// Facts that became durable.
     pub facts: Counts,
     /// What people were told.
@@ -34,11 +36,12 @@ pub struct Coverage {
 
 impl Coverage {
     /// Every category: its title, all kinds, and how often each was seen.
-    pub fn categories(&self) -> [(&'static str, &'static [&'static str], &Counts); 6] {
+    pub fn categories(&self) -> [(&'static str, &'static [&'static str], &Counts); 7] {
         [
             ("requests", kinds::REQUESTS, &self.requests),
             ("replies", kinds::REPLIES, &self.replies),
             ("events of the server", kinds::EVENTS, &self.events),
+            ("connections closed by the server", kinds::CLOSES, &self.closes),
             ("facts", kinds::FACTS, &self.facts),
             ("events of clients", kinds::CLIENT_EVENTS, &self.client_events),
             ("transfers", kinds::TRANSFERS, &self.transfers),
@@ -50,6 +53,7 @@ impl Coverage {
         add(&mut self.requests, &other.requests);
         add(&mut self.replies, &other.replies);
         add(&mut self.events, &other.events);
+        add(&mut self.closes, &other.closes);
         add(&mut self.facts, &other.facts);
         add(&mut self.client_events, &other.client_events);
         add(&mut self.transfers, &other.transfers);
@@ -97,6 +101,9 @@ impl Checker for Listener {
                     ServerMessage::Reply(reply) => count(&mut coverage.replies, kinds::reply(&reply.body)),
                     ServerMessage::Event(event) => count(&mut coverage.events, kinds::event(event)),
                 }
+            }
+            Observation::ServerSays(Output::Close { reason, .. }) => {
+                count(&mut self.0.borrow_mut().coverage.closes, kinds::close(reason));
             }
             Observation::Durable(committed) => {
                 count(&mut self.0.borrow_mut().coverage.facts, kinds::fact(&committed.fact));

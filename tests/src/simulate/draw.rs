@@ -8,7 +8,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::act::{Act, Text, Typed, Whom};
-use super::draw_acts::ACTS;
+use super::draw_acts::{ACTS, build_room};
 use super::draw_faults::{FAULTS, FaultDrawer};
 use super::draw_options::draw_options;
 use super::plan::{Accept, Choice, Habits, MAX_PEOPLE, PersonPlan, Plan, ServerPlan, What};
@@ -152,7 +152,10 @@ impl Draw {
     }
 
     fn mood(&mut self) -> Mood {
-        let acts = self.swarm(ACTS, 0.6);
+        let mut acts = self.swarm(ACTS, 0.6);
+        // Who has left may always come back, or nothing would happen for long.
+        let others: u64 = acts.iter().map(|(weight, _)| weight).sum();
+        acts.push((1 + others / 12, |_| Act::ComeBack));
         let faults = self.swarm(FAULTS, 0.35);
         let fault_chance = if faults.is_empty() || self.chance(0.15) {
             0.0
@@ -196,8 +199,13 @@ impl Draw {
                 choices.push(Choice { after: self.pause(&mood), what: What::Act { person, act } });
             }
         }
+        // Rooms need people who are there already.
+        for _ in 0..self.pick(&[0, 1, 3]) {
+            let (after, person) = (self.time(1, 5_000), self.someone());
+            choices.push(Choice { after, what: What::Act { person, act: build_room(self) } });
+        }
         let mut wrong = false;
-        for _ in 0..self.small_or_large(10..=400) {
+        for _ in 0..self.small_or_large(30..=1_500) {
             let what = if self.chance(mood.fault_chance) {
                 self.weighted(&mood.faults).map(|draw_fault| What::Fault(draw_fault(self)))
             } else if wrong && self.chance(0.1) {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use toom_core::wire::message::HistoryKind;
 
-use super::act::{Act, Beginning, Odd, Requested, Since, Whom};
+use super::act::{Act, Beginning, Flooded, Odd, Requested, Since, Whom};
 use super::draw::Draw;
 
 /// Every kind, and how often it comes if all kinds are on.
@@ -13,7 +13,7 @@ pub const ACTS: &[(u64, fn(&mut Draw) -> Act)] = &[
     (1, guess),
     (8, |draw| Act::Broadcast(draw.text())),
     (6, |draw| Act::Direct { to: draw.whom(), text: draw.text() }),
-    (3, build_room),
+    (4, build_room),
     (8, |draw| Act::RoomMessage { room: room(draw), text: draw.text() }),
     (2, |draw| Act::Invite { room: room(draw), user: draw.whom() }),
     (2, |draw| Act::Leave { room: room(draw) }),
@@ -28,7 +28,6 @@ pub const ACTS: &[(u64, fn(&mut Draw) -> Act)] = &[
     (1, |_| Act::LogOut),
     (1, |_| Act::Finish),
     (1, |_| Act::HangUp),
-    (3, |_| Act::ComeBack),
     (2, raw),
     (1, |_| Act::AddAccount),
     (1, |_| Act::RemoveAccount),
@@ -40,19 +39,21 @@ fn log_in(draw: &mut Draw) -> Act {
 }
 
 fn guess(draw: &mut Draw) -> Act {
-    let times = draw.small_or_large(1..=8) as u8;
+    // Rarely more than the server checks at once.
+    let times = if draw.chance(0.02) { 1_100 } else { draw.small_or_large(1..=8) as u16 };
     Act::Guess { name: draw.whom(), password: draw.typed(), times, lasting: draw.time(1, 150_000) }
 }
 
 fn room(draw: &mut Draw) -> u32 {
-    draw.small_or_large(0..=6) as u32
+    draw.pick(&[1, 1, 1, 2, 2, 3, 4, 5, 0, 9])
 }
 
 fn which(draw: &mut Draw) -> usize {
     draw.within(0..=5) as usize
 }
 
-fn build_room(draw: &mut Draw) -> Act {
+/// A room of some people.
+pub fn build_room(draw: &mut Draw) -> Act {
     let users = (0..draw.within(0..=4)).map(|_| if draw.chance(0.2) { draw.whom() } else { member(draw) });
     Act::BuildRoom { users: users.collect() }
 }
@@ -80,10 +81,15 @@ fn raw(draw: &mut Draw) -> Act {
         3 => Odd::Trickle { pause: draw.time(0, 2_000) },
         4 => Odd::EndlessFrame,
         5 => Odd::EmptyFrame,
-        6 => Odd::Flood { count: draw.small_or_large(2..=400) as u16 },
+        6 => Odd::Flood { count: draw.small_or_large(2..=400) as u16, of: flooded(draw) },
         _ => Odd::Request(requested(draw)),
     };
     Act::Raw { beginning, then, lasting: draw.time(1, 150_000).max(Duration::from_millis(1)) }
+}
+
+fn flooded(draw: &mut Draw) -> Flooded {
+    let (mark, to) = (draw.text().mark, draw.whom());
+    draw.pick(&[Flooded::ActiveUsers, Flooded::Broadcast { mark }, Flooded::Offer { to }])
 }
 
 fn requested(draw: &mut Draw) -> Requested {

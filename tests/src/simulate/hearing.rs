@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use toom_core::client::event::{Direction, Event, Failure, PostKind, TransferState};
-use toom_core::wire::message::{HistoryKind, LoginRefusal};
+use toom_core::wire::message::{HistoryKind, LoginRefusal, PastMessage};
 
 use super::person::State;
 use super::stage::{Later, Phase, Stage};
@@ -27,7 +27,10 @@ impl Stage {
         }
         let person = &mut self.people[number];
         match event {
-            Event::Welcome { user, .. } if user.as_str() == person.name => person.state = State::LoggedIn,
+            Event::Welcome { user, .. } if user.as_str() == person.name => {
+                person.state = State::LoggedIn;
+                person.returns = 0;
+            }
             Event::Welcome { .. } => {
                 person.state = State::Disguised;
                 self.drop_disguise(number);
@@ -36,12 +39,12 @@ impl Stage {
             Event::Bye { .. } if self.phase != Phase::Liveness => {
                 person.state = State::Gone;
                 person.offers.clear();
-                self.progress(number, Task::Leave, true);
+                self.has_left(number);
             }
             Event::Bye { .. } => self.client_is_gone(number),
             Event::ConnectionLost { .. } => {
                 self.client_is_gone(number);
-                self.progress(number, Task::Leave, true);
+                self.has_left(number);
             }
             Event::Offer { id, .. } => {
                 person.offers.push(id);
@@ -55,17 +58,23 @@ impl Stage {
             }
             Event::Transfers(all) => self.progress(number, Task::Transfers, all.is_empty()),
             Event::Sent { kind: PostKind::Broadcast, .. } => self.progress(number, Task::LastWord, true),
-            Event::History { kind: HistoryKind::Broadcast, messages } => {
-                person.broadcasts = messages;
-                self.progress(number, Task::Broadcasts, true);
-            }
-            Event::History { kind: HistoryKind::Rooms, messages } => {
-                person.room_messages = messages;
-                self.progress(number, Task::Rooms, true);
-            }
+            Event::History { kind, messages } => self.read(number, kind, messages),
             Event::Error(failure) => self.failed(number, &failure),
             _ => {}
         }
+    }
+
+    /// Somebody read messages. What they read for a task is compared later.
+    fn read(&mut self, number: usize, kind: HistoryKind, messages: Vec<PastMessage>) {
+        let task = match kind {
+            HistoryKind::Broadcast => Task::Broadcasts,
+            HistoryKind::Rooms => Task::Rooms,
+        };
+        let person = &mut self.people[number];
+        if person.asking.task == Some(task) && person.asking.asked {
+            person.read.insert(kind, messages);
+        }
+        self.progress(number, task, true);
     }
 
     fn login_failed(&mut self, number: usize, refusal: LoginRefusal) {
@@ -94,10 +103,16 @@ impl Stage {
         }
     }
 
+    /// Somebody has left, which may have been their task.
+    fn has_left(&mut self, number: usize) {
+        let asking = &mut self.people[number].asking;
+        asking.task.take_if(|task| *task == Task::Leave);
+    }
+
     /// Somebody's task was answered: it is done, or must be asked for again.
     fn progress(&mut self, number: usize, task: Task, done: bool) {
         let asking = &mut self.people[number].asking;
-        if asking.task != Some(task) {
+        if asking.task != Some(task) || !asking.asked {
             return;
         }
         if done {

@@ -2,6 +2,7 @@
 
 use toom_core::client::event::{Event as ClientEvent, TransferFailure, TransferState};
 use toom_core::server::fact::Fact;
+use toom_core::server::io::CloseReason;
 use toom_core::wire::message::{Event, LoginRefusal, OfferEnd, Refusal, ReplyBody, RequestBody};
 
 /// A function that names the kind of a value, and the list of all names. It does not compile before a new kind
@@ -93,6 +94,19 @@ kinds! {
         Event::OfferEnded { reason: OfferEnd::Withdrawn, .. } => "OfferEnded, withdrawn",
         Event::OfferEnded { reason: OfferEnd::UserLeft, .. } => "OfferEnded, user left",
         Event::OfferEnded { reason: OfferEnd::Expired, .. } => "OfferEnded, expired",
+    }
+}
+
+kinds! {
+    /// Why the server closed a connection.
+    close(CloseReason), CLOSES: {
+        CloseReason::LoggedOut => "logged out",
+        CloseReason::LoginTimedOut => "login timed out",
+        CloseReason::NotLoggedIn => "not logged in",
+        CloseReason::TooManyRequests => "too many requests",
+        CloseReason::LimitBroken => "limit broken",
+        CloseReason::TooManyConnections => "too many connections",
+        CloseReason::AccountRemoved => "account removed",
     }
 }
 

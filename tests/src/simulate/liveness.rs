@@ -1,5 +1,7 @@
 //! After the faults: all is healed, and everything must converge in bounded time.
 
+use core::time::Duration;
+
 use toom_core::client::command::Command;
 use toom_core::server::fact::Committed;
 use toom_core::time::{Instant, Timestamp};
@@ -8,7 +10,7 @@ use toom_core::wire::message::HistoryKind;
 
 use super::accounts::{Accounts, direct_messages};
 use super::person::State;
-use super::stage::{Later, Phase, Stage};
+use super::stage::{Phase, Stage};
 use super::task::{Asking, Task};
 use crate::invariants::{Broken, CONVERGENCE, ensure};
 
@@ -29,7 +31,8 @@ impl Stage {
         let until = self.simulation.now() + CONVERGENCE;
         for number in 0..self.people.len() {
             self.drop_disguise(number);
-            self.later(Default::default(), Later::ComeBack(number));
+            self.people[number].returning = false;
+            self.may_come_back(number, Duration::ZERO);
         }
         for task in Task::BEFORE_LEAVING {
             self.everyone(task, until)?;

@@ -2,14 +2,15 @@
 
 use core::time::Duration;
 
-use toom_core::id::{MessageNumber, OfferId, RoomId};
-use toom_core::secure::Password;
+use toom_core::id::{MessageNumber, OfferId, PeerIndex, RoomId};
+use toom_core::secure::{Password, PeerSecret};
+use toom_core::text::FileLabel;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
-use toom_core::wire::message::{Cursor, HistoryKind, RequestBody};
+use toom_core::wire::message::{Cursor, HistoryKind, PeerEndpoint, RequestBody};
 use toom_core::wire::preamble::preamble;
 
-use super::act::{Beginning, Odd, Requested, Typed, Whom};
+use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
 use super::stage::Stage;
 use crate::scenario::steps::{login_request, request, user};
 
@@ -18,7 +19,7 @@ const SECOND: u64 = 2;
 
 impl Stage {
     /// Several strangers log in under a name, all at once.
-    pub(super) fn guess(&mut self, name: Whom, password: Typed, times: u8, lasting: Duration) {
+    pub(super) fn guess(&mut self, name: Whom, password: Typed, times: u16, lasting: Duration) {
         let login = login_request(1, &self.typed_name(name), &self.typed_password(name, password));
         for _ in 0..times {
             let raw = self.simulation.connect_raw(None);
@@ -37,12 +38,11 @@ impl Stage {
             Beginning::Greeting => self.simulation.write_raw(raw, &preamble()),
             Beginning::Login => self.simulation.write_raw(raw, &[&preamble()[..], &login].concat()),
         }
-        let person = &mut self.people[number];
         let bytes = match then {
             Odd::Silence => Vec::new(),
             Odd::Garbage { bytes } => {
                 let mut garbage = vec![0; bytes];
-                person.dice.fill(&mut garbage);
+                self.people[number].dice.fill(&mut garbage);
                 garbage
             }
             Odd::HalfFrame { bytes } => login[..bytes.min(login.len() - 1)].to_vec(),
@@ -53,13 +53,26 @@ impl Stage {
             Odd::EndlessFrame => u32::MAX.to_be_bytes().to_vec(),
             Odd::EmptyFrame => vec![0; 4],
             Odd::Request(requested) => request(SECOND, self.odd_request(number, requested)),
-            Odd::Flood { count } => {
+            Odd::Flood { count, of } => {
                 let ids = SECOND..SECOND + u64::from(count);
-                ids.flat_map(|id| request(id, RequestBody::ActiveUsers)).collect()
+                ids.flat_map(|id| request(id, self.flooded(id, of))).collect()
             }
         };
         self.simulation.write_raw(raw, &bytes);
         self.until(raw, lasting);
+    }
+
+    fn flooded(&self, id: u64, of: Flooded) -> RequestBody {
+        match of {
+            Flooded::ActiveUsers => RequestBody::ActiveUsers,
+            Flooded::Broadcast { mark } => RequestBody::Broadcast { text: format!("{mark}.{id}:") },
+            Flooded::Offer { to } => RequestBody::Offer {
+                to: self.typed_name(to),
+                label: FileLabel::new("nothing"),
+                bytes: id,
+                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: PeerSecret([1; 32]) },
+            },
+        }
     }
 
     fn odd_request(&self, number: usize, requested: Requested) -> RequestBody {

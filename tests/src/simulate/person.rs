@@ -1,10 +1,11 @@
 //! The people of a run: who they are, and what they know.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use toom_core::id::OfferId;
 use toom_core::secure::PasswordHash;
-use toom_core::wire::message::PastMessage;
+use toom_core::wire::message::{HistoryKind, PastMessage};
 
 use super::plan::{PersonPlan, name_of};
 use super::task::Asking;
@@ -32,14 +33,16 @@ pub struct Person {
     pub offers: Vec<OfferId>,
     /// Offers and transfers that they heard of.
     pub transfers: Vec<OfferId>,
+    /// Whether they are about to come back by themselves.
+    pub returning: bool,
+    /// How often they came back by themselves since they were last logged in.
+    pub returns: u32,
     /// Whether there is reason to believe that they have an account.
     pub expected: bool,
     /// What they are to do once all is healed.
     pub asking: Asking,
-    /// All broadcasts, as they read them at the end.
-    pub broadcasts: Vec<PastMessage>,
-    /// All messages of rooms, as they read them at the end.
-    pub room_messages: Vec<PastMessage>,
+    /// What they read at the end.
+    pub read: BTreeMap<HistoryKind, Vec<PastMessage>>,
 }
 
 /// What a person's client is about.
@@ -68,10 +71,11 @@ impl Person {
             state: State::Gone,
             offers: Vec::new(),
             transfers: Vec::new(),
+            returning: false,
+            returns: 0,
             expected: true,
             asking: Asking::default(),
-            broadcasts: Vec::new(),
-            room_messages: Vec::new(),
+            read: BTreeMap::new(),
         };
         person.new_password();
         person

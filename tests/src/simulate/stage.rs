@@ -21,6 +21,8 @@ use crate::sim::dice::Dice;
 use crate::sim::pending::Pending;
 use crate::sim::{Options, Simulation};
 
+/// Who has failed so often to come back waits until somebody tells them to.
+const MAX_RETURNS: u32 = 8;
 /// More steps than any run needs.
 const MAX_STEPS: u64 = 20_000_000;
 /// The invariant that is broken by a run that takes more.
@@ -200,12 +202,17 @@ impl Stage {
     /// A person who was refused or cut off may try again, not before this time has passed.
     pub(super) fn may_come_back(&mut self, number: usize, after: Duration) {
         let person = &mut self.people[number];
+        if person.returning {
+            return;
+        }
         let wait = match self.phase {
             Phase::Leaving => return,
-            Phase::Safety if !person.dice.chance(self.habits.return_chance) => return,
+            Phase::Safety if person.returns >= MAX_RETURNS || !person.dice.chance(self.habits.return_chance) => return,
             Phase::Safety => person.dice.up_to(self.habits.return_within),
             Phase::Liveness => Duration::from_millis(200) + person.dice.up_to(Duration::from_secs(2)),
         };
+        person.returning = true;
+        person.returns += 1;
         self.later(after + wait, Later::ComeBack(number));
     }
 
@@ -258,6 +265,7 @@ impl Stage {
     }
 
     pub(super) fn come_back(&mut self, number: usize) {
+        self.people[number].returning = false;
         if matches!(self.people[number].state, State::Gone | State::LoggedOut) {
             let password = match self.phase {
                 Phase::Safety => self.people[number].password(),
