@@ -10,15 +10,21 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod addresses;
 pub mod conference;
+pub mod content;
+pub mod datagrams;
 pub mod deadlines;
 pub mod direct;
 pub mod facts;
 pub mod history;
 pub mod login;
+#[cfg(test)]
+mod made_up;
 pub mod messages;
 pub mod model;
 pub mod presence;
+pub mod ranges;
 pub mod replay;
 pub mod replies;
 pub mod resources;
@@ -26,6 +32,7 @@ pub mod rooms;
 pub mod shown;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 
 use core::fmt;
 use core::time::Duration;
@@ -122,6 +129,17 @@ pub enum Observation<'a> {
         /// Whether its seal was right, so that the machine hears of it.
         opened: bool,
     },
+    /// A range of a file that a client sends was read.
+    SourceRead {
+        /// Whose file.
+        client: usize,
+        /// Which transfer.
+        transfer: OfferId,
+        /// Where in the file.
+        offset: u64,
+        /// What was there.
+        bytes: &'a [u8],
+    },
     /// A received file got its final name, or a file of that name and content was there already.
     Published {
         /// Whose folder.
@@ -171,17 +189,6 @@ pub trait Checker: fmt::Debug {
     }
 }
 
-/// Every checker that there is, as it is before a run.
-pub fn every_checker() -> Vec<Box<dyn Checker>> {
-    vec![
-        Box::new(conference::Conference::default()),
-        Box::new(deadlines::Deadlines::default()),
-        Box::new(login::Login::default()),
-        Box::new(replay::Replay::default()),
-        Box::new(resources::Resources::default()),
-    ]
-}
-
 /// All checkers of a run, and the first thing that they found.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -223,6 +230,21 @@ impl Watch {
     pub fn broken(&self) -> Option<&Broken> {
         self.broken.as_ref()
     }
+}
+
+/// The checkers of every run.
+pub fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(addresses::Addresses::default()),
+        Box::new(conference::Conference::default()),
+        Box::new(content::Content::default()),
+        Box::new(datagrams::Datagrams::default()),
+        Box::new(deadlines::Deadlines::default()),
+        Box::new(login::Login::default()),
+        Box::new(replay::Replay::default()),
+        Box::new(resources::Resources::default()),
+        Box::new(transfer::Life::default()),
+    ]
 }
 
 /// Something is broken unless `holds`.
