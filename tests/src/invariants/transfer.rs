@@ -79,7 +79,7 @@ enum Told {
 impl Checker for Life {
     fn observe(&mut self, _: Moment, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
-            Observation::ClientStarts { client, address } => {
+            Observation::ClientStarts { client, address, .. } => {
                 let host = address.ip();
                 let alone = self.hosts.values().all(|other| *other != host);
                 let folder = self.left.get(&host).filter(|_| alone).cloned().unwrap_or_default();
