@@ -98,4 +98,11 @@ mod tests {
         assert_eq!(Instant::ZERO - late, Duration::ZERO);
         assert_eq!(Timestamp::from_millis(5).saturating_since(Timestamp::from_millis(9)), Duration::ZERO);
     }
+
+    #[test]
+    fn milliseconds_are_read_back() {
+        for millis in [i64::MIN, -1, 0, 1, 1_654_063_500_123] {
+            assert_eq!(Timestamp::from_millis(millis).as_millis(), millis);
+        }
+    }
 }

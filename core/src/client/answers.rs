@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use super::event::Event;
 use super::io::Output;
+use super::requests::MAX_COMMANDS_IN_FLIGHT;
+use crate::machine::Usage;
 
 /// A place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,11 @@ impl Answers {
     /// How many places are taken.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many places are taken.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("answers to changes", self.slots.len(), MAX_COMMANDS_IN_FLIGHT)
     }
 
     /// The next place.
@@ -55,6 +62,7 @@ impl Answers {
 mod tests {
     use super::*;
     use crate::id::RoomId;
+    use proptest::prelude::*;
 
     fn left(room: u32) -> Event {
         Event::LeftRoom { room: RoomId(room) }
@@ -86,5 +94,26 @@ mod tests {
         assert_eq!(out.len(), 2);
         answers.fill(c, left(3), &mut out);
         assert_eq!(out[2], Output::Event(left(3)));
+    }
+
+    proptest! {
+        /// Whatever order answers come in, they are shown in the order of their places, each as soon as all
+        /// before it are there.
+        #[test]
+        fn they_are_shown_in_the_order_of_their_places(order in prop::collection::vec(any::<prop::sample::Index>(), 0..60), end: bool) {
+            let (mut answers, mut out) = (Answers::default(), Vec::new());
+            let mut places: Vec<(u32, Place)> = (0..order.len() as u32).map(|room| (room, answers.reserve())).collect();
+            let mut filled = vec![false; places.len()];
+            for which in order.iter().skip(usize::from(end)) {
+                let (room, place) = places.swap_remove(which.index(places.len()));
+                answers.fill(place, left(room), &mut out);
+                filled[room as usize] = true;
+                let shown = filled.iter().take_while(|filled| **filled).count();
+                prop_assert_eq!((out.len(), answers.len()), (shown, filled.len() - shown));
+            }
+            answers.end(&left(1_000), &mut out);
+            let expected = (0..).zip(&filled).map(|(room, filled)| left(if *filled { room } else { 1_000 }));
+            prop_assert_eq!(out, expected.map(Output::Event).collect::<Vec<_>>());
+        }
     }
 }

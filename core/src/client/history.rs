@@ -1,6 +1,7 @@
 //! The pages of one `RDM`, gathered into one answer.
 
 use super::event::Event;
+use crate::machine::Usage;
 use crate::time::Timestamp;
 use crate::wire::message::{Cursor, HistoryKind, PastMessage, RequestBody};
 
@@ -59,6 +60,12 @@ impl Gathering {
         RequestBody::History { kind: self.kind, not_before: self.not_before, after: self.after }
     }
 
+    /// How much was gathered.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("messages of one history", self.messages.len(), self.max_messages));
+        each(Usage::new("text of one history", self.text_bytes, self.max_bytes));
+    }
+
     /// Takes a page.
     pub(super) fn page(&mut self, page: Vec<PastMessage>, next: Option<Cursor>) -> Step {
         self.text_bytes += page.iter().map(|message| message.text.len()).sum::<usize>();
@@ -108,13 +115,15 @@ mod tests {
 
     #[test]
     fn both_limits_end_it_in_words() {
-        for (max_messages, max_bytes) in [(2, 100), (100, 2)] {
+        for (max_messages, max_bytes) in [(2, 4 << 20), (100, 2)] {
             let mut gathering = Gathering::new(HistoryKind::Broadcast, Timestamp::default());
             (gathering.max_messages, gathering.max_bytes) = (max_messages, max_bytes);
             let step = gathering.page(vec![message(1, "a"), message(2, "b")], Some(cursor(2)));
             assert!(matches!(step, Step::Ask(_)));
             let step = gathering.page(vec![message(3, "c")], None);
             assert!(matches!(&step, Step::TooMuch(words) if words.contains("a later time")), "{step:?}");
+            let words = format!("more than {max_messages} messages or {} MiB", max_bytes >> 20);
+            assert!(matches!(&step, Step::TooMuch(told) if told.contains(&words)), "{step:?}");
         }
     }
 

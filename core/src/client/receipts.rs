@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::MessageNumber;
+use crate::machine::Usage;
 use crate::name::UserName;
 
 /// People whose last message is remembered. Beyond, one is forgotten, so that a message of theirs that the
@@ -40,6 +41,11 @@ impl Receipts {
         new
     }
 
+    /// How many people are remembered.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("people whose messages were shown", self.peers.len(), MAX_PEERS)
+    }
+
     /// The receipt to be sent to this person now, if any.
     pub(super) fn due(&self, from: &UserName) -> Option<MessageNumber> {
         let peer = self.peers.get(from)?;
@@ -73,6 +79,7 @@ impl Receipts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn receipts_are_coalesced_and_duplicates_dropped() {
@@ -98,5 +105,50 @@ mod tests {
             assert!(receipts.arrived(&UserName::new(&format!("user{n}")).unwrap(), MessageNumber(1)));
         }
         assert_eq!(receipts.peers.len(), MAX_PEERS);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Arrive(u64),
+        Tell,
+        Answer,
+    }
+
+    fn op() -> impl Strategy<Value = (usize, Op)> {
+        let op = prop_oneof![4 => (1u64..20).prop_map(Op::Arrive), 2 => Just(Op::Tell), 2 => Just(Op::Answer)];
+        (0usize..2, op)
+    }
+
+    proptest! {
+        /// The model has for each person the newest number shown and those told; each number is shown at most
+        /// once, and in the end all that was shown has been told.
+        #[test]
+        fn what_was_shown_is_told_in_the_end(ops in prop::collection::vec(op(), 0..80)) {
+            let names = ["yoda", "luke"].map(|name| UserName::new(name).unwrap());
+            let mut receipts = Receipts::default();
+            let (mut shown, mut told, mut in_flight) = ([0; 2], [0; 2], [false; 2]);
+            for (who, op) in ops {
+                let name = &names[who];
+                let due = (shown[who] > told[who] && !in_flight[who]).then_some(MessageNumber(shown[who]));
+                prop_assert_eq!(receipts.due(name), due);
+                match op {
+                    Op::Arrive(number) => {
+                        prop_assert_eq!(receipts.arrived(name, MessageNumber(number)), number > shown[who]);
+                        shown[who] = shown[who].max(number);
+                    }
+                    Op::Tell => if let Some(through) = due {
+                        receipts.told(name, through);
+                        (told[who], in_flight[who]) = (through.0, true);
+                    },
+                    Op::Answer => {
+                        receipts.answered(name, MessageNumber(told[who]));
+                        in_flight[who] = false;
+                    }
+                }
+                let untold: Vec<_> = [1, 0].into_iter().filter(|who| shown[*who] > told[*who]).collect();
+                let untold: Vec<_> = untold.into_iter().map(|who| (names[who].clone(), MessageNumber(shown[who]))).collect();
+                prop_assert_eq!(receipts.untold(), untold);
+            }
+        }
     }
 }

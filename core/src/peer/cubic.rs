@@ -276,4 +276,49 @@ mod tests {
         assert_eq!(cubic.window(), MAX_WINDOW);
         assert!(cubic.pacing_rate(Duration::ZERO) > 0);
     }
+
+    #[test]
+    fn below_the_last_loss_it_grows_as_a_reno_flow_that_backs_off_less_and_then_as_reno() {
+        // At 1 ms a round trip the cubic curve hardly moves.
+        let (mut cubic, now) = at_100_packets_after_a_loss();
+        let mut window_after = |millis: u64| {
+            let rtt = Duration::from_millis(1);
+            let sent_at = now + Duration::from_millis(millis);
+            let bytes = cubic.window();
+            let acked = Acked { bytes, sent_at, latest_rtt: rtt, smoothed_rtt: rtt, window_limited: true };
+            cubic.on_acked(sent_at + rtt, acked);
+            cubic.window()
+        };
+        let grown: Vec<u64> = (1..=100).map(&mut window_after).collect();
+        // 70 + 0.53 a round trip is 100 after 57.
+        assert!((85_000..87_000).contains(&grown[29]), "{}", grown[29]);
+        assert!((138_000..145_000).contains(&grown[99]), "{}", grown[99]);
+    }
+
+    #[test]
+    fn the_way_to_the_cubic_curve_is_spread_over_a_round_trip() {
+        let mut cubic = Cubic::new(1_000);
+        let now = Instant::from_nanos(1_000_000_000);
+        cubic.window = 1_000_000;
+        cubic.on_lost(now, now);
+        let acked =
+            |bytes| Acked { bytes, sent_at: now + RTT, latest_rtt: RTT, smoothed_rtt: RTT, window_limited: true };
+        cubic.on_acked(now + 2 * RTT, acked(1_000));
+        cubic.on_acked(now + 2 * RTT + RTT / 2, acked(1_000));
+        let after_one_packet = cubic.window();
+        // From there K = 9.1 s: 0.4 * (9.1^3 - 9.05^3) = 5 segments in a round trip, a 700th of it for each.
+        assert!((700_001..700_020).contains(&after_one_packet), "{after_one_packet}");
+    }
+
+    #[test]
+    fn a_loss_below_the_last_one_leaves_room_for_others() {
+        let (mut cubic, now) = at_100_packets_after_a_loss();
+        assert_eq!(cubic.w_max, 100.0);
+        cubic.window = 100_000;
+        cubic.on_lost(now + RTT, now + RTT);
+        assert_eq!(cubic.w_max, 100.0, "not below");
+        cubic.window = 80_000;
+        cubic.on_lost(now + 2 * RTT, now + 2 * RTT);
+        assert_eq!(cubic.w_max, 80.0 * (1.0 + BETA) / 2.0);
+    }
 }

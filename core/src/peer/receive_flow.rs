@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::range_set::RangeSet;
+use crate::machine::Usage;
 use crate::wire::varint::MAX_VARINT;
 
 /// Gaps in a flow. A packet that would make one more is treated as if it had not arrived; the sender fills
@@ -61,6 +62,13 @@ impl ReceiveFlow {
         self.received.total() == self.length
     }
 
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        let to_usize = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let unconsumed = self.received.total().saturating_sub(self.consumed);
+        each(Usage::new("ranges of a flow that have arrived", self.received.range_count(), MAX_RANGES));
+        each(Usage::new("bytes of a flow that wait for their owner", to_usize(unconsumed), to_usize(self.window)));
+    }
+
     /// The owner is done with `bytes` more.
     pub(super) fn on_consumed(&mut self, bytes: u64) {
         self.consumed = self.consumed.saturating_add(bytes).min(self.received.total());
@@ -97,6 +105,8 @@ impl ReceiveFlow {
 #[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn arrive(flow: &mut ReceiveFlow, range: Range<u64>, fin: bool) -> (Arrival, Vec<Range<u64>>) {
         let mut new = Vec::new();
@@ -149,5 +159,63 @@ mod tests {
         assert_eq!(arrive(&mut flow, beyond..beyond + 2, false), (Arrival::NoRoom, vec![]));
         assert_eq!(arrive(&mut flow, 2..4, false).0, Arrival::Taken);
         assert_eq!(arrive(&mut flow, beyond..beyond + 2, false).0, Arrival::Taken);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Arrive { range: Range<u64>, fin: bool },
+        Consume { bytes: u64 },
+        TakeNews,
+        TellAgain,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => (0u64..320, 0u64..60, prop::bool::weighted(0.1))
+                .prop_map(|(start, length, fin)| Op::Arrive { range: start..start + length, fin }),
+            3 => (0u64..60).prop_map(|bytes| Op::Consume { bytes }),
+            2 => Just(Op::TakeNews),
+            1 => Just(Op::TellAgain),
+        ]
+    }
+
+    proptest! {
+        /// The model is the set of bytes that have arrived. Each is new once; nothing beyond the credit that was
+        /// told is taken; the credit never shrinks, and never exceeds what was consumed by more than the window.
+        #[test]
+        fn it_is_a_set_of_bytes(ops in prop::collection::vec(op(), 0..120), length in 0u64..300, window in 8u64..100) {
+            let mut flow = ReceiveFlow::new(length, window);
+            let (mut model, mut consumed, mut told) = (BTreeSet::new(), 0, window);
+            for op in ops {
+                match op {
+                    Op::Arrive { range, fin } => {
+                        let allowed = range.end <= length && range.end <= told && (!fin || range.end == length);
+                        let (arrival, new) = arrive(&mut flow, range.clone(), fin);
+                        prop_assert_eq!(arrival, if allowed { Arrival::Taken } else { Arrival::Violation });
+                        let fresh: Vec<u64> = range.filter(|byte| allowed && !model.contains(byte)).collect();
+                        prop_assert_eq!(new.into_iter().flatten().collect::<Vec<_>>(), fresh.clone());
+                        model.extend(fresh);
+                    }
+                    Op::Consume { bytes } => {
+                        flow.on_consumed(bytes);
+                        consumed = (consumed + bytes).min(model.len() as u64);
+                        let much = consumed + window >= told + (window / 8).max(1);
+                        prop_assert!(!much || told >= length || flow.has_news(), "the sender waits in vain");
+                    }
+                    Op::TakeNews => {
+                        let had_news = flow.has_news();
+                        let news = flow.take_news();
+                        prop_assert_eq!(news.is_some(), had_news);
+                        if let Some(credit) = news {
+                            prop_assert!(credit >= told && credit <= told.max(consumed + window));
+                            told = credit;
+                        }
+                    }
+                    Op::TellAgain => flow.tell_again(),
+                }
+                prop_assert_eq!(flow.received(), model.len() as u64);
+                prop_assert_eq!(flow.is_complete(), model.len() as u64 == length);
+            }
+        }
     }
 }

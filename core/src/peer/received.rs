@@ -6,6 +6,7 @@
 
 use super::range_set::RangeSet;
 use super::rtt::MAX_ACK_DELAY;
+use crate::machine::Usage;
 use crate::time::Instant;
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::put_ack;
@@ -71,6 +72,10 @@ impl Received {
         self.ack_at = crate::machine::earlier(self.ack_at, Some(at));
     }
 
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("ranges of packets that have arrived", self.numbers.range_count(), MAX_RANGES)
+    }
+
     /// When an acknowledgement is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.ack_at
@@ -102,6 +107,8 @@ mod tests {
     use super::*;
     use crate::wire::peer_frame::{Frame, Frames};
     use core::ops::Range;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn at(millis: u64) -> Instant {
         Instant::from_nanos(millis * 1_000_000)
@@ -177,5 +184,79 @@ mod tests {
         assert_eq!(received.numbers.range_count(), MAX_RANGES);
         assert!(received.is_duplicate(PacketNumber(1)));
         assert!(!received.is_duplicate(PacketNumber(4 * MAX_RANGES as u64 - 3)));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Arrive { number: u64, eliciting: bool, urgent: bool },
+        Acknowledge { room: usize },
+        AcknowledgementArrived { back: u64 },
+        Wait { millis: u64 },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            8 => (0u64..300, any::<bool>(), prop::bool::weighted(0.1))
+                .prop_map(|(number, eliciting, urgent)| Op::Arrive { number, eliciting, urgent }),
+            2 => (0usize..200).prop_map(|room| Op::Acknowledge { room }),
+            1 => (0u64..50).prop_map(|back| Op::AcknowledgementArrived { back }),
+            2 => (0u64..40).prop_map(|millis| Op::Wait { millis }),
+        ]
+    }
+
+    proptest! {
+        /// The model is the set of all numbers that arrived. Nothing that arrived is ever taken for new, nothing
+        /// that did not arrive is ever acknowledged, and what must be acknowledged is, in time.
+        #[test]
+        fn it_is_a_set_of_numbers_that_is_acknowledged_in_time(ops in prop::collection::vec(op(), 0..200)) {
+            let (mut received, mut model) = (Received::default(), BTreeSet::new());
+            let (mut now, mut owed, mut oldest_owed) = (0, 0, None);
+            for op in ops {
+                match op {
+                    Op::Arrive { number, eliciting, urgent } => {
+                        prop_assert_eq!(received.is_duplicate(PacketNumber(number)), model.contains(&number));
+                        if !model.insert(number) {
+                            continue;
+                        }
+                        let newest = model.last() == Some(&number);
+                        prop_assert_eq!(received.is_newest(PacketNumber(number)), newest);
+                        let in_order = newest && (number == 0 || model.contains(&(number - 1)));
+                        received.record(at(now), PacketNumber(number), 1_200, eliciting, urgent);
+                        prop_assert_eq!(received.largest(), PacketNumber(*model.last().unwrap()));
+                        if eliciting {
+                            owed += 1;
+                            oldest_owed.get_or_insert(now);
+                            if urgent || !in_order || owed >= ACK_EVERY {
+                                prop_assert_eq!(received.deadline().map(|due| due <= at(now)), Some(true));
+                            }
+                        }
+                    }
+                    Op::Acknowledge { room } => {
+                        let due = received.deadline();
+                        let mut out = Vec::new();
+                        let largest = received.put_ack(at(now), &mut out, room);
+                        prop_assert!(out.len() <= room);
+                        prop_assert_eq!(largest.is_none(), out.is_empty());
+                        let Some(largest) = largest else {
+                            prop_assert_eq!(received.deadline(), due, "what could not be said is still owed");
+                            continue;
+                        };
+                        prop_assert!(due.is_some() && model.last() == Some(&largest.0));
+                        (owed, oldest_owed) = (0, None);
+                        let Some(Ok(Frame::Ack(ack))) = Frames::new(&out).next() else { panic!("no ACK") };
+                        prop_assert!(ack.ranges().flatten().all(|number| model.contains(&number)));
+                        prop_assert!(ack.ranges().any(|range| range.contains(&largest.0)));
+                    }
+                    Op::AcknowledgementArrived { back } => {
+                        let largest = model.last().copied().unwrap_or(0);
+                        received.acknowledgement_arrived(PacketNumber(largest.saturating_sub(back)));
+                    }
+                    Op::Wait { millis } => now += millis,
+                }
+                let due_by = oldest_owed.map(|since| at(since) + MAX_ACK_DELAY);
+                prop_assert_eq!(received.deadline().is_some(), due_by.is_some());
+                prop_assert!(received.deadline() <= due_by, "an acknowledgement waits too long");
+            }
+        }
     }
 }

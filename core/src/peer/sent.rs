@@ -5,6 +5,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use crate::machine::Usage;
 use crate::time::Instant;
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::FlowId;
@@ -71,6 +72,10 @@ impl SentPackets {
 
     pub(super) fn has_room(&self) -> bool {
         self.entries.len() < MAX_SENT
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("packets that may be outstanding", self.entries.len(), MAX_SENT)
     }
 
     pub(super) fn bytes_in_flight(&self) -> u64 {
@@ -173,6 +178,7 @@ impl SentPackets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const DELAY: Duration = Duration::from_millis(100);
 
@@ -231,5 +237,72 @@ mod tests {
         let sent = ten();
         assert!(!sent.is_unsent(PacketNumber(9)));
         assert!(sent.is_unsent(PacketNumber(10)));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Send { bytes: u32, eliciting: bool },
+        Acknowledge(Range<u64>),
+        TakeLost,
+        Wait { millis: u64 },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (30u32..1_200, prop::bool::weighted(0.8)).prop_map(|(bytes, eliciting)| Op::Send { bytes, eliciting }),
+            2 => (0u64..80, 1u64..6).prop_map(|(start, count)| Op::Acknowledge(start..start + count)),
+            1 => Just(Op::TakeLost),
+            2 => (0u64..60).prop_map(|millis| Op::Wait { millis }),
+        ]
+    }
+
+    /// A packet of the model: when it left, its size, whether it counts, whether it is still outstanding.
+    type Packet = (u64, u32, bool, bool);
+
+    /// The outstanding ones among `model` for which `which` says yes; they are outstanding no more.
+    fn take(model: &mut [Packet], which: impl Fn(u64, &Packet) -> bool) -> Vec<u64> {
+        let numbered = (0..).zip(model.iter_mut()).filter(|(number, packet)| packet.3 && which(*number, packet));
+        numbered.map(|(number, packet)| (packet.3 = false, number).1).collect()
+    }
+
+    proptest! {
+        /// The model is a list of all packets that ever left.
+        #[test]
+        fn it_is_a_list_of_what_is_outstanding(ops in prop::collection::vec(op(), 0..120)) {
+            let (mut sent, mut model, mut now, mut largest) = (SentPackets::default(), Vec::<Packet>::new(), 0, None);
+            for op in ops {
+                match op {
+                    Op::Send { bytes, eliciting } => {
+                        prop_assert_eq!(sent.next_number(), PacketNumber(model.len() as u64));
+                        let content = Content::Control(Vec::new());
+                        sent.push(Sent { at: at(now), bytes, eliciting, acknowledged: None, content });
+                        model.push((now, bytes, eliciting, true));
+                    }
+                    Op::Acknowledge(range) if range.end <= model.len() as u64 => {
+                        largest = largest.max(Some(range.end - 1));
+                        let expected = take(&mut model, |number, _| range.contains(&number));
+                        prop_assert_eq!(acknowledge(&mut sent, range), expected);
+                    }
+                    Op::Acknowledge(range) => prop_assert!(sent.is_unsent(PacketNumber(range.end - 1))),
+                    Op::TakeLost => {
+                        let late = |since: u64| at(since) + DELAY;
+                        let expected = take(&mut model, |number, packet| largest.is_some_and(|largest| {
+                            number < largest && (largest - number >= PACKET_THRESHOLD || late(packet.0) <= at(now))
+                        }));
+                        let waiting = (0..).zip(&model).filter(|(number, packet)| packet.3 && Some(*number) < largest);
+                        let next = waiting.map(|(_, packet)| late(packet.0)).min();
+                        prop_assert_eq!(lost(&mut sent, at(now)), (expected, next));
+                    }
+                    Op::Wait { millis } => now += millis,
+                }
+                let outstanding = || model.iter().filter(|packet| packet.3 && packet.2);
+                prop_assert_eq!(sent.bytes_in_flight(), outstanding().map(|packet| u64::from(packet.1)).sum::<u64>());
+                prop_assert_eq!(sent.awaits_acknowledgement(), outstanding().next().is_some());
+                let oldest = outstanding().next().map(|packet| at(packet.0));
+                prop_assert_eq!(sent.oldest_eliciting().map(|sent| sent.at), oldest);
+                let first = model.iter().position(|packet| packet.3).unwrap_or(model.len()) as u64;
+                prop_assert_eq!(sent.oldest(), first);
+            }
+        }
     }
 }

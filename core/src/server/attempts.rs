@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::id::{CheckId, ConnectionId, RequestId};
+use crate::machine::Usage;
 use crate::secure::{Password, PasswordHash};
 use crate::wire::limits::MAX_PASSWORD_CHECKS;
 
@@ -118,6 +119,19 @@ impl Attempts {
         }
     }
 
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("logins under way or waiting", self.count, MAX_PASSWORD_CHECKS));
+        each(Usage::new("names with logins under way", self.names.len(), MAX_PASSWORD_CHECKS));
+        each(Usage::new("password checks under way", self.checks.len(), MAX_PASSWORD_CHECKS));
+    }
+
+    /// How many there are, counted one by one.
+    pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        let all = self.names.values().map(|queue| usize::from(queue.first.is_some()) + queue.waiting.len()).sum();
+        each(Usage::new("logins under way or waiting, counted", all, MAX_PASSWORD_CHECKS));
+    }
+
     fn begin(&mut self, name: &str, first: First) {
         self.count += 1;
         self.queue(name).first = Some(first);
@@ -131,5 +145,124 @@ impl Attempts {
 
     fn queue(&mut self, name: &str) -> &mut Queue {
         self.names.entry(name.to_owned()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::HashCost;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    const NAMES: [&str; 2] = ["yoda", "luke"];
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Wait,
+        Check,
+        Checked { again: bool, block: bool },
+        Blocked,
+        Abandon { connection: u64 },
+    }
+
+    fn op() -> impl Strategy<Value = (usize, Op)> {
+        let op = prop_oneof![
+            4 => Just(Op::Wait),
+            3 => Just(Op::Check),
+            3 => (prop::bool::weighted(0.2), any::<bool>()).prop_map(|(again, block)| Op::Checked { again, block }),
+            2 => Just(Op::Blocked),
+            1 => (0u64..30).prop_map(|connection| Op::Abandon { connection }),
+        ];
+        (0..NAMES.len(), op)
+    }
+
+    fn attempt(connection: u64) -> Attempt {
+        Attempt {
+            connection: ConnectionId(connection),
+            request: RequestId(1),
+            address: Ipv4Addr::LOCALHOST.into(),
+            udp_port: 1,
+            password: Password("guess".into()),
+        }
+    }
+
+    /// The tries of one name, by their connections.
+    #[derive(Debug, Default)]
+    struct Model {
+        waiting: VecDeque<u64>,
+        checking: Option<(CheckId, u64)>,
+        blocking: Option<u64>,
+    }
+
+    impl Model {
+        fn len(&self) -> usize {
+            self.waiting.len() + usize::from(self.checking.is_some()) + usize::from(self.blocking.is_some())
+        }
+    }
+
+    proptest! {
+        /// The model is one queue for each name, with at most one try at its head.
+        #[test]
+        fn it_is_a_queue_for_each_name_and_one_at_a_time(ops in prop::collection::vec(op(), 0..100)) {
+            let against = PasswordHash::new(&Password("right".into()), [1; 16], HashCost::Trivial);
+            let (mut attempts, mut model) = (Attempts::default(), [Model::default(), Model::default()]);
+            for (connection, (who, op)) in (0..).zip(ops) {
+                let (name, it) = (NAMES[who], &mut model[who]);
+                match op {
+                    Op::Wait => {
+                        attempts.wait(name, attempt(connection));
+                        it.waiting.push_back(connection);
+                    }
+                    Op::Check => {
+                        let busy = it.checking.is_some() || it.blocking.is_some();
+                        let expected = if busy { None } else { it.waiting.pop_front() };
+                        let next = attempts.take_next(name);
+                        prop_assert_eq!(next.as_ref().map(|next| next.connection.0), expected);
+                        if let Some(next) = next {
+                            let connection = next.connection.0;
+                            let check = attempts.check(name, next, against.clone());
+                            it.checking = Some((check, connection));
+                        }
+                    }
+                    Op::Checked { again, block } => {
+                        let Some((check, connection)) = it.checking.take() else { continue };
+                        let checked = attempts.checked(check);
+                        let (whose, attempt, hash) = checked.expect("this check is under way");
+                        prop_assert_eq!((whose.as_str(), attempt.connection.0, &hash), (name, connection, &against));
+                        prop_assert!(attempts.checked(check).is_none(), "a check ends once");
+                        if again {
+                            attempts.wait_first(name, attempt);
+                            it.waiting.push_front(connection);
+                        } else if block {
+                            attempts.block(name, attempt);
+                            it.blocking = Some(connection);
+                        }
+                    }
+                    Op::Blocked => {
+                        let blocked = attempts.blocked(name).map(|attempt| attempt.connection.0);
+                        prop_assert_eq!(blocked, it.blocking.take());
+                    }
+                    Op::Abandon { connection } => {
+                        attempts.abandon(name, ConnectionId(connection));
+                        it.waiting.retain(|waiting| *waiting != connection);
+                    }
+                }
+                prop_assert_eq!(attempts.count, model.iter().map(Model::len).sum::<usize>());
+                prop_assert!(!attempts.is_full());
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_than_the_limit_and_what_ends_makes_room() {
+        let mut attempts = Attempts::default();
+        for connection in 0..MAX_PASSWORD_CHECKS as u64 {
+            assert!(!attempts.is_full());
+            attempts.wait("yoda", attempt(connection));
+        }
+        assert!(attempts.is_full());
+        attempts.abandon("yoda", ConnectionId(7));
+        assert!(!attempts.is_full());
     }
 }

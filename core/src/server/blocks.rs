@@ -7,8 +7,9 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use crate::machine::Usage;
 use crate::time::Instant;
-use crate::wire::limits::MAX_UNKNOWN_NAMES;
+use crate::wire::limits::{MAX_ACCOUNTS, MAX_UNKNOWN_NAMES};
 
 /// Consecutive failures and blocks of all names.
 #[derive(Debug, Default)]
@@ -62,6 +63,13 @@ impl Blocks {
         }
     }
 
+    /// How many names are remembered.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        let known = self.names.len().saturating_sub(self.unknown.len());
+        each(Usage::new("failed logins of names with an account", known, MAX_ACCOUNTS));
+        each(Usage::new("failed logins of names without an account", self.unknown.len(), MAX_UNKNOWN_NAMES));
+    }
+
     fn touch(&mut self, name: &str, has_account: bool) -> &mut Guard {
         if let Some(turn) = self.names.get(name).and_then(|guard| guard.turn) {
             self.unknown.remove(&turn);
@@ -92,6 +100,7 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -145,5 +154,66 @@ mod tests {
         assert!(blocks.remaining("yoda", at(9)).is_some());
         blocks.account_changed("yoda", false);
         assert_eq!((blocks.unknown.len(), blocks.names.len()), (MAX_UNKNOWN_NAMES, MAX_UNKNOWN_NAMES));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Fail,
+        Succeed,
+        Block { seconds: u64 },
+        AccountChanged,
+        Wait { seconds: u64 },
+    }
+
+    fn op() -> impl Strategy<Value = (usize, Op)> {
+        let op = prop_oneof![
+            5 => Just(Op::Fail),
+            1 => Just(Op::Succeed),
+            2 => (1u64..20).prop_map(|seconds| Op::Block { seconds }),
+            1 => Just(Op::AccountChanged),
+            2 => (0u64..15).prop_map(|seconds| Op::Wait { seconds }),
+        ];
+        (0usize..4, op)
+    }
+
+    proptest! {
+        /// The model has one counter and one end of a block for each of a few names.
+        #[test]
+        fn it_is_a_counter_and_an_end_for_each_name(ops in prop::collection::vec(op(), 0..100)) {
+            const NAMES: [&str; 4] = ["yoda", "luke", "", "nobody"];
+            let (mut blocks, mut now) = (Blocks::default(), 0);
+            let (mut failures, mut until, mut has_account) = ([0; 4], [0; 4], [true, true, false, false]);
+            for (who, op) in ops {
+                let name = NAMES[who];
+                match op {
+                    Op::Fail => {
+                        failures[who] += 1;
+                        until[who] = 0;
+                        prop_assert_eq!(blocks.fail(name, has_account[who]), failures[who]);
+                    }
+                    Op::Succeed => {
+                        (failures[who], until[who]) = (0, 0);
+                        blocks.succeed(name);
+                    }
+                    Op::Block { seconds } => {
+                        (failures[who], until[who]) = (0, now + seconds);
+                        blocks.block(name, has_account[who], at(now + seconds));
+                    }
+                    Op::AccountChanged => {
+                        has_account[who] = !has_account[who];
+                        blocks.account_changed(name, has_account[who]);
+                    }
+                    Op::Wait { seconds } => now += seconds,
+                }
+                for (name, until) in NAMES.iter().zip(until) {
+                    let expected = (until > now).then(|| Duration::from_secs(until - now));
+                    prop_assert_eq!(blocks.remaining(name, at(now)), expected);
+                }
+                let unknown = blocks.names.iter().filter(|(name, _)| {
+                    NAMES.iter().position(|known| known == name).is_some_and(|who| !has_account[who])
+                });
+                prop_assert_eq!(blocks.unknown.len(), unknown.count());
+            }
+        }
     }
 }

@@ -1,29 +1,33 @@
 //! A client as a node: the real machines of a client and of its transfers, driven.
 
+mod files;
+mod transfers;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use toom_core::client::Client;
 use toom_core::client::command::Command;
-use toom_core::client::event::{Event, TransferFailure};
-use toom_core::client::io::{AcceptPolicy, Input, Output, Progress, Report, Side, SourceId, Start};
+use toom_core::client::event::Event;
+use toom_core::client::io::{AcceptPolicy, Input, Output};
 use toom_core::config::TransferConfig;
 use toom_core::id::{ConnectionId, OfferId, PeerIndex};
 use toom_core::link::{Inbound, Input as LinkInput, Outbound, Output as LinkOutput};
 use toom_core::machine::Machine;
-use toom_core::peer::build_burst;
 use toom_core::secure::{OpeningKey, SealingKey};
-use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::transfer::Transfers;
-use toom_core::transfer::io::{Burst, Dropped, Input as TransferInput, Output as TransferOutput};
+use toom_core::transfer::io::{Dropped, Input as TransferInput};
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::ServerMessage;
 use toom_core::wire::packet::Header;
 
+use super::countdown::Countdown;
 use super::dice::Dice;
 use super::disk::{Content, Disk, Work};
+use super::early::{EarlyWakes, is_idle};
+use super::fault::DiskTrouble;
 use super::network::{Context, Toward};
 use super::options::WorkOptions;
 use super::stream::Item;
@@ -49,10 +53,12 @@ pub struct ClientNode {
     running: BTreeSet<OfferId>,
     dropped: Dropped,
     state: State,
+    early: EarlyWakes,
+    countdown: Countdown,
 }
 
 /// How a client begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// Its address, and the UDP port that it binds.
     pub address: SocketAddr,
@@ -60,6 +66,8 @@ pub struct ClientOptions {
     pub accept: AcceptPolicy,
     /// How its transfers are packed.
     pub transfer: TransferConfig,
+    /// What is in its folder already.
+    pub downloads: BTreeMap<String, Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +95,7 @@ impl ClientNode {
         work: WorkOptions,
         mut dice: Dice,
     ) -> Self {
-        let ClientOptions { address, accept, transfer } = options;
+        let ClientOptions { address, accept, transfer, downloads } = options;
         ClientNode {
             number,
             events: VecDeque::new(),
@@ -98,13 +106,15 @@ impl ClientNode {
             inbound: Inbound::new(now),
             outbound: Outbound::new(),
             address,
-            disk: Disk::new(work, dice.fork()),
+            disk: Disk::new(work, dice.fork(), downloads),
             files: BTreeMap::new(),
             sealing: BTreeMap::new(),
             opening: BTreeMap::new(),
             running: BTreeSet::new(),
             dropped: Dropped::default(),
             state: State::Open,
+            early: EarlyWakes::new(work.early_wakes, dice.fork()),
+            countdown: Countdown::default(),
         }
     }
 
@@ -130,6 +140,7 @@ impl ClientNode {
             Item::Bytes(mut bytes) => self.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out),
             Item::Ended => self.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
         }
+        ctx.observe(&Observation::Link { half: &self.inbound, deadline: self.inbound.deadline() });
         self.decoded(ctx, out);
         self.run(ctx);
     }
@@ -154,26 +165,71 @@ impl ClientNode {
 
     /// The deadline has passed.
     pub fn woke(&mut self, ctx: &mut Context<'_>) {
+        if self.early.take_due(ctx.now) {
+            self.wake_early(ctx);
+        }
         while let Some(work) = self.disk.pop_due(ctx.now) {
             self.done(ctx, work);
         }
         let mut out = Vec::new();
-        self.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
+        if !is_idle(&self.inbound, ctx.now) {
+            self.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
+        }
         self.decoded(ctx, out);
-        self.inbox.push_back(Happened::ForClient(Input::Woke));
-        self.inbox.push_back(Happened::ForTransfers(TransferInput::Woke));
+        if !is_idle(&self.machine, ctx.now) {
+            self.inbox.push_back(Happened::ForClient(Input::Woke));
+        }
+        if !is_idle(&self.transfers, ctx.now) {
+            self.inbox.push_back(Happened::ForTransfers(TransferInput::Woke));
+        }
         self.run(ctx);
     }
 
     /// When the node must wake.
     pub fn deadline(&self) -> Option<Instant> {
         let link = if self.state == State::Closed { None } else { self.inbound.deadline() };
-        [self.machine.deadline(), self.transfers.deadline(), self.disk.deadline(), link].into_iter().flatten().min()
+        let of_machines = [self.machine.deadline(), self.transfers.deadline(), link];
+        of_machines.into_iter().chain([self.disk.deadline(), self.early.deadline()]).flatten().min()
     }
 
     /// What the person was told and has not been taken yet.
     pub fn events(&mut self) -> &mut VecDeque<Event> {
         &mut self.events
+    }
+
+    /// The process will die after so many more effects.
+    pub fn crash_after(&mut self, effects: u32) {
+        self.countdown.start(effects);
+    }
+
+    /// It will not.
+    pub fn cancel_crash(&mut self) {
+        self.countdown.cancel();
+    }
+
+    /// Whether the process has died.
+    pub fn is_dead(&self) -> bool {
+        self.countdown.is_over()
+    }
+
+    /// Its disk goes wrong in this way, too, from now on.
+    pub fn spoil_disk(&mut self, trouble: DiskTrouble) {
+        self.disk.spoil(trouble);
+    }
+
+    /// Its disk is well again.
+    pub fn mend_disk(&mut self) {
+        self.disk.mend();
+    }
+
+    /// Whether neither end has closed its connection, as far as it knows.
+    pub fn is_connected(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// What it leaves behind.
+    pub fn into_disk(self) -> Disk {
+        self.disk
     }
 
     /// What it received, by name.
@@ -189,6 +245,11 @@ impl ClientNode {
     /// Its connection.
     pub fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    /// Whether it is sending or receiving a file.
+    pub fn is_transferring(&self) -> bool {
+        !self.running.is_empty()
     }
 
     /// Datagrams that never reached the machine.
@@ -231,187 +292,114 @@ impl ClientNode {
         }
     }
 
-    /// Gives the machines what is waiting, and writes, until nothing is left to do now.
+    /// Does what there is to do now.
     fn run(&mut self, ctx: &mut Context<'_>) {
-        loop {
+        self.work(ctx);
+        for kind in self.disk.take_suffered() {
+            ctx.network.count(kind);
+        }
+    }
+
+    /// Gives the machines what is waiting, and writes, until nothing is left to do now.
+    fn work(&mut self, ctx: &mut Context<'_>) {
+        while !self.is_dead() {
             while let Some(happened) = self.inbox.pop_front() {
                 match happened {
                     Happened::ForClient(input) => self.tell(ctx, input),
                     Happened::ForTransfers(input) => self.tell_transfers(ctx, input, &[]),
+                };
+                if self.is_dead() {
+                    return;
                 }
             }
             if self.state != State::Closed {
+                ctx.observe(&Observation::Link { half: &self.outbound, deadline: None });
                 ctx.network.flush(ctx.now, self.connection, Toward::Server, &mut self.outbound);
             }
             if self.state == State::Closing && self.outbound.pending().is_empty() {
                 self.disconnect(ctx, "this client closed the connection".into());
             }
             if self.inbox.is_empty() {
+                self.early.plan(ctx.now);
                 return;
             }
         }
     }
 
-    fn tell(&mut self, ctx: &mut Context<'_>, input: Input) {
+    /// Tells the machine, and carries out what it says; how much that was.
+    fn tell(&mut self, ctx: &mut Context<'_>, input: Input) -> usize {
         ctx.observe(&Observation::ClientHears(self.number, &input));
         let mut out = Vec::new();
         self.machine.handle(ctx.now, input, &mut out);
         ctx.observe(&Observation::ClientHandled(self.number, &self.machine));
-        self.carry_out(ctx, out);
+        let said = out.len();
+        for output in out {
+            ctx.observe(&Observation::ClientSays(self.number, &output));
+            self.carry_out(ctx, output);
+            if self.countdown.count() {
+                break;
+            }
+        }
+        said
     }
 
-    /// `payload` is that of the datagram at hand.
-    fn tell_transfers(&mut self, ctx: &mut Context<'_>, input: TransferInput<'_>, payload: &[u8]) {
+    /// Likewise for the transfers. `payload` is that of the datagram at hand.
+    fn tell_transfers(&mut self, ctx: &mut Context<'_>, input: TransferInput<'_>, payload: &[u8]) -> usize {
         ctx.observe(&Observation::TransfersHear(self.number, &input));
         let mut out = Vec::new();
         self.transfers.handle(ctx.now, input, &mut out);
         ctx.observe(&Observation::TransfersHandled(self.number, &self.transfers));
-        self.carry_out_transfers(ctx, out, payload);
-    }
-
-    fn carry_out(&mut self, ctx: &mut Context<'_>, out: Vec<Output>) {
-        for output in out {
-            ctx.observe(&Observation::ClientSays(self.number, &output));
-            match output {
-                Output::Send(request) => {
-                    if self.state == State::Open && self.outbound.push(&encode(&request)).is_err() {
-                        self.disconnect(ctx, "the server reads too slowly".into());
-                    }
-                }
-                Output::Disconnect => {
-                    if self.state == State::Open {
-                        self.state = State::Closing;
-                    }
-                }
-                Output::Event(event) => {
-                    ctx.note(format_args!("client {}: {event:?}", self.address));
-                    self.events.push_back(event);
-                }
-                Output::OpenSource { source, path } => self.disk.ask(ctx.now, Work::Open { source, path }),
-                Output::CloseSource { source } => self.disk.close_source(source),
-                Output::Start(start) => self.start(start),
-                Output::Cancel { transfer } => {
-                    self.inbox.push_back(Happened::ForTransfers(TransferInput::Cancel { transfer }));
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, start: Start) {
-        let transfer = start.transfer;
-        let ready = match &start.side {
-            Side::Send { source } => self.disk.start_source(transfer, *source),
-            Side::Receive { from, label } => {
-                self.disk.create_sink(transfer, from, label, start.bytes);
-                true
-            }
-        };
-        if ready {
-            self.running.insert(transfer);
-            self.inbox.push_back(Happened::ForTransfers(TransferInput::Start(start)));
-        } else {
-            let progress = Progress::Failed(TransferFailure::Read("the file is not open".into()));
-            self.inbox.push_back(Happened::ForClient(Input::Report(Report { transfer, progress })));
-        }
-    }
-
-    /// `payload` is that of the datagram at hand.
-    fn carry_out_transfers(&mut self, ctx: &mut Context<'_>, out: Vec<TransferOutput>, payload: &[u8]) {
+        let said = out.len();
         for output in out {
             ctx.observe(&Observation::TransfersSay(self.number, &output));
-            match output {
-                TransferOutput::Listen { index, secret, role, transfer } => {
-                    self.opening.insert(index, OpeningKey::new(&secret, role));
-                    self.sealing.insert(transfer, SealingKey::new(&secret, role));
-                }
-                TransferOutput::Forget { index, transfer } => {
-                    self.opening.remove(&index);
-                    self.sealing.remove(&transfer);
-                }
-                TransferOutput::Read { transfer, offset, length, slot } => {
-                    self.disk.ask(ctx.now, Work::Read { transfer, offset, length, slot });
-                }
-                TransferOutput::Burst(burst) => self.send(ctx, &burst),
-                TransferOutput::Write { transfer, offset, range } => {
-                    let bytes = range.len() as u64;
-                    match self.disk.write(transfer, offset, &payload[range]) {
-                        Ok(()) => self.disk.ask(ctx.now, Work::Written { transfer, bytes }),
-                        Err(reason) => self.storage_failed(transfer, reason),
-                    }
-                }
-                TransferOutput::Verify { transfer } => self.disk.ask(ctx.now, Work::Verify { transfer }),
-                TransferOutput::Publish { transfer } => self.disk.ask(ctx.now, Work::Publish { transfer }),
-                TransferOutput::Close { transfer } => {
-                    self.running.remove(&transfer);
-                    self.disk.close(transfer);
-                }
-                TransferOutput::Report(report) => self.inbox.push_back(Happened::ForClient(Input::Report(report))),
+            self.carry_out_transfer(ctx, output, payload);
+            if self.countdown.count() {
+                break;
             }
+        }
+        said
+    }
+
+    /// Wakes machines that have nothing to do yet.
+    fn wake_early(&mut self, ctx: &mut Context<'_>) {
+        if is_idle(&self.machine, ctx.now) {
+            let said = self.tell(ctx, Input::Woke);
+            ctx.observe(&Observation::WokenEarly { machine: "a client", said });
+        }
+        if is_idle(&self.transfers, ctx.now) && !self.is_dead() {
+            let said = self.tell_transfers(ctx, TransferInput::Woke, &[]);
+            ctx.observe(&Observation::WokenEarly { machine: "the transfers of a client", said });
+        }
+        if is_idle(&self.inbound, ctx.now) && self.state != State::Closed && !self.is_dead() {
+            let mut out = Vec::new();
+            self.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
+            ctx.observe(&Observation::WokenEarly { machine: "a client's end of a connection", said: out.len() });
+            self.decoded(ctx, out);
         }
     }
 
-    fn send(&mut self, ctx: &mut Context<'_>, burst: &Burst) {
-        let Some(key) = self.sealing.get(&burst.transfer) else {
-            panic!("a burst of {} without keys", burst.transfer);
-        };
-        let mut bytes = Vec::new();
-        build_burst(burst.index, &burst.packets, key, |slot| self.disk.slot(burst.transfer, slot), &mut bytes);
-        assert_eq!(bytes.chunks(burst.segment_size).len(), burst.packets.len(), "packets are of the segment's size");
-        for datagram in bytes.chunks(burst.segment_size) {
-            let (client, to) = (self.number, burst.to);
-            ctx.observe(&Observation::DatagramSent { client, to, datagram });
-            ctx.network.send(ctx.now, self.address, burst.to, datagram);
-        }
-    }
-
-    fn storage_failed(&mut self, transfer: OfferId, reason: String) {
-        self.inbox.push_back(Happened::ForTransfers(TransferInput::StorageFailed { transfer, reason }));
-    }
-
-    /// Work of the disk is done. What was closed meanwhile is not told.
-    fn done(&mut self, ctx: &mut Context<'_>, work: Work) {
-        match work {
-            Work::Open { source, path } => self.open(source, &path),
-            Work::Read { transfer, .. } | Work::Verify { transfer } | Work::Publish { transfer }
-                if !self.running.contains(&transfer) => {}
-            Work::Read { transfer, offset, length, slot } => match self.disk.read(transfer, offset, length, slot) {
-                Ok(hash) => {
-                    self.inbox.push_back(Happened::ForTransfers(TransferInput::Read { transfer, slot }));
-                    let hashed = |blake3| Happened::ForTransfers(TransferInput::SourceHashed { transfer, blake3 });
-                    self.inbox.extend(hash.map(hashed));
+    fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) {
+        match output {
+            Output::Send(request) => {
+                if self.state == State::Open && self.outbound.push(&encode(&request)).is_err() {
+                    self.disconnect(ctx, "the server reads too slowly".into());
                 }
-                Err(reason) => self.storage_failed(transfer, reason),
-            },
-            Work::Written { transfer, bytes } => {
-                self.inbox.push_back(Happened::ForTransfers(TransferInput::Written { transfer, bytes }));
             }
-            Work::Verify { transfer } => match self.disk.hash(transfer) {
-                Some(blake3) => {
-                    self.inbox.push_back(Happened::ForTransfers(TransferInput::Verified { transfer, blake3 }));
+            Output::Disconnect => {
+                if self.state == State::Open {
+                    self.state = State::Closing;
                 }
-                None => self.storage_failed(transfer, "no such partial file".into()),
-            },
-            Work::Publish { transfer } => match self.disk.publish(transfer) {
-                Some(saved_as) => {
-                    let (client, content) = (self.number, &*self.disk.downloads()[&saved_as]);
-                    ctx.observe(&Observation::Published { client, transfer, name: &saved_as, content });
-                    self.inbox.push_back(Happened::ForTransfers(TransferInput::Published { transfer, saved_as }));
-                }
-                None => self.storage_failed(transfer, "no such partial file".into()),
-            },
-        }
-    }
-
-    fn open(&mut self, source: SourceId, path: &PathBuf) {
-        let answer = match self.files.get(path) {
-            Some(content) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let bytes = content.len() as u64;
-                self.disk.opened(source, content.clone());
-                Input::SourceOpened { source, label: FileLabel::new(&name), bytes }
             }
-            None => Input::SourceFailed { source, missing: true, reason: "there is no such file".into() },
-        };
-        self.inbox.push_back(Happened::ForClient(answer));
+            Output::Event(event) => {
+                ctx.note(format_args!("client {}: {event:?}", self.address));
+                self.events.push_back(event);
+            }
+            Output::OpenSource { source, path } => self.disk.ask(ctx.now, Work::Open { source, path }),
+            Output::CloseSource { source } => self.disk.close_source(source),
+            Output::Start(start) => self.start(start),
+            Output::Cancel { transfer } => {
+                self.inbox.push_back(Happened::ForTransfers(TransferInput::Cancel { transfer }));
+            }
+        }
     }
 }

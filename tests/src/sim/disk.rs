@@ -1,6 +1,7 @@
 //! A client's files, in memory. Everything takes a while, and comes back in the order in which it was asked.
 
-use std::collections::BTreeMap;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,11 +13,15 @@ use toom_core::time::Instant;
 use toom_core::transfer::io::{SLOTS, SlotId};
 
 use super::dice::Dice;
+use super::fault::{DiskTrouble, FaultKind};
 use super::options::WorkOptions;
 use super::pending::Pending;
 
 /// The content of a file.
 pub type Content = Arc<[u8]>;
+
+/// What everything takes at most on a slow disk.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// A client's disk.
 #[derive(Debug)]
@@ -28,6 +33,9 @@ pub struct Disk {
     sources: BTreeMap<OfferId, Source>,
     sinks: BTreeMap<OfferId, Sink>,
     downloads: BTreeMap<String, Vec<u8>>,
+    troubles: BTreeSet<DiskTrouble>,
+    /// What went wrong and was not taken yet.
+    suffered: Vec<FaultKind>,
 }
 
 /// Something that takes a while.
@@ -86,8 +94,8 @@ struct Sink {
 }
 
 impl Disk {
-    /// An empty disk.
-    pub fn new(work: WorkOptions, dice: Dice) -> Disk {
+    /// A disk with nothing but these files in its folder for downloads.
+    pub fn new(work: WorkOptions, dice: Dice, downloads: BTreeMap<String, Vec<u8>>) -> Disk {
         Disk {
             under_way: Pending::default(),
             work,
@@ -95,13 +103,35 @@ impl Disk {
             opened: BTreeMap::new(),
             sources: BTreeMap::new(),
             sinks: BTreeMap::new(),
-            downloads: BTreeMap::new(),
+            downloads,
+            troubles: BTreeSet::new(),
+            suffered: Vec::new(),
         }
+    }
+
+    /// It goes wrong in this way, too, from now on.
+    pub fn spoil(&mut self, trouble: DiskTrouble) {
+        self.troubles.insert(trouble);
+    }
+
+    /// It is well again. What changed meanwhile stays changed.
+    pub fn mend(&mut self) {
+        self.troubles.clear();
+    }
+
+    /// What went wrong since the last call.
+    pub fn take_suffered(&mut self) -> Vec<FaultKind> {
+        core::mem::take(&mut self.suffered)
     }
 
     /// Starts something.
     pub fn ask(&mut self, now: Instant, work: Work) {
-        self.under_way.push_in_order(now + self.dice.up_to(self.work.file), work);
+        let slow = self.troubles.contains(&DiskTrouble::Slow);
+        let time = self.dice.up_to(if slow { SLOW } else { self.work.file });
+        if time > self.work.file {
+            self.suffered.push(FaultKind::SlowDisk);
+        }
+        self.under_way.push_in_order(now + time, work);
     }
 
     /// The next thing that is done.
@@ -114,9 +144,11 @@ impl Disk {
         self.under_way.deadline()
     }
 
-    /// A file to be sent is open.
-    pub fn opened(&mut self, source: SourceId, content: Content) {
+    /// Opens a file to be sent.
+    pub fn open(&mut self, source: SourceId, content: Content) -> Result<(), String> {
+        self.try_reading()?;
         self.opened.insert(source, content);
+        Ok(())
     }
 
     /// It will not be sent.
@@ -134,9 +166,17 @@ impl Disk {
     }
 
     /// A new partial file of this transfer.
-    pub fn create_sink(&mut self, transfer: OfferId, from: &UserName, label: &FileLabel, bytes: u64) {
+    pub fn create_sink(
+        &mut self,
+        transfer: OfferId,
+        from: &UserName,
+        label: &FileLabel,
+        bytes: u64,
+    ) -> Result<(), String> {
+        self.try_writing()?;
         let content = vec![0; usize::try_from(bytes).unwrap_or(0)];
         self.sinks.insert(transfer, Sink { name: received_name(from, label), content });
+        Ok(())
     }
 
     /// Reads a range into a slot; the hash of the whole file when its end is read for the first time in order.
@@ -147,6 +187,10 @@ impl Disk {
         length: usize,
         slot: SlotId,
     ) -> Result<Option<[u8; 32]>, String> {
+        self.try_reading()?;
+        if self.troubles.contains(&DiskTrouble::SourcesChange) {
+            self.change_source(transfer);
+        }
         let source = self.sources.get_mut(&transfer).ok_or("no such source")?;
         let start = usize::try_from(offset).map_err(|_| "too far")?;
         let range = source.content.get(start..start + length).ok_or("the file is shorter than that")?;
@@ -167,6 +211,7 @@ impl Disk {
 
     /// Writes a range of a partial file.
     pub fn write(&mut self, transfer: OfferId, offset: u64, bytes: &[u8]) -> Result<(), String> {
+        self.try_writing()?;
         let sink = self.sinks.get_mut(&transfer).ok_or("no such partial file")?;
         let start = usize::try_from(offset).map_err(|_| "too far")?;
         let range = sink.content.get_mut(start..start + bytes.len()).ok_or("a write beyond the end")?;
@@ -175,24 +220,27 @@ impl Disk {
     }
 
     /// The hash of a partial file.
-    pub fn hash(&self, transfer: OfferId) -> Option<[u8; 32]> {
-        self.sinks.get(&transfer).map(|sink| blake3::hash(&sink.content).into())
+    pub fn hash(&mut self, transfer: OfferId) -> Result<[u8; 32], String> {
+        self.try_reading()?;
+        let sink = self.sinks.get(&transfer).ok_or("no such partial file")?;
+        Ok(blake3::hash(&sink.content).into())
     }
 
     /// Gives a partial file its final name, replacing nothing; the name that has its content now.
-    pub fn publish(&mut self, transfer: OfferId) -> Option<String> {
-        let sink = self.sinks.remove(&transfer)?;
+    pub fn publish(&mut self, transfer: OfferId) -> Result<String, String> {
+        self.try_writing()?;
+        let sink = self.sinks.remove(&transfer).ok_or("no such partial file")?;
         for name in (1..).map(|attempt| alternative_name(&sink.name, attempt)) {
             match self.downloads.get(&name) {
-                Some(there) if *there == sink.content => return Some(name),
+                Some(there) if *there == sink.content => return Ok(name),
                 Some(_) => {}
                 None => {
                     self.downloads.insert(name.clone(), sink.content);
-                    return Some(name);
+                    return Ok(name);
                 }
             }
         }
-        None
+        Err("all names are taken".into())
     }
 
     /// The transfer is over.
@@ -210,4 +258,32 @@ impl Disk {
     pub fn partial_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.sinks.values().map(|sink| (sink.name.as_str(), sink.content.as_slice()))
     }
+
+    fn try_reading(&mut self) -> Result<(), String> {
+        if !self.troubles.contains(&DiskTrouble::ReadsFail) {
+            return Ok(());
+        }
+        self.suffered.push(FaultKind::ClientReadError);
+        Err("the disk cannot be read".into())
+    }
+
+    fn try_writing(&mut self) -> Result<(), String> {
+        if !self.troubles.contains(&DiskTrouble::WritesFail) {
+            return Ok(());
+        }
+        self.suffered.push(FaultKind::ClientWriteError);
+        Err("the disk cannot be written".into())
+    }
+
+    /// Somebody writes to a file while it is sent, and leaves its size and time as they were: only its hash tells.
+    fn change_source(&mut self, transfer: OfferId) {
+        let Some(source) = self.sources.get_mut(&transfer) else { return };
+        let Some(last) = source.content.len().checked_sub(1) else { return };
+        let place = self.dice.within(0..=last as u64) as usize;
+        Arc::make_mut(&mut source.content)[place] ^= 1 << self.dice.within(0..=7);
+        self.suffered.push(FaultKind::SourceChange);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,16 @@
 //! The nodes ([`server`], [`client`], [`raw`]) are drivers: they carry out what the machines of the core say,
 //! with the same functions at the edge as the drivers on real sockets (decoding, building, sealing, opening,
 //! password hashes), but with files and the log in memory and with delays in the place of work.
+//!
+//! What can go wrong is a [`fault`]. A process dies between any two effects ([`countdown`]): what was not written is
+//! lost, what was not synced may be, and its connections break. [`early`] wakes show whether a machine's deadline
+//! tells the truth.
 
 pub mod client;
+pub mod countdown;
 pub mod dice;
 pub mod disk;
+pub mod early;
 pub mod fault;
 pub mod link;
 pub mod network;
@@ -27,6 +33,7 @@ pub mod raw;
 pub mod scene;
 pub mod schedule;
 pub mod server;
+mod state;
 pub mod store;
 pub mod stream;
 pub mod text_log;

@@ -1,5 +1,7 @@
 //! The server as a node: the real machine, driven.
 
+mod end;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -15,11 +17,13 @@ use toom_core::time::Instant;
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::Request;
 
+use super::countdown::Countdown;
 use super::dice::Dice;
+use super::early::{EarlyWakes, is_idle};
 use super::network::{Context, Toward};
 use super::options::WorkOptions;
 use super::pending::Pending;
-use super::store::{self, Durable, Store};
+use super::store::{self, Durable, Store, Trouble};
 use super::stream::Item;
 use super::text_log::TextLogs;
 use crate::invariants::Observation;
@@ -39,6 +43,12 @@ pub struct ServerNode {
     text_logs: TextLogs,
     violations: Vec<Violation>,
     closes: Vec<CloseReason>,
+    early: EarlyWakes,
+    countdown: Countdown,
+    /// How many proposals under way become durable when it dies.
+    survive: u32,
+    /// Whether it died with some effects of one input carried out and others not.
+    died_midway: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +73,7 @@ impl ServerNode {
     ) -> Self {
         let decoy = PasswordHash::new(&Password("decoy".into()), [1; 16], HashCost::Trivial);
         let log = durable.replay();
+        let early = dice.fork();
         let mut node = ServerNode {
             machine: Server::new(settings, decoy, dice.seed()),
             store: Store::new(durable, work, dice.fork()),
@@ -75,6 +86,10 @@ impl ServerNode {
             text_logs: TextLogs::default(),
             violations: Vec::new(),
             closes: Vec::new(),
+            early: EarlyWakes::new(work.early_wakes, early),
+            countdown: Countdown::default(),
+            survive: 0,
+            died_midway: false,
         };
         ctx.observe(&Observation::ServerStarts { settings, log: &log });
         for committed in &log {
@@ -85,15 +100,6 @@ impl ServerNode {
         node
     }
 
-    /// The end of the process: every connection is closed; what was not committed is lost.
-    pub fn stop(self, ctx: &mut Context<'_>) -> Durable {
-        for connection in self.connections.keys() {
-            ctx.network.end(ctx.now, *connection, Toward::Client);
-        }
-        ctx.observe(&Observation::ServerEnds(&self.machine));
-        self.store.into_durable()
-    }
-
     /// Something arrived on a connection.
     pub fn arrived(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr, item: Item) {
         let mut out = Vec::new();
@@ -101,6 +107,7 @@ impl ServerNode {
             (Item::Opened, None) => self.accept(ctx, connection, address),
             (Item::Bytes(mut bytes), Some(known)) if !known.closing => {
                 known.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out);
+                ctx.observe(&Observation::Link { half: &known.inbound, deadline: known.inbound.deadline() });
             }
             (Item::Ended, Some(known)) => known.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
             _ => {}
@@ -117,11 +124,16 @@ impl ServerNode {
 
     /// The deadline of the node has passed.
     pub fn woke(&mut self, ctx: &mut Context<'_>) {
+        if self.early.take_due(ctx.now) {
+            self.wake_early(ctx);
+        }
         while let Some((check, matches)) = self.checks.pop_due(ctx.now) {
             self.inbox.push_back(Input::PasswordChecked { check, matches, wall: ctx.wall });
         }
-        self.ask_store(ctx.now, ctx, store::Input::Woke);
-        self.inbox.push_back(Input::Woke { wall: ctx.wall });
+        self.ask_store(ctx, store::Input::Woke);
+        if !is_idle(&self.machine, ctx.now) {
+            self.inbox.push_back(Input::Woke { wall: ctx.wall });
+        }
         self.run(ctx);
     }
 
@@ -136,7 +148,8 @@ impl ServerNode {
 
     /// When the node must wake.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.machine.deadline(), self.store.deadline(), self.checks.deadline()].into_iter().flatten().min()
+        let of_work = [self.store.deadline(), self.checks.deadline(), self.early.deadline()];
+        of_work.into_iter().chain([self.machine.deadline()]).flatten().min()
     }
 
     /// When a connection must wake.
@@ -144,9 +157,28 @@ impl ServerNode {
         self.connections.get(&connection).and_then(|known| known.inbound.deadline())
     }
 
-    /// Another process appends a fact to the same log.
-    pub fn append(&mut self, ctx: &mut Context<'_>, fact: Fact) {
-        self.ask_store(ctx.now, ctx, store::Input::Proposed(None, fact));
+    /// Another process appends a fact to the same log; whether it could.
+    pub fn append(&mut self, ctx: &mut Context<'_>, fact: Fact) -> bool {
+        let committed = self.store.append(ctx.now, fact);
+        if let Some(committed) = &committed {
+            ctx.observe(&Observation::Durable(committed));
+        }
+        committed.is_some()
+    }
+
+    /// How the disk of the log goes wrong.
+    pub fn disk_trouble(&mut self) -> &mut Trouble {
+        self.store.trouble()
+    }
+
+    /// Whether it cannot write any more, and needs a restart.
+    pub fn has_stopped_writing(&self) -> bool {
+        self.store.has_stopped()
+    }
+
+    /// How many connections it has, greeted or not.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
     }
 
     /// What is durable now.
@@ -205,59 +237,95 @@ impl ServerNode {
 
     /// Gives the machine what is waiting, and writes, until nothing is left to do now.
     fn run(&mut self, ctx: &mut Context<'_>) {
-        loop {
+        while !self.is_dead() {
             while let Some(input) = self.inbox.pop_front() {
+                // That an answer of the store gets here is an effect, too: it may be durable and never heard of.
+                if is_completion(&input) && self.countdown.count() {
+                    return;
+                }
                 self.tell(ctx, input);
+                if self.is_dead() {
+                    return;
+                }
             }
             for connection in core::mem::take(&mut self.dirty) {
                 let Some(known) = self.connections.get_mut(&connection) else { continue };
+                ctx.observe(&Observation::Link { half: &known.outbound, deadline: None });
                 ctx.network.flush(ctx.now, connection, Toward::Client, &mut known.outbound);
                 if known.closing && known.outbound.pending().is_empty() {
                     self.drop_connection(ctx, connection);
                 }
             }
             if self.inbox.is_empty() {
+                self.early.plan(ctx.now);
                 return;
             }
         }
     }
 
-    fn tell(&mut self, ctx: &mut Context<'_>, input: Input<'_>) {
+    /// Tells the machine, and carries out what it says; how much that was.
+    fn tell(&mut self, ctx: &mut Context<'_>, input: Input<'_>) -> usize {
         ctx.observe(&Observation::ServerHears(&input));
         let mut out = Vec::new();
         self.machine.handle(ctx.now, input, &mut out);
         ctx.observe(&Observation::ServerHandled(&self.machine));
-        self.carry_out(ctx, out);
-    }
-
-    fn carry_out(&mut self, ctx: &mut Context<'_>, out: Vec<Output>) {
+        let said = out.len();
+        let mut left = said;
         for output in out {
             ctx.observe(&Observation::ServerSays(&output));
-            match output {
-                Output::Send { to, message } => {
-                    let frame = encode(&message);
-                    for connection in to {
-                        self.push(ctx, connection, &frame);
-                    }
-                }
-                Output::Close { connection, reason } => {
-                    self.closes.push(reason);
-                    if let Some(known) = self.connections.get_mut(&connection) {
-                        known.closing = true;
-                        self.dirty.insert(connection);
-                    }
-                }
-                Output::CheckPassword { check, password, hash } => {
-                    let at = ctx.now + self.dice.up_to(self.work.password);
-                    self.checks.push(at, (check, hash.matches(&password)));
-                }
-                Output::Propose { ticket, fact } => {
-                    self.ask_store(ctx.now, ctx, store::Input::Proposed(Some(ticket), fact));
-                }
-                Output::Record(message) => self.store.record(&message),
-                Output::Query { query, select } => self.ask_store(ctx.now, ctx, store::Input::Asked(query, select)),
-                Output::Activity(activity) => self.note(ctx, &activity),
+            self.carry_out(ctx, output);
+            left -= 1;
+            if self.countdown.count() {
+                self.died_midway = left > 0;
+                break;
             }
+        }
+        said
+    }
+
+    /// Wakes machines that have nothing to do yet.
+    fn wake_early(&mut self, ctx: &mut Context<'_>) {
+        if is_idle(&self.machine, ctx.now) {
+            let said = self.tell(ctx, Input::Woke { wall: ctx.wall });
+            ctx.observe(&Observation::WokenEarly { machine: "server", said });
+        }
+        let (now, mut decoded) = (ctx.now, Vec::new());
+        for (connection, known) in self.connections.iter_mut().filter(|(_, known)| is_idle(&known.inbound, now)) {
+            let mut out = Vec::new();
+            known.inbound.handle(now, LinkInput::Woke, &mut out);
+            ctx.observe(&Observation::WokenEarly { machine: "the server's end of a connection", said: out.len() });
+            decoded.push((*connection, out));
+        }
+        for (connection, out) in decoded {
+            self.decoded(ctx, connection, out);
+        }
+    }
+
+    fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) {
+        match output {
+            Output::Send { to, message } => {
+                let frame = encode(&message);
+                for connection in to {
+                    self.push(ctx, connection, &frame);
+                }
+            }
+            Output::Close { connection, reason } => {
+                self.closes.push(reason);
+                if let Some(known) = self.connections.get_mut(&connection) {
+                    known.closing = true;
+                    self.dirty.insert(connection);
+                }
+            }
+            Output::CheckPassword { check, password, hash } => {
+                let at = ctx.now + self.dice.up_to(self.work.password);
+                self.checks.push(at, (check, hash.matches(&password)));
+            }
+            Output::Propose { ticket, fact } => {
+                self.ask_store(ctx, store::Input::Proposed(ticket, fact));
+            }
+            Output::Record(message) => self.ask_store(ctx, store::Input::Recorded(message)),
+            Output::Query { query, select } => self.ask_store(ctx, store::Input::Asked(query, select)),
+            Output::Activity(activity) => self.note(ctx, &activity),
         }
     }
 
@@ -279,18 +347,35 @@ impl ServerNode {
         ctx.note(format_args!("server: {activity:?}"));
     }
 
-    fn ask_store(&mut self, now: Instant, ctx: &mut Context<'_>, input: store::Input) {
+    fn ask_store(&mut self, ctx: &mut Context<'_>, input: store::Input) {
         let mut out = Vec::new();
-        self.store.handle(now, input, &mut out);
-        for output in &out {
-            if let store::Output::Committed(committed) = output {
-                ctx.observe(&Observation::Durable(committed));
-            }
-        }
+        self.store.handle(ctx.now, input, &mut out);
         let wall = ctx.wall;
-        self.inbox.extend(out.into_iter().map(|output| match output {
-            store::Output::Committed(committed) => Input::Committed { committed, wall },
-            store::Output::Found(query, page) => Input::Found { query, page: Some(page) },
-        }));
+        for output in out {
+            self.inbox.push_back(match output {
+                store::Output::Committed(committed) => {
+                    // What others appended was observed when they did.
+                    if committed.ticket.is_some() {
+                        ctx.observe(&Observation::Durable(&committed));
+                    }
+                    Input::Committed { committed, wall }
+                }
+                store::Output::Failed(ticket) => Input::ProposalFailed { ticket },
+                store::Output::Found(query, page) => Input::Found { query, page },
+                store::Output::StoppedWriting => {
+                    ctx.note(format_args!("the server cannot write to its disk any more"));
+                    continue;
+                }
+                store::Output::Suffered(kind) => {
+                    ctx.network.count(kind);
+                    continue;
+                }
+            });
+        }
     }
+}
+
+/// Whether this is an answer of the store.
+fn is_completion(input: &Input<'_>) -> bool {
+    matches!(input, Input::Committed { .. } | Input::ProposalFailed { .. } | Input::Found { .. })
 }

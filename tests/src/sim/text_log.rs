@@ -33,6 +33,11 @@ impl TextLogs {
         }
     }
 
+    /// Who is active, longest first.
+    pub fn active(&self) -> &[Presence] {
+        &self.active
+    }
+
     /// `userlog.txt`.
     pub fn user_log(&self) -> String {
         let mut text = String::new();

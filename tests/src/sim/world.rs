@@ -1,21 +1,22 @@
 //! The clock, the nodes, and the one loop that runs them.
 
+mod clients;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use toom_core::client::command::Command;
-use toom_core::client::io::AcceptPolicy;
-use toom_core::config::TransferConfig;
 use toom_core::id::ConnectionId;
 use toom_core::server::Settings;
 use toom_core::server::fact::Fact;
 use toom_core::time::{Instant, Timestamp};
 
-use super::client::{ClientNode, ClientOptions};
+use super::client::ClientNode;
 use super::dice::Dice;
 use super::disk::Content;
+use super::fault::FaultKind;
 use super::link::Fates;
 use super::network::{Context, Delivery, Network, Node, Toward};
 use super::options::Options;
@@ -25,7 +26,8 @@ use super::server::ServerNode;
 use super::store::Durable;
 use super::stream::Item;
 use super::trace::Trace;
-use crate::invariants::{Observation, Watch};
+use crate::invariants::Watch;
+use clients::Remains;
 
 /// More steps than this without the clock moving are a machine that asks to be woken for ever.
 const MAX_STEPS_AT_ONE_MOMENT: u32 = 200_000;
@@ -35,21 +37,27 @@ const MAX_STEPS_AT_ONE_MOMENT: u32 = 200_000;
 pub struct Simulation {
     options: Options,
     now: Instant,
+    /// What the wall clock was at the start, or would have been, had it not jumped.
+    epoch: Timestamp,
     steps_at_now: u32,
     schedule: Schedule<Node>,
     network: Network,
-    server: Option<ServerNode>,
+    pub(super) server: Option<ServerNode>,
+    /// Of the last start of the server.
+    pub(super) settings: Option<Settings>,
     /// Of a server that is stopped.
     durable: Durable,
     /// How often the server was started.
     starts: u64,
     /// How many hosts have an address.
     hosts: u32,
-    clients: Vec<Option<ClientNode>>,
+    pub(super) clients: Vec<Option<ClientNode>>,
+    /// What clients that ended have left behind, by their number.
+    pub(super) remains: BTreeMap<usize, Remains>,
     raws: Vec<RawNode>,
     ends: BTreeMap<ConnectionId, End>,
     ports: BTreeMap<SocketAddr, usize>,
-    files: BTreeMap<PathBuf, Content>,
+    pub(super) files: BTreeMap<PathBuf, Content>,
 }
 
 /// Who is at the client's end of a connection, and where.
@@ -70,15 +78,18 @@ impl Simulation {
     pub fn new(options: Options) -> Simulation {
         Simulation {
             network: Network::new(options.clone()),
+            epoch: options.epoch,
             options,
             now: Instant::ZERO,
             steps_at_now: 0,
             schedule: Schedule::default(),
             server: None,
+            settings: None,
             durable: Durable::default(),
             starts: 0,
             hosts: 0,
             clients: Vec::new(),
+            remains: BTreeMap::new(),
             raws: Vec::new(),
             ends: BTreeMap::new(),
             ports: BTreeMap::new(),
@@ -90,10 +101,11 @@ impl Simulation {
     pub fn start_server(&mut self, settings: Settings) {
         assert!(self.server.is_none(), "the server runs already");
         self.starts += 1;
+        self.settings = Some(settings);
         let dice = Dice::new(self.options.seed, &format!("server {}", self.starts));
         let durable = core::mem::take(&mut self.durable);
         let work = self.options.work;
-        let mut ctx = context(self.now, self.options.epoch, &mut self.network);
+        let mut ctx = context(self.now, self.epoch, &mut self.network);
         self.server = Some(ServerNode::start(&mut ctx, durable, settings, work, dice));
         self.update(Node::Server);
         self.settle();
@@ -102,20 +114,22 @@ impl Simulation {
     /// Ends the server's process.
     pub fn stop_server(&mut self) {
         if let Some(server) = self.server.take() {
-            self.durable = server.stop(&mut context(self.now, self.options.epoch, &mut self.network));
+            self.durable = server.stop(&mut context(self.now, self.epoch, &mut self.network));
             self.update(Node::Server);
             self.settle();
         }
     }
 
-    /// Appends a fact from outside the server, which may run.
-    pub fn append(&mut self, fact: Fact) {
-        if self.server.is_some() {
-            self.with_server(|server, ctx| server.append(ctx, fact));
-            self.settle();
-        } else {
+    /// Appends a fact from outside the server, which may run; whether that went well.
+    pub fn append(&mut self, fact: Fact) -> bool {
+        if self.server.is_none() {
             self.durable.append(None, fact);
+            return true;
         }
+        let mut appended = false;
+        self.with_server(|server, ctx| appended = server.append(ctx, fact));
+        self.settle();
+        appended
     }
 
     /// The server, if it runs.
@@ -126,23 +140,6 @@ impl Simulation {
     /// What is durable.
     pub fn durable(&self) -> &Durable {
         self.server.as_ref().map_or(&self.durable, ServerNode::durable)
-    }
-
-    /// A new client that connects; its number.
-    pub fn connect(&mut self, accept: AcceptPolicy) -> usize {
-        let number = self.clients.len();
-        let address = SocketAddr::new(self.fresh_address(), 40_000 + number as u16);
-        let connection = self.network.connect(self.now);
-        let dice = Dice::new(self.options.seed, &format!("client {number}"));
-        let options = ClientOptions { address, accept, transfer: TransferConfig::default() };
-        self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
-        self.ports.insert(address, number);
-        self.context().observe(&Observation::ClientStarts { client: number, address });
-        let address = SocketAddr::new(address.ip(), 50_000 + number as u16);
-        self.ends.insert(connection, End { address, who: Who::Client(number) });
-        self.update(Node::Client(number));
-        self.settle();
-        number
     }
 
     /// A client that was not killed.
@@ -156,22 +153,11 @@ impl Simulation {
         self.settle();
     }
 
-    /// A client is gone at once, with its connection and its UDP port.
-    pub fn kill(&mut self, number: usize) {
-        if let Some(client) = self.clients[number].take() {
-            self.ports.remove(&client.address());
-            self.context().observe(&Observation::ClientEnds(number));
-            self.network.end(self.now, client.connection(), Toward::Server);
-            self.update(Node::Client(number));
-            self.settle();
-        }
-    }
-
     /// A new connection without a client, from `address` or from a fresh one; its number.
     pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
         let number = self.raws.len();
         let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), 60_000 + number as u16);
-        let connection = self.network.connect(self.now);
+        let connection = self.network.connect(self.now, address.ip());
         self.ends.insert(connection, End { address, who: Who::Raw(number) });
         self.raws.push(RawNode::new(connection));
         self.settle();
@@ -198,7 +184,8 @@ impl Simulation {
 
     /// A datagram from somewhere arrives at a client's UDP port, after the delay of the link.
     pub fn datagram(&mut self, number: usize, bytes: &[u8]) {
-        let to = self.client(number).address();
+        let own = self.client(number).address();
+        let to = self.network.outside(own);
         let from = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 9);
         self.network.send(self.now, from, to, bytes);
         self.settle();
@@ -230,6 +217,13 @@ impl Simulation {
         &mut self.network.watch
     }
 
+    /// Panics with the name of the first invariant that was broken, if one was.
+    pub fn must_hold(&mut self) {
+        if let Some(broken) = self.watch().broken() {
+            panic!("{broken}");
+        }
+    }
+
     /// All links.
     pub fn network(&mut self) -> &mut Network {
         &mut self.network
@@ -237,7 +231,7 @@ impl Simulation {
 
     /// Notes something for whoever reads the trace.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
-        self.network.trace.record(self.now, what, &[]);
+        self.network.trace.note(self.now, what);
     }
 
     /// Runs until `until`, and moves the clock there.
@@ -275,10 +269,15 @@ impl Simulation {
     }
 
     /// Delivers what has arrived, and sets the deadlines that may have changed.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while let Some(delivery) = self.network.take_delivery() {
             match delivery {
                 Delivery::Stream { connection, toward, item } => self.deliver(connection, toward, item),
+                Delivery::Room { connection, toward } => {
+                    if let Some(&End { who, .. }) = self.ends.get(&connection) {
+                        self.writable(connection, toward, who);
+                    }
+                }
                 Delivery::Datagram { from, to, datagram } => {
                     if let Some(&number) = self.ports.get(&to) {
                         self.with_client(number, |client, ctx, _| client.datagram(ctx, from, datagram));
@@ -286,7 +285,7 @@ impl Simulation {
                 }
             }
         }
-        for (link, deadline) in self.network.take_touched() {
+        while let Some((link, deadline)) = self.network.take_touched() {
             self.schedule.set(link, deadline.map(|at| at.max(self.now)));
         }
     }
@@ -336,30 +335,43 @@ impl Simulation {
         }
     }
 
-    fn with_server(&mut self, act: impl FnOnce(&mut ServerNode, &mut Context<'_>)) {
+    pub(super) fn with_server(&mut self, act: impl FnOnce(&mut ServerNode, &mut Context<'_>)) {
         if let Some(server) = &mut self.server {
-            act(server, &mut context(self.now, self.options.epoch, &mut self.network));
+            act(server, &mut context(self.now, self.epoch, &mut self.network));
+        }
+        if let Some(dead) = self.server.take_if(|server| server.is_dead()) {
+            self.durable = dead.bury(&mut context(self.now, self.epoch, &mut self.network));
         }
         self.update(Node::Server);
     }
 
-    fn with_client(
+    pub(super) fn with_client(
         &mut self,
         number: usize,
         act: impl FnOnce(&mut ClientNode, &mut Context<'_>, &BTreeMap<PathBuf, Content>),
     ) {
         if let Some(client) = &mut self.clients[number] {
-            act(client, &mut context(self.now, self.options.epoch, &mut self.network), &self.files);
+            act(client, &mut context(self.now, self.epoch, &mut self.network), &self.files);
+        }
+        if self.clients[number].as_ref().is_some_and(ClientNode::is_dead) {
+            self.note(format_args!("client {number} died"));
+            self.network.count(FaultKind::ClientCrash);
+            self.remove_client(number);
         }
         self.update(Node::Client(number));
     }
 
+    /// The wall clock jumps.
+    pub(super) fn jump_clock(&mut self, milliseconds: i64) {
+        self.epoch = Timestamp::from_millis(self.epoch.as_millis().saturating_add(milliseconds));
+    }
+
     fn context(&mut self) -> Context<'_> {
-        context(self.now, self.options.epoch, &mut self.network)
+        context(self.now, self.epoch, &mut self.network)
     }
 
     fn with_raw(&mut self, number: usize, act: impl FnOnce(&mut RawNode, &mut Context<'_>)) {
-        act(&mut self.raws[number], &mut context(self.now, self.options.epoch, &mut self.network));
+        act(&mut self.raws[number], &mut context(self.now, self.epoch, &mut self.network));
     }
 
     /// An address for each host: 10.0.0.1 and on.

@@ -62,6 +62,25 @@ fn names_and_passwords_beyond_the_limits_are_wrong_without_asking() {
 }
 
 #[test]
+fn the_longest_name_and_password_are_asked_of_the_server() {
+    let mut world = World::new(AcceptPolicy::Ask);
+    world.input(Input::Connected);
+    let (name, password) = ("x".repeat(MAX_NAME_BYTES), Password("y".repeat(MAX_PASSWORD_BYTES)));
+    world.command(Command::Login { name: name.clone(), password: password.clone() });
+    let asked = world.requests().remove(0).body;
+    assert_eq!(asked, RequestBody::Login { name, password, udp_port: 6000 });
+}
+
+#[test]
+fn a_reply_about_another_room_breaks_the_protocol() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::Leave { room: RoomId(1) });
+    let asked = world.requests().remove(0);
+    world.reply(asked.id, ReplyBody::Left { room: RoomId(2) });
+    assert!(world.orders.contains(&Output::Disconnect), "{:?}", world.orders);
+}
+
+#[test]
 fn posts_are_pipelined_up_to_the_limit_and_the_queue_behind_is_bounded() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     for _ in 0..MAX_COMMANDS_IN_FLIGHT + MAX_WAITING_COMMANDS {

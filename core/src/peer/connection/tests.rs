@@ -291,6 +291,29 @@ fn the_first_packet_and_a_newer_one_from_elsewhere_are_challenged_at_once() {
     }
 }
 
+/// Whoever knows the keys can give any address as that of a packet: it must not be flooded.
+#[test]
+fn an_address_that_was_followed_gets_at_most_three_times_what_came_from_it() {
+    let mut a = connection(2);
+    leaves(at(0), &mut a);
+    let mut bytes = BTreeMap::<SocketAddr, (usize, usize)>::new();
+    for number in 0..200 {
+        // A frame of padding, from small to large.
+        let mut payload = vec![0; 1 + number * 5];
+        payload[0] = 1;
+        let from = address([3, 3, 4, 5][number % 4]);
+        bytes.entry(from).or_default().0 += payload.len() + PACKET_OVERHEAD;
+        a.receive(at(number as u64), from, PacketNumber(number as u64), &payload, &mut Vec::new());
+        for (to, payload) in leaves(at(number as u64), &mut a) {
+            bytes.entry(to).or_default().1 += payload.len() + PACKET_OVERHEAD;
+        }
+    }
+    assert_eq!(bytes.len(), 3);
+    for (address, (received, sent)) in bytes {
+        assert!(sent > 0 && sent <= 3 * received, "{address}: {sent} for {received}");
+    }
+}
+
 fn chunk(length: usize) -> Chunk {
     Chunk { flow: FLOW, offset: 0, slot: SlotId(0), start: 0, length }
 }
@@ -342,4 +365,24 @@ fn acknowledgements_stay_short_once_they_are_acknowledged() {
         }
     }
     assert!(gaps >= 150 && (20..300).contains(&longest), "{gaps} {longest}");
+}
+
+#[test]
+fn a_burst_is_filled_with_whole_packets() {
+    let (connection, large) = (connection(1), {
+        let config = ConnectionConfig { remote: address(1), payload: 60_000, seed: [1; 32] };
+        Connection::new(at(0), config)
+    });
+    let packets = connection.data_per_burst() / connection.data_per_packet();
+    assert_eq!(connection.data_per_burst(), packets * connection.data_per_packet());
+    assert!((packets + 1) * 1_200 > MAX_BURST_BYTES.min(MAX_BURST_PACKETS * 1_200), "only {packets} packets");
+    assert_eq!(large.data_per_burst(), large.data_per_packet());
+}
+
+#[test]
+fn the_newest_packet_that_arrived_is_counted() {
+    let (mut a, _) = pair();
+    let before = a.counters().largest_received;
+    a.receive(at(9), address(2), PacketNumber(before.0 + 7), &[0], &mut Vec::new());
+    assert_eq!(a.counters().largest_received, PacketNumber(before.0 + 7));
 }

@@ -1,0 +1,82 @@
+//! Clients come and go.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use toom_core::client::io::AcceptPolicy;
+use toom_core::config::TransferConfig;
+
+use super::super::client::{ClientNode, ClientOptions};
+use super::super::dice::Dice;
+use super::super::disk::Disk;
+use super::super::network::{Node, Toward};
+use super::{End, Simulation, Who};
+use crate::invariants::Observation;
+
+/// What a client that ended has left behind.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    /// Where it was.
+    pub(crate) address: SocketAddr,
+    /// Its disk.
+    pub(crate) disk: Disk,
+}
+
+impl Simulation {
+    /// A new client that connects from a host of its own; its number.
+    pub fn connect(&mut self, accept: AcceptPolicy) -> usize {
+        let host = self.fresh_address();
+        self.start_client(accept, host, BTreeMap::new())
+    }
+
+    /// A new client on the host of an earlier one, with another UDP port. If the earlier one is gone, it is the
+    /// same person's, and finds the files that were received.
+    pub fn connect_from(&mut self, accept: AcceptPolicy, earlier: usize) -> usize {
+        let (host, downloads) = match self.remains.get(&earlier) {
+            Some(remains) => (remains.address.ip(), remains.disk.downloads().clone()),
+            None => (self.client(earlier).address().ip(), BTreeMap::new()),
+        };
+        self.start_client(accept, host, downloads)
+    }
+
+    /// The living client that is meant by a number, taken modulo how many there are; if that one was killed, the
+    /// next one that lives.
+    pub fn living(&self, number: usize) -> Option<usize> {
+        let count = self.clients.len();
+        (0..count).map(|step| (number % count + step) % count).find(|number| self.clients[*number].is_some())
+    }
+
+    /// A client is gone at once, with its connection and its UDP port.
+    pub fn kill(&mut self, number: usize) {
+        self.remove_client(number);
+        self.settle();
+    }
+
+    fn start_client(&mut self, accept: AcceptPolicy, host: IpAddr, downloads: BTreeMap<String, Vec<u8>>) -> usize {
+        let number = self.clients.len();
+        let address = SocketAddr::new(host, 40_000 + number as u16);
+        self.network.bind(number, address);
+        let connection = self.network.connect(self.now, host);
+        let dice = Dice::new(self.options.seed, &format!("client {number}"));
+        let options = ClientOptions { address, accept, transfer: TransferConfig::default(), downloads };
+        self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
+        self.ports.insert(address, number);
+        self.context().observe(&Observation::ClientStarts { client: number, address, connection });
+        let address = SocketAddr::new(address.ip(), 50_000 + number as u16);
+        self.ends.insert(connection, End { address, who: Who::Client(number) });
+        self.update(Node::Client(number));
+        self.settle();
+        number
+    }
+
+    /// A client's process ends here: nothing more is written.
+    pub(super) fn remove_client(&mut self, number: usize) {
+        let Some(client) = self.clients[number].take() else { return };
+        let (address, connection) = (client.address(), client.connection());
+        self.ports.remove(&address);
+        self.remains.insert(number, Remains { address, disk: client.into_disk() });
+        self.context().observe(&Observation::ClientEnds(number));
+        self.network.end(self.now, connection, Toward::Server);
+        self.update(Node::Client(number));
+    }
+}
