@@ -61,7 +61,7 @@ impl Simulation {
         let options = ClientOptions { address, accept, transfer: TransferConfig::default(), downloads };
         self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
         self.ports.insert(address, number);
-        self.context().observe(&Observation::ClientStarts { client: number, address });
+        self.context().observe(&Observation::ClientStarts { client: number, address, connection });
         let address = SocketAddr::new(address.ip(), 50_000 + number as u16);
         self.ends.insert(connection, End { address, who: Who::Client(number) });
         self.update(Node::Client(number));
