@@ -5,8 +5,9 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use toom_core::time::Timestamp;
 
-/// A whole world.
-#[derive(Clone, Debug)]
+/// A whole world. What a kept description of a world does not say is calm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// From which everything random comes.
     pub seed: u64,
@@ -56,8 +57,15 @@ impl Options {
     }
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Options::calm(0)
+    }
+}
+
 /// One direction of a datagram link.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LinkOptions {
     /// How long every datagram takes.
     pub delay: Duration,
@@ -126,6 +134,7 @@ pub struct Bursts {
 
 /// One direction of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StreamOptions {
     /// How long every byte takes.
     pub delay: Duration,
@@ -153,6 +162,7 @@ impl Default for StreamOptions {
 
 /// How long things take that are not the network: at most so long, by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WorkOptions {
     /// A commit of the log.
     pub commit: Duration,

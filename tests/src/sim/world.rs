@@ -156,12 +156,17 @@ impl Simulation {
     /// A new connection without a client, from `address` or from a fresh one; its number.
     pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
         let number = self.raws.len();
-        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), 60_000 + number as u16);
+        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), clients::port(60_000, number));
         let connection = self.network.connect(self.now, address.ip());
         self.ends.insert(connection, End { address, who: Who::Raw(number) });
         self.raws.push(RawNode::new(connection));
         self.settle();
         number
+    }
+
+    /// How many connections without a client there were.
+    pub fn raws(&self) -> usize {
+        self.raws.len()
     }
 
     /// A connection without a client.
@@ -232,6 +237,17 @@ impl Simulation {
     /// Notes something for whoever reads the trace.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         self.network.trace.note(self.now, what);
+    }
+
+    /// When the next node wakes.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.schedule.next()
+    }
+
+    /// The run is over: whoever watches has the last word.
+    pub fn finish(&mut self) {
+        let Context { now, wall, network } = self.context();
+        network.watch.finish(now, wall);
     }
 
     /// Runs until `until`, and moves the clock there.
