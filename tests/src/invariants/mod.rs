@@ -10,13 +10,33 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod addresses;
+pub mod conference;
+pub mod content;
+pub mod datagrams;
+pub mod direct;
+pub mod facts;
+pub mod history;
+#[cfg(test)]
+mod made_up;
+pub mod messages;
+pub mod model;
+pub mod presence;
+pub mod ranges;
+pub mod replies;
+pub mod rooms;
+pub mod shown;
+#[cfg(test)]
+mod testing;
+pub mod transfer;
+
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
 
 use toom_core::client::Client;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
-use toom_core::id::OfferId;
+use toom_core::id::{ConnectionId, OfferId};
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input as ServerInput, Output as ServerOutput};
 use toom_core::server::{Server, Settings};
@@ -53,6 +73,8 @@ pub enum Observation<'a> {
         client: usize,
         /// Its address, with its UDP port.
         address: SocketAddr,
+        /// Its connection to the server.
+        connection: ConnectionId,
     },
     /// A client machine is about to hear this.
     ClientHears(usize, &'a ClientInput),
@@ -94,6 +116,17 @@ pub enum Observation<'a> {
         datagram: &'a [u8],
         /// Whether its seal was right, so that the machine hears of it.
         opened: bool,
+    },
+    /// A range of a file that a client sends was read.
+    SourceRead {
+        /// Whose file.
+        client: usize,
+        /// Which transfer.
+        transfer: OfferId,
+        /// Where in the file.
+        offset: u64,
+        /// What was there.
+        bytes: &'a [u8],
     },
     /// A received file got its final name, or a file of that name and content was there already.
     Published {
@@ -187,9 +220,15 @@ impl Watch {
     }
 }
 
-/// Every checker there is, at its beginning.
+/// The checkers of every run.
 pub fn every_checker() -> Vec<Box<dyn Checker>> {
-    vec![]
+    vec![
+        Box::new(addresses::Addresses::default()),
+        Box::new(conference::Conference::default()),
+        Box::new(content::Content::default()),
+        Box::new(datagrams::Datagrams::default()),
+        Box::new(transfer::Life::default()),
+    ]
 }
 
 /// Something is broken unless `holds`.

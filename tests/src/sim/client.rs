@@ -246,6 +246,11 @@ impl ClientNode {
         self.connection
     }
 
+    /// Whether it is sending or receiving a file.
+    pub fn is_transferring(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// Datagrams that never reached the machine.
     pub fn dropped(&self) -> Dropped {
         self.dropped

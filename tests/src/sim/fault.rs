@@ -18,8 +18,9 @@ pub enum Host {
     Client(usize),
 }
 
-/// Something that goes wrong now. Clients are meant modulo how many there are; what makes no sense at the moment
-/// (a crash of what is down) does nothing, so that any list of faults can be carried out.
+/// Something that goes wrong now. Clients are meant modulo how many there are, and who is dead means the next one that
+/// lives; what makes no sense at the moment (a crash of what is down) does nothing, so that any list of faults can be
+/// carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fault {
     /// From now on nothing gets from one host to another, datagrams and TCP; in both directions or in one.

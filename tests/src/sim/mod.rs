@@ -12,6 +12,10 @@
 //! The nodes ([`server`], [`client`], [`raw`]) are drivers: they carry out what the machines of the core say,
 //! with the same functions at the edge as the drivers on real sockets (decoding, building, sealing, opening,
 //! password hashes), but with files and the log in memory and with delays in the place of work.
+//!
+//! What can go wrong is a [`fault`]. A process dies between any two effects ([`countdown`]): what was not written is
+//! lost, what was not synced may be, and its connections break. [`early`] wakes show whether a machine's deadline
+//! tells the truth.
 
 pub mod client;
 pub mod countdown;

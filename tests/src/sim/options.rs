@@ -71,8 +71,14 @@ pub struct LinkOptions {
     pub delay: Duration,
     /// What it may take longer at most, by chance. Datagrams overtake each other.
     pub jitter: Duration,
-    /// The probability that a datagram is lost.
+    /// The probability that a datagram is lost by itself.
     pub loss: f64,
+    /// Losses that come in bursts.
+    pub bursts: Bursts,
+    /// The probability that one bit of a datagram changes.
+    pub bit_flip: f64,
+    /// The probability that a datagram is cut short.
+    pub truncation: f64,
     /// The probability that a datagram comes late by `reorder_by`, behind others.
     pub reorder: f64,
     /// How late.
@@ -93,6 +99,9 @@ impl Default for LinkOptions {
             delay: Duration::from_micros(500),
             jitter: Duration::ZERO,
             loss: 0.0,
+            bursts: Bursts::default(),
+            bit_flip: 0.0,
+            truncation: 0.0,
             reorder: 0.0,
             reorder_by: Duration::ZERO,
             duplicate: 0.0,
@@ -101,6 +110,27 @@ impl Default for LinkOptions {
             largest: 1_472,
         }
     }
+}
+
+impl LinkOptions {
+    /// The same delays and the same rate, and nothing goes wrong by chance.
+    pub fn without_faults(self) -> LinkOptions {
+        let LinkOptions { delay, jitter, rate, queue, largest, .. } = self;
+        LinkOptions { delay, jitter, rate, queue, largest, ..LinkOptions::default() }
+    }
+}
+
+/// Losses in bursts, as Gilbert and Elliott model them: a link is well or bad, which may change with every
+/// datagram, and while it is bad it loses datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bursts {
+    /// The probability that a link that is well becomes bad.
+    pub enter: f64,
+    /// The probability that a link that is bad becomes well.
+    pub leave: f64,
+    /// The probability that a datagram is lost while the link is bad.
+    pub loss: f64,
 }
 
 /// One direction of a TCP connection.
@@ -115,6 +145,8 @@ pub struct StreamOptions {
     pub largest_piece: usize,
     /// Bytes that may be under way; the writer waits for room.
     pub window: usize,
+    /// A connection breaks if something waits longer than this for its acknowledgement.
+    pub user_timeout: Duration,
 }
 
 impl Default for StreamOptions {
@@ -124,6 +156,7 @@ impl Default for StreamOptions {
             jitter: Duration::from_micros(200),
             largest_piece: 4_000,
             window: 256 * 1024,
+            user_timeout: Duration::from_secs(60),
         }
     }
 }

@@ -22,11 +22,9 @@ impl Simulation {
                     self.with_client(number, |client, _, _| client.crash_after(after_effects));
                 }
             }
-            Fault::JumpClock { milliseconds } => {
-                if milliseconds != 0 {
-                    self.jump_clock(milliseconds);
-                    self.network().count(FaultKind::ClockJump);
-                }
+            Fault::JumpClock { milliseconds } if milliseconds != 0 => {
+                self.jump_clock(milliseconds);
+                self.network().count(FaultKind::ClockJump);
             }
             Fault::ClientDisk { client, trouble } => {
                 if let Some(number) = self.number_of(client) {
@@ -62,9 +60,9 @@ impl Simulation {
         }
     }
 
-    /// The client that is meant by a number in a fault.
+    /// The client that is meant by a number in a fault: the next one that lives.
     fn number_of(&self, client: usize) -> Option<usize> {
-        client.checked_rem(self.clients())
+        self.living(client)
     }
 }
 

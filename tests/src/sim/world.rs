@@ -157,7 +157,7 @@ impl Simulation {
     pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
         let number = self.raws.len();
         let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), clients::port(60_000, number));
-        let connection = self.network.connect(self.now);
+        let connection = self.network.connect(self.now, address.ip());
         self.ends.insert(connection, End { address, who: Who::Raw(number) });
         self.raws.push(RawNode::new(connection));
         self.settle();
@@ -189,7 +189,8 @@ impl Simulation {
 
     /// A datagram from somewhere arrives at a client's UDP port, after the delay of the link.
     pub fn datagram(&mut self, number: usize, bytes: &[u8]) {
-        let to = self.client(number).address();
+        let own = self.client(number).address();
+        let to = self.network.outside(own);
         let from = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 9);
         self.network.send(self.now, from, to, bytes);
         self.settle();
@@ -228,7 +229,7 @@ impl Simulation {
 
     /// Notes something for whoever reads the trace.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
-        self.network.trace.record(self.now, what, &[]);
+        self.network.trace.note(self.now, what);
     }
 
     /// When the next node wakes.
@@ -281,6 +282,11 @@ impl Simulation {
         while let Some(delivery) = self.network.take_delivery() {
             match delivery {
                 Delivery::Stream { connection, toward, item } => self.deliver(connection, toward, item),
+                Delivery::Room { connection, toward } => {
+                    if let Some(&End { who, .. }) = self.ends.get(&connection) {
+                        self.writable(connection, toward, who);
+                    }
+                }
                 Delivery::Datagram { from, to, datagram } => {
                     if let Some(&number) = self.ports.get(&to) {
                         self.with_client(number, |client, ctx, _| client.datagram(ctx, from, datagram));
@@ -288,7 +294,7 @@ impl Simulation {
                 }
             }
         }
-        for (link, deadline) in self.network.take_touched() {
+        while let Some((link, deadline)) = self.network.take_touched() {
             self.schedule.set(link, deadline.map(|at| at.max(self.now)));
         }
     }
