@@ -59,7 +59,8 @@ pub enum Input<'a> {
         /// The wall clock.
         wall: Timestamp,
     },
-    /// A proposal will not be committed: the store has stopped writing.
+    /// A proposal is not committed: the store has stopped writing. Only a later run may find that the disk has it
+    /// after all.
     ProposalFailed {
         /// Which.
         ticket: Ticket,

@@ -3,15 +3,18 @@
 //! SQLite would do that inside some unlucky commit, and would swallow its errors. A sync that failed here is as
 //! bad as one that failed in a commit, so the writer hears of it and stops.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, ffi};
 
-use super::{schema, spawn};
+use super::{Synchronous, schema, spawn};
 
 /// A checkpoint is due after this many commits: about 4 MiB of write-ahead log when each is small.
 const COMMITS_BETWEEN: u32 = 256;
@@ -36,13 +39,13 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the thread for the database at `path`.
-    pub(super) fn start(path: &Path) -> Checkpoints {
+    pub(super) fn start(path: &Path, synchronous: Synchronous) -> Checkpoints {
         // One signal may wait; more would ask for the same.
         let (due, signals) = mpsc::sync_channel(1);
         let failure = Arc::new(OnceLock::new());
         let thread = {
             let (path, failure) = (path.to_owned(), failure.clone());
-            spawn("toom-log-checkpoint", move || run(&path, &signals, &failure))
+            spawn("toom-log-checkpoint", move || run(&path, synchronous, &signals, &failure))
         };
         Checkpoints { path: path.to_owned(), commits: 0, bytes: 0, due, failure, thread }
     }
@@ -60,9 +63,7 @@ impl Checkpoints {
             return Ok(());
         }
         (self.commits, self.bytes) = (0, 0);
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > MAX_WAL_BYTES) {
+        if std::fs::metadata(wal(&self.path)).is_ok_and(|wal| wal.len() > MAX_WAL_BYTES) {
             return self.start_anew(writer);
         }
         // A full channel means that the thread has been told already.
@@ -84,8 +85,52 @@ impl Checkpoints {
     }
 }
 
-fn run(path: &Path, signals: &Receiver<()>, failure: &OnceLock<String>) {
-    let connection = match schema::open_writable(path) {
+/// Makes durable what opening found in the write-ahead log of the database at `path`, or says why it cannot.
+///
+/// A process that was killed may have written what it had not synced: the next loss of power would take back what was
+/// read. So all of it is moved into the database. Worse, a process whose sync failed leaves what the system takes for
+/// synced and the disk does not have; moving that, a loss of power would leave half of it in the database. So first it
+/// is written anew as it is, which makes the system sync it once more.
+pub(super) fn settle(connection: &Connection, path: &Path) -> Result<(), String> {
+    let failed = |error: rusqlite::Error| schema::sentence(path, &error);
+    {
+        // Nobody else writes to it meanwhile.
+        let _turn = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
+        let wal = wal(path);
+        write_anew(&wal).map_err(|error| crate::about(&wal, "cannot be written", &error).to_string())?;
+    }
+    let kept_out: bool = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0)).map_err(failed)?;
+    if kept_out {
+        return Err(failed(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)));
+    }
+    Ok(())
+}
+
+/// Writes what is in a file over itself, and syncs it.
+fn write_anew(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut buffer = vec![0; 1024 * 1024];
+    let mut offset = 0;
+    loop {
+        let bytes = file.read_at(&mut buffer, offset)?;
+        if bytes == 0 {
+            break;
+        }
+        file.write_all_at(&buffer[..bytes], offset)?;
+        offset += bytes as u64;
+    }
+    if offset > 0 { file.sync_all() } else { Ok(()) }
+}
+
+/// The write-ahead log of the database at `path`.
+fn wal(path: &Path) -> PathBuf {
+    let mut wal = path.to_owned().into_os_string();
+    wal.push("-wal");
+    wal.into()
+}
+
+fn run(path: &Path, synchronous: Synchronous, signals: &Receiver<()>, failure: &OnceLock<String>) {
+    let connection = match schema::open_writable(path, synchronous) {
         Ok(connection) => connection,
         Err(error) => {
             let _ = failure.set(schema::sentence(path, &error));
@@ -124,7 +169,7 @@ mod tests {
     #[test]
     fn a_write_ahead_log_that_grew_too_large_is_emptied_unless_it_is_being_read() {
         let data = tempfile::tempdir().expect("a directory");
-        let connection = schema::open_or_create(data.path()).expect("made");
+        let connection = schema::open_or_create(data.path(), Synchronous::Full).expect("made");
         schema::trust(&connection).expect("set");
         let from = UserName::new("yoda").expect("a name");
         let fact = Fact::Broadcast { from, text: "x".repeat(1024 * 1024), at: Timestamp::from_millis(0) };
@@ -135,7 +180,7 @@ mod tests {
         transaction.commit().expect("committed");
 
         let wal = || data.path().join("toom.db-wal").metadata().expect("there").len();
-        let mut checkpoints = Checkpoints::start(&schema::path(data.path()));
+        let mut checkpoints = Checkpoints::start(&schema::path(data.path()), Synchronous::Full);
         checkpoints.committed(1, &connection).expect("not due");
         assert!(wal() > MAX_WAL_BYTES);
         let other = schema::open_read_only(data.path()).expect("opened").expect("there");
@@ -153,7 +198,7 @@ mod tests {
     fn a_failure_is_kept_for_the_writer() {
         let data = tempfile::tempdir().expect("a directory");
         let missing = data.path().join("missing");
-        let checkpoints = Checkpoints::start(&missing);
+        let checkpoints = Checkpoints::start(&missing, Synchronous::Full);
         let failure = checkpoints.failure.clone();
         checkpoints.stop();
         assert_eq!(failure.get(), Some(&format!("{} cannot be opened", missing.display())));

@@ -1,4 +1,6 @@
-//! The table `log`: facts as MessagePack with named fields, so that later versions can add fields.
+//! The table `log`: facts as MessagePack with named fields, so that later versions can add fields, each followed by a
+//! checksum. SQLite notices damage to its own structures only: without it a bit that flipped on the disk would be
+//! another text, another name, or another password.
 
 use std::path::Path;
 
@@ -8,6 +10,9 @@ use toom_core::id::LogIndex;
 use toom_core::server::fact::Fact;
 
 use super::{OpenError, schema};
+
+/// Against accidents, not against people who can write to the file.
+const CHECKSUM_BYTES: usize = 8;
 
 /// Why rows could not be read back.
 #[derive(Debug)]
@@ -50,8 +55,10 @@ impl From<rusqlite::Error> for ReadError {
 
 /// Puts `fact` in its place, which must be the one after the last; how many bytes it takes.
 pub(super) fn insert(connection: &Connection, index: LogIndex, fact: &Fact) -> Result<usize, rusqlite::Error> {
-    let body =
+    let mut body =
         rmp_serde::to_vec_named(fact).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let checksum = checksum(index, &body);
+    body.extend(checksum);
     let mut statement = connection.prepare_cached("INSERT INTO log (idx, body) VALUES (?1, ?2)")?;
     statement.execute((to_column(index.0), &body))?;
     Ok(body.len())
@@ -71,7 +78,8 @@ pub(super) fn read_after(
         if LogIndex(from_column(row.get(0)?)) != expected {
             return Err(ReadError::Missing(expected));
         }
-        let fact = row.get_ref(1)?.as_blob().ok().and_then(decode).ok_or(ReadError::Unreadable(expected))?;
+        let body = row.get_ref(1)?.as_blob().ok();
+        let fact = body.and_then(|body| decode(expected, body)).ok_or(ReadError::Unreadable(expected))?;
         each(expected, fact);
         expected.0 += 1;
     }
@@ -84,11 +92,22 @@ pub(super) fn last(connection: &Connection) -> Result<LogIndex, rusqlite::Error>
     Ok(LogIndex(from_column(last.unwrap_or(0))))
 }
 
-/// A stored fact; `None` if these bytes are not exactly one.
-pub(super) fn decode(mut body: &[u8]) -> Option<Fact> {
-    let fact = Fact::deserialize(&mut rmp_serde::Deserializer::new(&mut body)).ok()?;
-    // MessagePack says itself where it ends.
-    body.is_empty().then_some(fact)
+/// The fact that is stored at `index`; `None` if these bytes are not exactly that one.
+pub(super) fn decode(index: LogIndex, body: &[u8]) -> Option<Fact> {
+    let mut rest = body;
+    let fact = Fact::deserialize(&mut rmp_serde::Deserializer::new(&mut rest)).ok()?;
+    // MessagePack says itself where it ends. Facts of early logs have nothing behind it.
+    let encoded = &body[..body.len() - rest.len()];
+    (rest.is_empty() || rest == checksum(index, encoded)).then_some(fact)
+}
+
+/// Of a fact and its place.
+fn checksum(index: LogIndex, encoded: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&index.0.to_be_bytes()).update(encoded);
+    let mut checksum = [0; CHECKSUM_BYTES];
+    hasher.finalize_xof().fill(&mut checksum);
+    checksum
 }
 
 /// SQLite's integers are signed; numbers above their range do not exist, and stand for "no limit" in queries.
@@ -112,27 +131,51 @@ mod tests {
         Fact::Broadcast { from, text: "hi".into(), at: Timestamp::from_millis(5) }
     }
 
+    /// What is stored for `broadcast()` at 3.
+    fn body() -> Vec<u8> {
+        let connection = schema::in_memory();
+        insert(&connection, LogIndex(3), &broadcast()).expect("inserted");
+        connection.query_row("SELECT body FROM log WHERE idx = 3", [], |row| row.get(0)).expect("read")
+    }
+
     #[test]
-    fn facts_are_stored_with_the_names_of_their_fields() {
-        let body = rmp_serde::to_vec_named(&broadcast()).expect("encodes");
-        assert_eq!(body, b"\x81\xa9Broadcast\x83\xa4from\xa4yoda\xa4text\xa2hi\xa2at\x05");
-        assert_eq!(decode(&body), Some(broadcast()));
+    fn facts_are_stored_with_the_names_of_their_fields_and_a_checksum() {
+        let body = body();
+        let (encoded, checksum) = body.split_at(body.len() - 8);
+        assert_eq!(encoded, b"\x81\xa9Broadcast\x83\xa4from\xa4yoda\xa4text\xa2hi\xa2at\x05");
+        assert_eq!(checksum, &blake3::hash(&[b"\0\0\0\0\0\0\0\x03", encoded].concat()).as_bytes()[..8]);
+        assert_eq!(decode(LogIndex(3), &body), Some(broadcast()));
     }
 
     #[test]
     fn a_fact_with_a_field_of_a_later_version_is_understood() {
-        let body = b"\x81\xa9Broadcast\x84\xa4from\xa4yoda\xa4text\xa2hi\xa2at\x05\xa4tone\xa3low";
-        assert_eq!(decode(body), Some(broadcast()));
+        let encoded = b"\x81\xa9Broadcast\x84\xa4from\xa4yoda\xa4text\xa2hi\xa2at\x05\xa4tone\xa3low";
+        let body = [&encoded[..], &checksum(LogIndex(3), encoded)].concat();
+        assert_eq!(decode(LogIndex(3), &body), Some(broadcast()));
     }
 
     #[test]
-    fn bytes_that_are_not_exactly_one_fact_are_refused() {
-        let body = rmp_serde::to_vec_named(&broadcast()).expect("encodes");
-        for end in 0..body.len() {
-            assert_eq!(decode(&body[..end]), None, "cut at {end}");
+    fn a_fact_of_an_early_log_has_no_checksum() {
+        let body = body();
+        assert_eq!(decode(LogIndex(3), &body[..body.len() - 8]), Some(broadcast()));
+    }
+
+    #[test]
+    fn bytes_that_are_not_exactly_this_fact_are_refused() {
+        let body = body();
+        assert_eq!(decode(LogIndex(4), &body), None, "another place");
+        for end in (0..body.len()).filter(|end| *end != body.len() - 8) {
+            assert_eq!(decode(LogIndex(3), &body[..end]), None, "cut at {end}");
+        }
+        for place in 0..body.len() {
+            for bit in 0..8 {
+                let mut damaged = body.clone();
+                damaged[place] ^= 1 << bit;
+                assert_eq!(decode(LogIndex(3), &damaged), None, "bit {bit} of byte {place}");
+            }
         }
         let trailing = [&body[..], b"\x00"].concat();
-        assert_eq!(decode(&trailing), None);
-        assert_eq!(decode(b"\x81\xa7Novelty\x80"), None);
+        assert_eq!(decode(LogIndex(3), &trailing), None);
+        assert_eq!(decode(LogIndex(3), b"\x81\xa7Novelty\x80"), None);
     }
 }

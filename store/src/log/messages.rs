@@ -125,7 +125,7 @@ fn visit(
 fn message(conversation: &Conversation, row: &Row<'_>) -> Result<Message, ReadError> {
     let index = LogIndex(from_column(row.get(2)?));
     let body = row.get_ref(3)?.as_blob_or_null().map_err(|_| ReadError::Unreadable(index))?;
-    let fact = decode(body.ok_or(ReadError::Missing(index))?);
+    let fact = decode(index, body.ok_or(ReadError::Missing(index))?);
     let (from, text) = match fact {
         Some(
             Fact::Broadcast { from, text, .. }

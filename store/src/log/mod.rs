@@ -16,6 +16,9 @@
 //!
 //! A commit that fails ends writing for good: after a failed sync nobody knows what the disk has, and a retry
 //! that succeeds would prove nothing. Reading goes on.
+//!
+//! The next start takes nothing on trust: what it found is written anew, synced, and moved into the database before
+//! anyone hears of it. It may be the work of a process that was killed before its sync, or whose sync failed.
 
 mod append;
 mod checkpoint;
@@ -41,6 +44,8 @@ use toom_core::server::fact::{Committed, Fact, Message};
 use toom_core::server::io::{Page, Select};
 
 pub use append::{accounts, append};
+#[doc(hidden)]
+pub use schema::Synchronous;
 
 pub(crate) use messages::{each_message, message_counts, newest_recorded};
 pub(crate) use schema::{open_read_only, path, sentence};
@@ -53,7 +58,8 @@ use writer::{Request, Writer};
 pub enum Completion {
     /// The next fact of the log.
     Committed(Committed),
-    /// This proposal will never be committed.
+    /// This proposal is not committed, and this process will not commit it. If it was the sync that failed, a later
+    /// process may find that the disk has it after all.
     ProposalFailed {
         /// Which.
         ticket: Ticket,
@@ -83,6 +89,7 @@ type Complete = Arc<dyn Fn(Completion) + Send + Sync>;
 /// An opened log that has not been started.
 pub struct Log {
     path: PathBuf,
+    synchronous: Synchronous,
     lock: Lock,
     connection: Connection,
     reader: Connection,
@@ -105,13 +112,20 @@ pub struct LogHandle {
 impl Log {
     /// Opens (or makes) the log in `data`, and locks it against a second server.
     pub fn open(data: &Path) -> Result<Log, OpenError> {
+        Log::open_to_be_lost(data, Synchronous::Full)
+    }
+
+    /// As [`Log::open`], yet with less than `FULL` what is committed may be lost when the power fails. It exists
+    /// only so that the tests of durability can show that they would notice; nothing that people run calls it.
+    #[doc(hidden)]
+    pub fn open_to_be_lost(data: &Path, synchronous: Synchronous) -> Result<Log, OpenError> {
         schema::make_directory(data)?;
         let lock = Lock::take(data)?;
-        let connection = schema::open_or_create(data)?;
+        let connection = schema::open_or_create(data, synchronous)?;
         let path = path(data);
         let reader = open_read_only(data)?.ok_or_else(|| OpenError(format!("{} is gone", path.display())))?;
         let recorded = newest_recorded(&reader).map_err(|error| schema::while_opening(&path, &error))?;
-        Ok(Log { path, lock, connection, reader, last: LogIndex(0), recorded })
+        Ok(Log { path, synchronous, lock, connection, reader, last: LogIndex(0), recorded })
     }
 
     /// The newest fact that the index of messages covers: what is recorded of the log up to here is there already.

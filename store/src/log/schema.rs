@@ -17,6 +17,18 @@ pub(super) const SCHEMA_VERSION: i64 = 1;
 /// How long to wait while another process writes. `toom user import` of many accounts takes a second or two.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// When SQLite waits for the disk.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Never: the system writes when it likes.
+    Off,
+    /// At checkpoints: nothing is damaged when the power fails, but the newest commits may be gone.
+    Normal,
+    /// At each commit. The only level under which "committed" means durable.
+    Full,
+}
+
 const SCHEMA: &str = "
     CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);
     CREATE TABLE messages (
@@ -50,13 +62,13 @@ pub(super) fn make_directory(data: &Path) -> Result<(), OpenError> {
 }
 
 /// Opens the database for writing; makes it if it is missing.
-pub(super) fn open_or_create(data: &Path) -> Result<Connection, OpenError> {
+pub(super) fn open_or_create(data: &Path, synchronous: Synchronous) -> Result<Connection, OpenError> {
     let path = path(data);
     OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(|error| {
         OpenError(format!("{} cannot be opened: {}", path.display(), crate::system::in_words(&error)))
     })?;
     let failed = |error| while_opening(&path, &error);
-    let mut connection = open_writable(&path).map_err(failed)?;
+    let mut connection = open_writable(&path, synchronous).map_err(failed)?;
     let version = check_version(&connection, &path)?;
     if !use_write_ahead_log(&connection).map_err(failed)? {
         let what = "the file system under it does not let processes share memory";
@@ -77,7 +89,8 @@ pub(crate) fn open_read_only(data: &Path) -> Result<Option<Connection>, OpenErro
     if !there {
         return Ok(None);
     }
-    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| while_opening(&path, &error))?;
+    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, Synchronous::Full)
+        .map_err(|error| while_opening(&path, &error))?;
     let version = check_version(&connection, &path)?;
     Ok((version != 0).then_some(connection))
 }
@@ -107,8 +120,8 @@ pub(super) fn while_opening(path: &Path, error: &rusqlite::Error) -> OpenError {
 }
 
 /// Another connection for writing to a database that has been opened and checked.
-pub(super) fn open_writable(path: &Path) -> Result<Connection, rusqlite::Error> {
-    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+pub(super) fn open_writable(path: &Path, synchronous: Synchronous) -> Result<Connection, rusqlite::Error> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, synchronous)
 }
 
 /// From now on, if this is the last connection to be closed, the write-ahead log is moved into the database.
@@ -123,12 +136,17 @@ pub(super) fn distrust(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
 }
 
-fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, rusqlite::Error> {
+fn connect(path: &Path, mode: OpenFlags, synchronous: Synchronous) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Until all is known to be well: moving the write-ahead log into a damaged file makes it worse.
     distrust(&connection)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let level = match synchronous {
+        Synchronous::Off => "OFF",
+        Synchronous::Normal => "NORMAL",
+        Synchronous::Full => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", level)?;
     Ok(connection)
 }
 

@@ -9,7 +9,7 @@ use toom_core::id::{LogIndex, QueryId, Ticket};
 use toom_core::server::fact::{Committed, Fact, Message};
 use toom_core::server::io::Select;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::facts::{self, ReadError};
 use super::lock::Lock;
 use super::reader::{Reader, Work};
@@ -59,13 +59,14 @@ struct Batch {
 }
 
 impl Writer {
-    /// Starts the threads beside the writer.
+    /// Makes durable what was read, and starts the threads beside the writer.
     pub(super) fn new(log: Log, complete: Complete) -> Writer {
+        let unsettled = checkpoint::settle(&log.connection, &log.path).err();
         let (reader, work) = mpsc::channel();
         let state = Reader::new(log.path.clone(), log.reader, complete.clone());
         let reader_thread = spawn("toom-log-reader", move || state.run(&work));
-        Writer {
-            checkpoints: Checkpoints::start(&log.path),
+        let mut writer = Writer {
+            checkpoints: Checkpoints::start(&log.path, log.synchronous),
             path: log.path,
             connection: log.connection,
             complete,
@@ -76,12 +77,18 @@ impl Writer {
             reader,
             reader_thread,
             _lock: log.lock,
+        };
+        if let Some(reason) = unsettled {
+            writer.stop_writing(reason);
         }
+        writer
     }
 
     /// Works until the handle is gone and everything that was queued is done.
     pub(super) fn run(mut self, requests: &Receiver<Request>) {
-        if let Err(error) = schema::trust(&self.connection) {
+        if !self.stopped
+            && let Err(error) = schema::trust(&self.connection)
+        {
             self.stop_writing(schema::sentence(&self.path, &error));
         }
         let mut next_poll = Instant::now();

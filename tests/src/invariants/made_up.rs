@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use toom_core::client::event::TransferFailure;
 use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
-use toom_core::id::{OfferId, PeerIndex};
+use toom_core::id::{ConnectionId, OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::peer::{Packet, StreamData};
 use toom_core::secure::PeerSecret;
@@ -36,7 +36,11 @@ impl Story {
     pub(super) fn new(checker: impl Checker + 'static) -> Story {
         let mut story = Story { watch: Watch::new(vec![Box::new(checker)]), now: Instant::ZERO };
         for client in [SENDER, RECEIVER] {
-            story.tell(Observation::ClientStarts { client, address: address(client) });
+            story.tell(Observation::ClientStarts {
+                client,
+                address: address(client),
+                connection: ConnectionId(client as u64),
+            });
             story.hears(client, Input::Start(start(client)));
             let role = if client == SENDER { Role::Initiator } else { Role::Responder };
             let (index, secret) = (index(client), PeerSecret([9; 32]));

@@ -14,16 +14,20 @@ pub mod addresses;
 pub mod conference;
 pub mod content;
 pub mod datagrams;
+pub mod deadlines;
 pub mod direct;
 pub mod facts;
 pub mod history;
+pub mod login;
 #[cfg(test)]
 mod made_up;
 pub mod messages;
 pub mod model;
 pub mod presence;
 pub mod ranges;
+pub mod replay;
 pub mod replies;
+pub mod resources;
 pub mod rooms;
 pub mod shown;
 #[cfg(test)]
@@ -37,6 +41,7 @@ use std::net::SocketAddr;
 use toom_core::client::Client;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
 use toom_core::id::{ConnectionId, OfferId};
+use toom_core::machine::Bounded;
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input as ServerInput, Output as ServerOutput};
 use toom_core::server::{Server, Settings};
@@ -90,6 +95,13 @@ pub enum Observation<'a> {
     TransfersHandled(usize, &'a Transfers),
     /// A client's process ends.
     ClientEnds(usize),
+    /// One half of a TCP connection, at either end, has taken something.
+    Link {
+        /// Which.
+        half: &'a dyn Bounded,
+        /// When it must be woken.
+        deadline: Option<Instant>,
+    },
     /// A machine was woken before its deadline: it must have nothing to say. How much it said.
     WokenEarly {
         /// Which machine, for people.
@@ -227,6 +239,10 @@ pub fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(conference::Conference::default()),
         Box::new(content::Content::default()),
         Box::new(datagrams::Datagrams::default()),
+        Box::new(deadlines::Deadlines::default()),
+        Box::new(login::Login::default()),
+        Box::new(replay::Replay::default()),
+        Box::new(resources::Resources::default()),
         Box::new(transfer::Life::default()),
     ]
 }

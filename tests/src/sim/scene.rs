@@ -44,9 +44,7 @@ impl SimulatedWorld {
     fn run(&mut self, mut done: impl FnMut(&mut Simulation) -> bool) -> bool {
         let limit = self.simulation.now() + PATIENCE;
         while !done(&mut self.simulation) {
-            if let Some(broken) = self.simulation.watch().broken() {
-                panic!("{broken}");
-            }
+            self.simulation.must_hold();
             if self.simulation.now() > limit || !self.simulation.step() {
                 return false;
             }
@@ -56,6 +54,7 @@ impl SimulatedWorld {
 }
 
 impl Drop for SimulatedWorld {
+    /// Whatever a scenario looks at, the invariants hold.
     fn drop(&mut self) {
         match self.simulation.watch().broken() {
             Some(broken) if std::thread::panicking() => eprintln!("{broken}"),
@@ -104,6 +103,7 @@ impl World for SimulatedWorld {
 
     fn pause(&mut self, time: Duration) {
         self.simulation.advance(time);
+        self.simulation.must_hold();
     }
 
     fn elapsed(&self) -> Duration {

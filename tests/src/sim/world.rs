@@ -222,6 +222,13 @@ impl Simulation {
         &mut self.network.watch
     }
 
+    /// Panics with the name of the first invariant that was broken, if one was.
+    pub fn must_hold(&mut self) {
+        if let Some(broken) = self.watch().broken() {
+            panic!("{broken}");
+        }
+    }
+
     /// All links.
     pub fn network(&mut self) -> &mut Network {
         &mut self.network

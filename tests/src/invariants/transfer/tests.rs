@@ -100,7 +100,11 @@ fn a_person_who_comes_back_finds_their_files() {
     let mut story = over();
     story.tell(Observation::ClientEnds(RECEIVER));
     let client = 2;
-    story.tell(Observation::ClientStarts { client, address: address(RECEIVER) });
+    story.tell(Observation::ClientStarts {
+        client,
+        address: address(RECEIVER),
+        connection: toom_core::id::ConnectionId(client as u64),
+    });
     story.hears(client, Input::Start(start(RECEIVER)));
     story.says(client, Output::Publish { transfer: ID });
     story.tell(Observation::Published { client, transfer: ID, name: NAME, content: b"other" });
