@@ -95,12 +95,8 @@ fn keys(role: Role) -> Keys {
 }
 
 fn seal(role: Role, number: u64, payload: &[u8]) -> Vec<u8> {
-    let packet = toom_core::peer::Packet {
-        number: PacketNumber(number),
-        frames: payload.to_vec(),
-        data: None,
-        padding: 0,
-    };
+    let packet =
+        toom_core::peer::Packet { number: PacketNumber(number), frames: payload.to_vec(), data: None, padding: 0 };
     let to = ([192, 0, 2, 1], 9).into();
     let segment_size = HEADER_BYTES + payload.len() + TAG_BYTES;
     let burst = Burst { transfer: TRANSFER, to, index: INDEX, segment_size, packets: vec![packet] };

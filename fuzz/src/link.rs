@@ -12,8 +12,8 @@ use toom_core::wire::limits::{FRAME_DEADLINE, MAX_FRAME_BYTES, PREAMBLE_DEADLINE
 use toom_core::wire::message::{Request, ServerMessage};
 use toom_core::wire::preamble::preamble;
 
-use super::operations::messages::{AnyBody, AnyServerMessage};
 use super::operations::all;
+use super::operations::messages::{AnyBody, AnyServerMessage};
 
 /// The receiving half of a link, at both ends, in pieces: closes at most once, and says nothing after it.
 pub fn inbound(data: &[u8]) {

@@ -278,7 +278,10 @@ impl End {
 
     fn read(&mut self, offset: u64, length: usize, slot: SlotId) {
         assert!(self.role == Role::Initiator && !self.closed && length <= SLOT_BYTES);
-        assert!(!self.asked.iter().any(|it| matches!(it, Asked::Read(other) if *other == slot)), "a slot that is in use");
+        assert!(
+            !self.asked.iter().any(|it| matches!(it, Asked::Read(other) if *other == slot)),
+            "a slot that is in use"
+        );
         let end = offset + length as u64;
         self.slots[usize::from(slot.0)] = self.file[offset as usize..end as usize].to_vec();
         self.asked.push_back(Asked::Read(slot));

@@ -10,10 +10,9 @@ use toom_core::machine::Machine;
 use toom_core::time::Instant;
 use toom_core::wire::packet::{Header, PacketNumber, Role};
 
-use super::end::{End, PORT, address, digest, file};
 use super::super::operations::frames::{AnyPayload, AnyPlace, Context};
 use super::super::operations::{all, pick};
-
+use super::end::{End, PORT, address, digest, file};
 
 /// What happens to an end whose peer is hostile.
 #[derive(Clone, Debug, Arbitrary)]

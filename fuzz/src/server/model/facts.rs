@@ -172,14 +172,7 @@ impl Model {
     }
 
     /// A message gets its number; no clock that was set back puts it before another one.
-    fn say(
-        &mut self,
-        place: Place,
-        from: &UserName,
-        text: String,
-        at: Timestamp,
-        readers: BTreeSet<UserName>,
-    ) -> Said {
+    fn say(&mut self, place: Place, from: &UserName, text: String, at: Timestamp, readers: BTreeSet<UserName>) -> Said {
         self.last_at = self.last_at.max(at);
         let number = self.count(&place) + 1;
         let said = Said { place, number, at: self.last_at, from: from.clone(), text, readers };

@@ -29,7 +29,10 @@ pub(super) struct Attempt {
 #[derive(Clone, Debug)]
 enum First {
     /// With the password that the account had when it began; `None` without an account.
-    Checking { attempt: Attempt, right: Option<usize> },
+    Checking {
+        attempt: Attempt,
+        right: Option<usize>,
+    },
     Blocking(Attempt),
 }
 

@@ -18,16 +18,14 @@ use toom_core::server::fact::Fact;
 use toom_core::server::io::CloseReason;
 use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::limits::LOGIN_DEADLINE;
-use toom_core::wire::message::{
-    Event, Refusal, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
-};
+use toom_core::wire::message::{Event, Refusal, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
 
 use super::super::operations::messages::{AnyName, EPOCH_MS, NAMES, PASSWORDS, name as user_name};
 use super::super::operations::pick;
 use super::super::operations::server::{SLOTS, ServerOperation, requests_in};
 use super::driver::{hash, in_short};
-pub use login::login;
 use login::Queue;
+pub use login::login;
 use offers::Offer;
 use reading::Question;
 

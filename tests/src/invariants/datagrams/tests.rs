@@ -130,7 +130,7 @@ fn an_acknowledgement_of_what_has_not_arrived_is_found() {
     honest.sends(RECEIVER, address(SENDER), packet(0, ack(&[2..4, 0..1])));
     assert_eq!(honest.broken(), None);
     let mut early = sent(5);
-    early.sends(RECEIVER, address(SENDER), packet(0, ack(&[3..5])));
+    early.sends(RECEIVER, address(SENDER), packet(0, ack(&[4..5, 2..3])));
     assert_eq!(early.broken(), Some(ONLY_ARRIVED_IS_ACKNOWLEDGED));
 }
 
