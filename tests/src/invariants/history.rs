@@ -68,6 +68,8 @@ impl Part for History {
                 self.asked.retain(|(it, _), _| it != connection);
             }
             Observation::ServerHears(Input::Committed { .. }) => self.forget_the_removed(model),
+            // An account may have been removed while the server was down.
+            Observation::ServerRecovered(_) => self.last.retain(|(user, _), _| model.conference.has_account(user)),
             Observation::ClientStarts { client, connection, .. } => {
                 self.clients.insert(*client, Reader::new(*connection));
             }

@@ -39,6 +39,8 @@ pub struct Draw {
     people: usize,
     files: usize,
     marks: u64,
+    /// Whether people write much.
+    long_texts: bool,
 }
 
 /// What is drawn for a seed before its choices are.
@@ -57,7 +59,8 @@ impl Draw {
     fn new(seed: u64) -> Draw {
         let mut dice = Dice::new(seed, "plan");
         let (people, files) = (dice.within(1..=MAX_PEOPLE as u64) as usize, dice.within(0..=5) as usize);
-        Draw { dice, people, files, marks: 0 }
+        let long_texts = dice.chance(0.1);
+        Draw { dice, people, files, marks: 0, long_texts }
     }
 
     /// Whether something of this probability happens.
@@ -127,6 +130,7 @@ impl Draw {
         let bytes = match self.within(0..=99) {
             0 => 0,
             1 => self.within(16_000..=17_000),
+            2..=50 if self.long_texts => self.within(4_000..=16_000),
             2..=9 => self.within(400..=4_000),
             10..=29 => self.within(40..=400),
             _ => self.within(1..=40),
@@ -209,7 +213,10 @@ impl Draw {
                 self.weighted(&mood.acts).map(|draw_act| What::Act { person, act: draw_act(self) })
             };
             match &what {
-                Some(What::Fault(_)) => wrong = true,
+                Some(What::Fault(fault)) => {
+                    wrong = true;
+                    choices.extend(self.victim(fault));
+                }
                 Some(What::Heal) => wrong = false,
                 _ => {}
             }
@@ -217,6 +224,22 @@ impl Draw {
             choices.extend(what.map(|what| Choice { after, what }));
         }
         choices
+    }
+
+    /// What hurts transfers mostly comes a little after one has begun.
+    fn victim(&mut self, fault: &Fault) -> Option<Choice> {
+        let (Fault::Rebind { client: person }
+        | Fault::Replay { client: person, .. }
+        | Fault::CrashClient { client: person, .. }
+        | Fault::ClientDisk { client: person, .. }
+        | Fault::Link { from: person, .. }) = *fault
+        else {
+            return None;
+        };
+        let (one, other) = (person, self.someone());
+        let (person, to) = if self.chance(0.5) { (one, other) } else { (other, one) };
+        let act = Act::SendFile { to: Whom::Person(to), file: self.file() };
+        self.chance(0.7).then_some(Choice { after: Duration::ZERO, what: What::Act { person, act } })
     }
 
     fn pause(&mut self, mood: &Mood) -> Duration {

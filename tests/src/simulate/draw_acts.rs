@@ -20,8 +20,8 @@ pub const ACTS: &[(u64, fn(&mut Draw) -> Act)] = &[
     (3, history),
     (1, |_| Act::ActiveUsers),
     (1, |_| Act::Rooms),
-    (4, |draw| Act::SendFile { to: draw.whom(), file: draw.file() }),
-    (4, |draw| Act::Accept { which: which(draw) }),
+    (6, |draw| Act::SendFile { to: draw.whom(), file: draw.file() }),
+    (6, |draw| Act::Accept { which: which(draw) }),
     (1, |draw| Act::Reject { which: which(draw) }),
     (1, |draw| Act::Cancel { which: which(draw) }),
     (1, |_| Act::Transfers),
@@ -40,12 +40,12 @@ fn log_in(draw: &mut Draw) -> Act {
 
 fn guess(draw: &mut Draw) -> Act {
     // Rarely more than the server checks at once.
-    let times = if draw.chance(0.02) { 1_100 } else { draw.small_or_large(1..=8) as u16 };
+    let times = if draw.chance(0.003) { 1_100 } else { draw.small_or_large(1..=8) as u16 };
     Act::Guess { name: draw.whom(), password: draw.typed(), times, lasting: draw.time(1, 150_000) }
 }
 
 fn room(draw: &mut Draw) -> u32 {
-    draw.pick(&[1, 1, 1, 2, 2, 3, 4, 5, 0, 9])
+    draw.pick(&[1, 1, 1, 1, 2, 2, 2, 3, 3, 9])
 }
 
 fn which(draw: &mut Draw) -> usize {

@@ -11,9 +11,11 @@ use toom_core::wire::message::{Cursor, HistoryKind, PeerEndpoint, RequestBody};
 use toom_core::wire::preamble::preamble;
 
 use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
-use super::stage::Stage;
+use super::stage::{Later, Stage};
 use crate::scenario::steps::{login_request, request, user};
 
+/// A login takes no longer, mostly.
+const LOGIN: Duration = Duration::from_secs(2);
 /// The request that follows a login has this id, and those after it the next ones.
 const SECOND: u64 = 2;
 
@@ -30,6 +32,10 @@ impl Stage {
 
     /// Somebody at a person's computer connects and does something odd.
     pub(super) fn misbehave(&mut self, number: usize, beginning: Beginning, then: Odd, lasting: Duration) {
+        if beginning == Beginning::Login {
+            // Or they would be active already.
+            self.hang_up(number);
+        }
         let raw = self.simulation.connect_raw(self.people[number].home);
         let person = &self.people[number];
         let login = login_request(1, person.name, &person.password());
@@ -58,8 +64,9 @@ impl Stage {
                 ids.flat_map(|id| request(id, self.flooded(id, of))).collect()
             }
         };
-        self.simulation.write_raw(raw, &bytes);
-        self.until(raw, lasting);
+        let wait = if beginning == Beginning::Login { LOGIN } else { Duration::ZERO };
+        self.later(wait, Later::Write(raw, bytes));
+        self.until(raw, wait + lasting);
     }
 
     fn flooded(&self, id: u64, of: Flooded) -> RequestBody {
