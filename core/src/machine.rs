@@ -20,6 +20,8 @@
 //!   `(now, input)` is a complete replay.
 //! * Slow or expensive work (disk, password hashes) is an output that comes back as an input.
 
+use core::fmt;
+
 use crate::time::Instant;
 
 /// A deterministic state machine; the module's documentation is its contract.
@@ -34,6 +36,36 @@ pub trait Machine {
 
     /// When `Woke` would next do something; `None` if only another input can.
     fn deadline(&self) -> Option<Instant>;
+}
+
+/// How much of one of its bounds something uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// What is bounded, in words.
+    pub what: &'static str,
+    /// How much there is.
+    pub used: usize,
+    /// How much there may be.
+    pub limit: usize,
+}
+
+impl Usage {
+    /// `used` of `limit`.
+    pub const fn new(what: &'static str, used: usize, limit: usize) -> Usage {
+        Usage { what, used, limit }
+    }
+}
+
+/// Something that a peer or a person can make grow, within named limits.
+pub trait Bounded: fmt::Debug {
+    /// Tells the usage of every queue, buffer and table that there is one of. Cheap: nothing is walked through
+    /// that grows with the number of users.
+    fn usage(&self, each: &mut dyn FnMut(Usage));
+
+    /// Tells the usage of what there is one of for each user, room or connection. Walks through all of them.
+    fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        let _ = each;
+    }
 }
 
 /// The earlier of two deadlines, where `None` is "never".

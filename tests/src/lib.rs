@@ -6,6 +6,7 @@
 //! | [`scenario`] | the scenarios, written once against the trait [`scenario::World`] |
 //! | [`sim`] | a world of virtual time: one seed gives one run |
 //! | [`invariants`] | what must hold in every run of the simulator, and the checkers that watch for it |
+//! | [`simulate`] | whole runs of random people in random worlds, each from one seed; shrinking of what breaks |
 //! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
 #![forbid(unsafe_code)]
 
@@ -13,3 +14,4 @@ pub mod invariants;
 pub mod real;
 pub mod scenario;
 pub mod sim;
+pub mod simulate;

@@ -44,8 +44,15 @@ fn milliseconds(most: u64) -> impl Strategy<Value = Duration> {
 const SMALLEST_WINDOW: usize = 4_500;
 
 fn stream() -> impl Strategy<Value = StreamOptions> {
-    (milliseconds(200), milliseconds(300), 1usize..200, SMALLEST_WINDOW..100_000)
-        .prop_map(|(delay, jitter, largest_piece, window)| StreamOptions { delay, jitter, largest_piece, window })
+    (milliseconds(200), milliseconds(300), 1usize..200, SMALLEST_WINDOW..100_000).prop_map(
+        |(delay, jitter, largest_piece, window)| StreamOptions {
+            delay,
+            jitter,
+            largest_piece,
+            window,
+            ..StreamOptions::default()
+        },
+    )
 }
 
 fn link() -> impl Strategy<Value = LinkOptions> {
@@ -60,7 +67,7 @@ fn link() -> impl Strategy<Value = LinkOptions> {
             duplicate,
             rate,
             queue: Duration::from_millis(100),
-            largest: 1_472,
+            ..LinkOptions::default()
         },
     )
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use targets::TARGETS;
 
 // A library there, a module of this test here: what is public there is not reachable from anywhere.
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, dead_code)]
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 

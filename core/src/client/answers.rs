@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use super::event::Event;
 use super::io::Output;
+use super::requests::MAX_COMMANDS_IN_FLIGHT;
+use crate::machine::Usage;
 
 /// A place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,11 @@ impl Answers {
     /// How many places are taken.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many places are taken.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("answers to changes", self.slots.len(), MAX_COMMANDS_IN_FLIGHT)
     }
 
     /// The next place.

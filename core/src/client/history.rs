@@ -1,6 +1,7 @@
 //! The pages of one `RDM`, gathered into one answer.
 
 use super::event::Event;
+use crate::machine::Usage;
 use crate::time::Timestamp;
 use crate::wire::message::{Cursor, HistoryKind, PastMessage, RequestBody};
 
@@ -57,6 +58,12 @@ impl Gathering {
     /// The request for the next page.
     pub(super) fn request(&self) -> RequestBody {
         RequestBody::History { kind: self.kind, not_before: self.not_before, after: self.after }
+    }
+
+    /// How much was gathered.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("messages of one history", self.messages.len(), self.max_messages));
+        each(Usage::new("text of one history", self.text_bytes, self.max_bytes));
     }
 
     /// Takes a page.

@@ -39,6 +39,7 @@ mod replies;
 mod requests;
 mod session;
 mod transfers;
+mod usage;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::MessageNumber;
+use crate::machine::Usage;
 use crate::name::UserName;
 
 /// People whose last message is remembered. Beyond, one is forgotten, so that a message of theirs that the
@@ -38,6 +39,11 @@ impl Receipts {
             peer.shown = number;
         }
         new
+    }
+
+    /// How many people are remembered.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("people whose messages were shown", self.peers.len(), MAX_PEERS)
     }
 
     /// The receipt to be sent to this person now, if any.

@@ -6,6 +6,7 @@ use super::answers::Place;
 use super::event::PostKind;
 use super::io::Output;
 use crate::id::{MessageNumber, OfferId, RequestId, RoomId};
+use crate::machine::Usage;
 use crate::name::UserName;
 use crate::wire::limits::MAX_REQUESTS_IN_FLIGHT;
 use crate::wire::message::{HistoryKind, Request, RequestBody};
@@ -86,6 +87,13 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("requests in flight", self.open.len(), MAX_REQUESTS_IN_FLIGHT));
+        each(Usage::new("requests of commands in flight", self.of_commands(), MAX_COMMANDS_IN_FLIGHT));
+        each(Usage::new("requests of one's own that wait", self.own_waiting.len(), MAX_OWN_WAITING));
+    }
+
     /// Whether another command may ask.
     pub(super) fn has_room(&self) -> bool {
         self.of_commands() < MAX_COMMANDS_IN_FLIGHT

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use super::event::{Direction, Transfer, TransferFailure, TransferState};
 use super::io::SourceId;
 use crate::id::{OfferId, PeerIndex};
+use crate::machine::Usage;
 use crate::name::UserName;
 use crate::secure::PeerSecret;
 use crate::text::FileLabel;
@@ -157,7 +158,7 @@ impl Transfers {
 
     /// Whether another offer of somebody may wait.
     pub(super) fn may_wait(&self) -> bool {
-        self.count(|stage| matches!(stage, Stage::Waiting { .. })) < MAX_WAITING_OFFERS
+        self.count(is_waiting) < MAX_WAITING_OFFERS
     }
 
     /// The first offer of somebody that waits for an answer.
@@ -168,14 +169,12 @@ impl Transfers {
 
     /// Whether another file may be offered. Its transfer may start at any time, so that offers count like them.
     pub(super) fn may_offer(&self) -> bool {
-        let outgoing =
-            |stage: &Stage| matches!(stage, Stage::Offered { .. } | Stage::Running { direction: Direction::Out, .. });
-        self.count(outgoing) < MAX_OUTGOING
+        self.count(is_outgoing) < MAX_OUTGOING
     }
 
     /// Whether another file of somebody may start.
     pub(super) fn may_receive(&self) -> bool {
-        self.count(|stage| matches!(stage, Stage::Running { direction: Direction::In, .. })) < MAX_INCOMING
+        self.count(is_incoming) < MAX_INCOMING
     }
 
     /// `user` has left: what is under way with them is given up at `until`, unless it ends before. `until` is
@@ -212,9 +211,35 @@ impl Transfers {
         candidates.next().unwrap_or_default()
     }
 
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        let most = MAX_WAITING_OFFERS + MAX_OUTGOING + MAX_INCOMING;
+        each(Usage::new("offers and transfers", self.entries.len(), most));
+        each(Usage::new("transfers with who has left", self.deserted.len(), MAX_OUTGOING + MAX_INCOMING));
+    }
+
+    /// How many of each kind there are.
+    pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("offers of others", self.count(is_waiting), MAX_WAITING_OFFERS));
+        each(Usage::new("files to others", self.count(is_outgoing), MAX_OUTGOING));
+        each(Usage::new("files from others", self.count(is_incoming), MAX_INCOMING));
+    }
+
     fn count(&self, which: impl Fn(&Stage) -> bool) -> usize {
         self.entries.values().filter(|entry| which(&entry.stage)).count()
     }
+}
+
+fn is_waiting(stage: &Stage) -> bool {
+    matches!(stage, Stage::Waiting { .. })
+}
+
+fn is_outgoing(stage: &Stage) -> bool {
+    matches!(stage, Stage::Offered { .. } | Stage::Running { direction: Direction::Out, .. })
+}
+
+fn is_incoming(stage: &Stage) -> bool {
+    matches!(stage, Stage::Running { direction: Direction::In, .. })
 }
 
 #[cfg(test)]

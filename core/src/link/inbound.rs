@@ -1,14 +1,15 @@
 //! What arrives on a connection, taken apart.
 
+use core::fmt;
 use core::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use crate::machine::Machine;
+use crate::machine::{Bounded, Machine, Usage};
 use crate::secure::Opener;
 use crate::time::Instant;
 use crate::wire::codec::{DecodeError, LENGTH_BYTES, decode, decode_length};
-use crate::wire::limits::{FRAME_DEADLINE, PREAMBLE_DEADLINE};
+use crate::wire::limits::{FRAME_DEADLINE, MAX_FRAME_BYTES, PREAMBLE_DEADLINE};
 use crate::wire::preamble::{PREAMBLE_BYTES, PreambleError, check_preamble};
 
 /// The receiving half of a connection, decoding messages of type `M`.
@@ -147,6 +148,12 @@ impl<M: DeserializeOwned> Inbound<M> {
         let message = decode(&self.partial[LENGTH_BYTES..])?;
         self.partial.clear();
         Ok(Some(message))
+    }
+}
+
+impl<M: fmt::Debug> Bounded for Inbound<M> {
+    fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("bytes of a frame that is not whole", self.partial.len(), LENGTH_BYTES + MAX_FRAME_BYTES));
     }
 }
 

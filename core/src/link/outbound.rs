@@ -1,5 +1,6 @@
 //! What is about to leave on a connection.
 
+use crate::machine::{Bounded, Usage};
 use crate::secure::Sealer;
 use crate::wire::limits::MAX_OUTBOX_BYTES;
 use crate::wire::preamble::preamble;
@@ -72,6 +73,14 @@ impl Outbound {
             self.sealed -= self.gone;
             self.gone = 0;
         }
+    }
+}
+
+impl Bounded for Outbound {
+    fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("bytes that wait to be written", self.bytes.len() - self.gone, MAX_OUTBOX_BYTES));
+        // What is written is moved away once it is more than half.
+        each(Usage::new("bytes that are kept until they are written", self.bytes.len(), 2 * MAX_OUTBOX_BYTES));
     }
 }
 

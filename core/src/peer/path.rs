@@ -7,9 +7,13 @@ const AMPLIFICATION: u64 = 3;
 
 /// Where the other end is. Until a challenge that was sent there has come back, it may be an address that
 /// somebody else put there: little is sent, and a newer one is followed. After that it stays.
+///
+/// The address that was told at the start may be challenged unasked: somebody must begin. One that was followed
+/// may belong to someone who is to be flooded: a challenge counts there like anything else.
 #[derive(Debug)]
 pub(super) struct Path {
     remote: SocketAddr,
+    followed: bool,
     proven: bool,
     token: [u8; 8],
     received: u64,
@@ -19,7 +23,7 @@ pub(super) struct Path {
 impl Path {
     /// Expected at `remote`, to be proven by `token`.
     pub(super) fn new(remote: SocketAddr, token: [u8; 8]) -> Self {
-        Path { remote, proven: false, token, received: 0, sent: 0 }
+        Path { remote, followed: false, proven: false, token, received: 0, sent: 0 }
     }
 
     pub(super) fn remote(&self) -> SocketAddr {
@@ -39,7 +43,7 @@ impl Path {
     pub(super) fn follow(&mut self, from: SocketAddr, token: impl FnOnce() -> [u8; 8]) -> bool {
         let moved = !self.proven && from != self.remote;
         if moved {
-            *self = Path::new(from, token());
+            *self = Path { followed: true, ..Path::new(from, token()) };
         }
         moved
     }
@@ -55,9 +59,16 @@ impl Path {
         }
     }
 
-    /// Something other than a challenge is sent.
-    pub(super) fn on_sent(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+    /// A packet is sent, perhaps with a challenge.
+    pub(super) fn on_sent(&mut self, bytes: usize, challenge: bool) {
+        if !challenge || self.followed {
+            self.sent += bytes as u64;
+        }
+    }
+
+    /// How many bytes a packet with a challenge may have.
+    pub(super) fn challenge_allowance(&self) -> u64 {
+        if self.followed { self.allowance() } else { u64::MAX }
     }
 
     /// How many bytes other than challenges may be sent.
@@ -80,7 +91,8 @@ mod tests {
         assert_eq!(path.allowance(), 0);
         path.on_received(address(1), 1_200);
         path.on_received(address(2), 1_200);
-        path.on_sent(3_000);
+        path.on_sent(3_000, false);
+        path.on_sent(1_200, true);
         assert_eq!(path.allowance(), 600);
         path.on_response([2; 8]);
         assert!(!path.is_proven());
@@ -97,6 +109,10 @@ mod tests {
         assert_eq!((path.remote(), path.allowance()), (address(2), 0));
         path.on_response([1; 8]);
         assert!(!path.is_proven(), "that proves the earlier address");
+        path.on_received(address(2), 30);
+        assert_eq!(path.challenge_allowance(), 90, "unlike the address that was told");
+        path.on_sent(90, true);
+        assert_eq!(path.challenge_allowance(), 0);
         path.on_response([2; 8]);
         assert!(!path.follow(address(3), || [3; 8]));
         assert_eq!(path.remote(), address(2));

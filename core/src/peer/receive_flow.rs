@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::range_set::RangeSet;
+use crate::machine::Usage;
 use crate::wire::varint::MAX_VARINT;
 
 /// Gaps in a flow. A packet that would make one more is treated as if it had not arrived; the sender fills
@@ -59,6 +60,13 @@ impl ReceiveFlow {
 
     pub(super) fn is_complete(&self) -> bool {
         self.received.total() == self.length
+    }
+
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        let to_usize = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let unconsumed = self.received.total().saturating_sub(self.consumed);
+        each(Usage::new("ranges of a flow that have arrived", self.received.range_count(), MAX_RANGES));
+        each(Usage::new("bytes of a flow that wait for their owner", to_usize(unconsumed), to_usize(self.window)));
     }
 
     /// The owner is done with `bytes` more.

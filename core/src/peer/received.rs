@@ -6,6 +6,7 @@
 
 use super::range_set::RangeSet;
 use super::rtt::MAX_ACK_DELAY;
+use crate::machine::Usage;
 use crate::time::Instant;
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::put_ack;
@@ -69,6 +70,10 @@ impl Received {
         let enough = self.unacknowledged >= every || self.unacknowledged_bytes >= ACK_EVERY_BYTES;
         let at = if urgent || !in_order || enough { now } else { now + MAX_ACK_DELAY };
         self.ack_at = crate::machine::earlier(self.ack_at, Some(at));
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("ranges of packets that have arrived", self.numbers.range_count(), MAX_RANGES)
     }
 
     /// When an acknowledgement is due.

@@ -3,6 +3,15 @@
 use core::ops::Range;
 
 use super::range_set::RangeSet;
+use super::sent::MAX_SENT;
+use crate::machine::Usage;
+use crate::transfer::io::SLOTS;
+
+/// Ranges to be sent again. Every one was in a packet once, and nothing new is sent before them.
+const MAX_LOST_RANGES: usize = MAX_SENT;
+
+/// Ranges that have arrived: between two of them something is lost, in a slot, or on its way.
+const MAX_ACKNOWLEDGED_RANGES: usize = MAX_LOST_RANGES + SLOTS as usize + MAX_SENT + 1;
 
 /// The bytes of an outgoing flow. What is lost goes before what is new, and what is new goes in order.
 #[derive(Debug)]
@@ -12,7 +21,7 @@ pub(super) struct SendFlow {
     next: u64,
     /// The first offset that may not be sent yet.
     credit: u64,
-    /// To be sent again. Every range was in a packet once, so there are no more than [`super::sent::MAX_SENT`].
+    /// To be sent again; at most [`MAX_LOST_RANGES`].
     lost: RangeSet,
     acknowledged: RangeSet,
     /// The bytes themselves, if the connection has them.
@@ -41,6 +50,12 @@ impl SendFlow {
 
     pub(super) fn inline_bytes(&self) -> Option<&[u8]> {
         self.inline.as_deref()
+    }
+
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("ranges of a flow to be sent again", self.lost.range_count(), MAX_LOST_RANGES));
+        let acknowledged = self.acknowledged.range_count();
+        each(Usage::new("ranges of a flow that the other end has", acknowledged, MAX_ACKNOWLEDGED_RANGES));
     }
 
     /// Takes the next range to be sent, of at most `most` bytes, and whether it was sent before.

@@ -5,6 +5,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use crate::machine::Usage;
 use crate::time::Instant;
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::FlowId;
@@ -71,6 +72,10 @@ impl SentPackets {
 
     pub(super) fn has_room(&self) -> bool {
         self.entries.len() < MAX_SENT
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("packets that may be outstanding", self.entries.len(), MAX_SENT)
     }
 
     pub(super) fn bytes_in_flight(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::machine::Usage;
 use crate::name::UserName;
 use crate::secure::PasswordHash;
 use crate::wire::limits::MAX_ACCOUNTS;
@@ -37,6 +38,11 @@ impl Accounts {
         if let Some(old) = self.hashes.get_mut(name) {
             *old = hash;
         }
+    }
+
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("accounts", self.hashes.len(), MAX_ACCOUNTS));
     }
 
     /// Whether it was there.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::id::{CheckId, ConnectionId, RequestId};
+use crate::machine::Usage;
 use crate::secure::{Password, PasswordHash};
 use crate::wire::limits::MAX_PASSWORD_CHECKS;
 
@@ -116,6 +117,19 @@ impl Attempts {
             queue.waiting.retain(|attempt| attempt.connection != connection);
             self.count -= before - queue.waiting.len();
         }
+    }
+
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("logins under way or waiting", self.count, MAX_PASSWORD_CHECKS));
+        each(Usage::new("names with logins under way", self.names.len(), MAX_PASSWORD_CHECKS));
+        each(Usage::new("password checks under way", self.checks.len(), MAX_PASSWORD_CHECKS));
+    }
+
+    /// How many there are, counted one by one.
+    pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        let all = self.names.values().map(|queue| usize::from(queue.first.is_some()) + queue.waiting.len()).sum();
+        each(Usage::new("logins under way or waiting, counted", all, MAX_PASSWORD_CHECKS));
     }
 
     fn begin(&mut self, name: &str, first: First) {

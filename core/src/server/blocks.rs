@@ -7,8 +7,9 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use crate::machine::Usage;
 use crate::time::Instant;
-use crate::wire::limits::MAX_UNKNOWN_NAMES;
+use crate::wire::limits::{MAX_ACCOUNTS, MAX_UNKNOWN_NAMES};
 
 /// Consecutive failures and blocks of all names.
 #[derive(Debug, Default)]
@@ -60,6 +61,13 @@ impl Blocks {
         if self.names.contains_key(name) {
             self.touch(name, has_account);
         }
+    }
+
+    /// How many names are remembered.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        let known = self.names.len().saturating_sub(self.unknown.len());
+        each(Usage::new("failed logins of names with an account", known, MAX_ACCOUNTS));
+        each(Usage::new("failed logins of names without an account", self.unknown.len(), MAX_UNKNOWN_NAMES));
     }
 
     fn touch(&mut self, name: &str, has_account: bool) -> &mut Guard {

@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::direct::MAX_PAIRS;
 use super::fact::{Conversation, Message};
 use super::io::{Page, Select, Span};
 use super::machine::Server;
 use super::pending::{Asked, MAX_QUERIES, Question};
 use super::turn::Turn;
 use crate::id::{ConnectionId, MessageNumber, QueryId};
+use crate::machine::Usage;
 use crate::name::UserName;
 use crate::time::Timestamp;
-use crate::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
+use crate::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES, MAX_REQUESTS_IN_FLIGHT};
 use crate::wire::message::{Event, ReplyBody};
 
 /// Conversations that one question to the store may be about.
@@ -32,6 +34,17 @@ pub(super) struct Delivery {
     ahead: VecDeque<(UserName, MessageNumber)>,
     /// Requests to be answered when nothing is being fetched; bounded by the connection's requests in flight.
     catching_up: Vec<Asked>,
+}
+
+impl Delivery {
+    /// How much is under way for one session.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        let spans = self.asked.as_ref().map_or(0, |(_, covers)| covers.len());
+        each(Usage::new("authors whose messages one user missed", self.behind.len(), MAX_PAIRS));
+        each(Usage::new("conversations in one question", spans, MAX_SPANS));
+        each(Usage::new("pages sent and not shown", self.ahead.len(), MAX_PAGES_AHEAD));
+        each(Usage::new("requests to catch up", self.catching_up.len(), MAX_REQUESTS_IN_FLIGHT));
+    }
 }
 
 impl Server {

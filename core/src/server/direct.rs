@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::MessageNumber;
+use crate::machine::Usage;
 use crate::name::UserName;
+use crate::wire::limits::MAX_ACCOUNTS;
 use crate::wire::message::Refusal;
 
 /// Pairs of people who write to each other: three numbers and two names each, some hundred megabytes at most.
-const MAX_PAIRS: usize = 1_000_000;
+pub(super) const MAX_PAIRS: usize = 1_000_000;
 
 /// All conversations of two people.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,6 +95,18 @@ impl Direct {
                 pair.ends[side(user, &peer)].received = pair.last;
             }
         }
+    }
+
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("pairs of people who write to each other", self.pairs.len(), MAX_PAIRS));
+        each(Usage::new("users with messages that they were not shown", self.unread.len(), MAX_ACCOUNTS));
+    }
+
+    /// How many each user has not been shown.
+    pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        let all = self.unread.values().map(BTreeSet::len).sum();
+        each(Usage::new("conversations that one of their two people was not shown", all, 2 * MAX_PAIRS));
     }
 
     fn mark_read(&mut self, user: &UserName, peer: &UserName) {

@@ -85,10 +85,13 @@ impl Server {
         let whole = self.settings.block;
         let lasts = if turn.recovering { self.rest_of_block(turn, since) } else { whole };
         let has_account = self.conference.accounts.find(name).is_some();
-        if lasts > Duration::ZERO && self.blocks.remaining(name, turn.now).is_none() {
+        let over = turn.recovering && lasts == Duration::ZERO;
+        if !over && self.blocks.remaining(name, turn.now).is_none() {
             self.blocks.block(name, has_account, turn.now + lasts);
         }
-        if let (Some(attempt), Some(blocked)) = (self.attempts.blocked(name), self.blocked(turn, name)) {
+        if let Some(attempt) = self.attempts.blocked(name) {
+            // An operator may want blocks of no time.
+            let blocked = self.blocked(turn, name).unwrap_or(LoginRefusal::Blocked { retry_after_ms: 0 });
             self.login_failed(turn, name, &attempt, blocked);
         }
         self.next_attempt(turn, name);

@@ -78,6 +78,12 @@ impl Server {
         }
     }
 
+    /// Whether two servers have come to the same conference: accounts, rooms, who may read what, numbers and
+    /// times of messages, and what was shown to whom. They have if they applied the same facts in the same order.
+    pub fn same_conference(&self, other: &Server) -> bool {
+        self.conference == other.conference
+    }
+
     fn expire(&mut self, turn: &mut Turn<'_>) {
         for _ in 0..MAX_EXPIRED {
             let Some(connection) = self.login_timeouts.expire(turn.now) else { break };

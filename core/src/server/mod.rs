@@ -25,6 +25,7 @@
 //! | `accounts`, `rooms`, `readable`, `direct` | the parts of the conference |
 //! | `history`, `delivery` | reading messages; direct messages for those who were offline |
 //! | `offers` | files offered |
+//! | `usage` | how much of each limit is used |
 
 mod accounts;
 pub mod activity;
@@ -48,6 +49,7 @@ mod requests;
 mod rooms;
 mod timeouts;
 mod turn;
+mod usage;
 
 #[cfg(test)]
 mod model_test;

@@ -8,11 +8,15 @@ use super::machine::Server;
 use super::timeouts::Timeouts;
 use super::turn::Turn;
 use crate::id::{OfferId, PeerIndex};
+use crate::machine::Usage;
 use crate::name::UserName;
 use crate::text::FileLabel;
 use crate::time::Instant;
-use crate::wire::limits::{MAX_OFFERS_PER_USER, OFFER_LIFETIME};
+use crate::wire::limits::{MAX_CONNECTIONS, MAX_OFFERS_PER_USER, OFFER_LIFETIME};
 use crate::wire::message::{Event, OfferEnd, PeerEndpoint, Refusal, ReplyBody};
+
+/// Offers of all users that have not been answered: an offer ends with its sender's session.
+const MAX_OFFERS: usize = MAX_CONNECTIONS * MAX_OFFERS_PER_USER;
 
 /// All offers that wait for an answer.
 #[derive(Debug, Default)]
@@ -42,6 +46,21 @@ impl Offers {
     /// When the next offer has waited too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.timeouts.next()
+    }
+
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("offers", self.open.len(), MAX_OFFERS));
+        each(Usage::new("users who offer files", self.sent.len(), MAX_CONNECTIONS));
+        each(Usage::new("users who are offered files", self.received.len(), MAX_CONNECTIONS));
+        each(self.timeouts.usage("timeouts of offers", MAX_OFFERS));
+    }
+
+    /// How many each user has.
+    pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        for sent in self.sent.values() {
+            each(Usage::new("offers of one user", sent.len(), MAX_OFFERS_PER_USER));
+        }
     }
 
     fn add(&mut self, now: Instant, from: &UserName, to: &UserName) -> Result<OfferId, Refusal> {

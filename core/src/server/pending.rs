@@ -7,8 +7,10 @@ use super::io::{Output, Select};
 use super::machine::Server;
 use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, RequestId, Ticket};
+use crate::machine::Usage;
 use crate::name::UserName;
 use crate::time::Timestamp;
+use crate::wire::limits::MAX_PASSWORD_CHECKS;
 use crate::wire::message::{Cursor, HistoryKind};
 
 /// Proposals that may be on their way to the log. Each connection has its own limit; this one holds when
@@ -53,6 +55,15 @@ pub(super) struct Pending {
     last_ticket: Ticket,
     pub(super) questions: BTreeMap<QueryId, Question>,
     last_query: QueryId,
+}
+
+impl Pending {
+    /// How much is under way. A block is proposed however many other proposals there are, but each belongs to a
+    /// login that waits for it.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("proposals", self.proposals.len(), MAX_PROPOSALS + MAX_PASSWORD_CHECKS));
+        each(Usage::new("questions to the store", self.questions.len(), MAX_QUERIES));
+    }
 }
 
 impl Server {

@@ -1,6 +1,7 @@
 //! Who may read what: intervals of a conversation's numbers, set by joining and leaving.
 
 use crate::id::MessageNumber;
+use crate::machine::Usage;
 
 /// At most this many intervals of one person in one room are remembered; who comes and goes more often can no
 /// longer read what they read first.
@@ -19,6 +20,11 @@ impl Readable {
     /// Whether they are a member now.
     pub(super) fn is_member(&self) -> bool {
         self.since.is_some()
+    }
+
+    /// How many intervals are remembered.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new("intervals of one user in one room", self.past.len(), MAX_INTERVALS)
     }
 
     /// They join when the room's newest message is `last`.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::readable::Readable;
 use crate::id::{MessageNumber, RoomId};
+use crate::machine::Usage;
 use crate::name::UserName;
-use crate::wire::limits::{MAX_ROOM_MEMBERS, MAX_ROOMS, MAX_ROOMS_PER_USER};
+use crate::wire::limits::{MAX_ACCOUNTS, MAX_ROOM_MEMBERS, MAX_ROOMS, MAX_ROOMS_PER_USER};
 use crate::wire::message::{Refusal, RoomInfo};
 
 /// Rooms that one user has left and may still read in; of more, the oldest rooms are forgotten, so that coming
@@ -147,6 +148,25 @@ impl Rooms {
                 readable.intervals(after, last).map(|(first, last)| (*room, first, last))
             },
         )
+    }
+
+    /// How many there are.
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("rooms", self.rooms.len(), MAX_ROOMS));
+        each(Usage::new("users who are or were in rooms", self.readable.len(), MAX_ACCOUNTS));
+    }
+
+    /// How large each room is, and how many rooms each user has.
+    pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        for room in &self.rooms {
+            each(Usage::new("members of one room", room.members.len(), MAX_ROOM_MEMBERS));
+        }
+        for rooms in self.readable.values() {
+            let current = rooms.values().filter(|readable| readable.is_member()).count();
+            each(Usage::new("rooms of one user", current, MAX_ROOMS_PER_USER));
+            each(Usage::new("rooms that one user has left", rooms.len() - current, MAX_LEFT_ROOMS_PER_USER));
+            rooms.values().for_each(|readable| each(readable.usage()));
+        }
     }
 
     fn rooms_of(&self, user: &UserName) -> impl Iterator<Item = RoomId> {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::machine::Usage;
 use crate::time::Instant;
 
 /// A queue of deadlines of one kind. Since each begins later than the one before and lasts as long, they stand
 /// in order of time, and the next one is at the front.
 ///
-/// What was cancelled stays in the queue until it comes to the front, or until more than half of the queue is
-/// such: so it holds at most twice as many as are running.
+/// What was cancelled stays in the queue until it comes to the front, or until at a cancellation more than half
+/// of the queue is such: so it holds at most twice as many as ever ran at the same time, and a few.
 #[derive(Debug)]
 pub(super) struct Timeouts<K> {
     queue: VecDeque<(Instant, K)>,
@@ -52,6 +53,11 @@ impl<K: Copy + Ord> Timeouts<K> {
         self.running.remove(&key);
         self.tidy_front();
         Some(key)
+    }
+
+    /// How long the queue is, if at most `running` may run at the same time.
+    pub(super) fn usage(&self, what: &'static str, running: usize) -> Usage {
+        Usage::new(what, self.queue.len(), 2 * running + UNTIDY)
     }
 
     fn tidy_front(&mut self) {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 
-use super::io::{Burst, Counters, Output, SlotId};
+use super::io::{Burst, Counters, Output, SLOTS, SlotId};
 use super::manifest::FILE;
 use super::progress::{Meter, Reading};
 use super::receiver::Receiver;
@@ -11,7 +11,7 @@ use super::sender::Sender;
 use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
 use crate::id::{OfferId, PeerIndex};
-use crate::machine::earlier;
+use crate::machine::{Usage, earlier};
 use crate::peer::{Connection, ConnectionConfig, Event};
 use crate::time::Instant;
 use crate::wire::packet::{PacketNumber, Role};
@@ -76,6 +76,13 @@ impl ActiveTransfer {
     pub(super) fn close_file(&mut self, out: &mut Vec<Output>) {
         if !core::mem::replace(&mut self.closed, true) {
             out.push(Output::Close { transfer: self.id });
+        }
+    }
+
+    pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        self.connection.usage(each);
+        if let Work::Send(sender) = &self.work {
+            each(Usage::new("slots with bytes that have not left", sender.ready.len(), usize::from(SLOTS)));
         }
     }
 

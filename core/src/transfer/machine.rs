@@ -12,7 +12,7 @@ use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
 use crate::config::TransferConfig;
 use crate::id::{OfferId, PeerIndex};
-use crate::machine::Machine;
+use crate::machine::{Bounded, Machine, Usage};
 use crate::peer::Event;
 use crate::time::Instant;
 
@@ -169,6 +169,19 @@ impl Transfers {
         self.ended.push_back((id, transfer.counters()));
         out.push(Output::Forget { index, transfer: id });
         transfer.close_file(out);
+    }
+}
+
+impl Bounded for Transfers {
+    fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("transfers", self.transfers.len(), MAX_TRANSFERS));
+        each(Usage::new("indexes of transfers", self.by_index.len(), MAX_TRANSFERS));
+        each(Usage::new("turns of transfers", self.agenda.len(), MAX_TRANSFERS));
+        each(Usage::new("counters of transfers that have ended", self.ended.len(), MAX_ENDED));
+        // At most `MAX_TRANSFERS`.
+        for entry in self.transfers.values() {
+            entry.transfer.usage(each);
+        }
     }
 }
 

@@ -10,13 +10,38 @@
 //!
 //! Nothing here shares logic with the core: only its types are read.
 
+pub mod addresses;
+pub mod conference;
+pub mod content;
+pub mod datagrams;
+pub mod deadlines;
+pub mod direct;
+pub mod facts;
+pub mod history;
+pub mod login;
+#[cfg(test)]
+mod made_up;
+pub mod messages;
+pub mod model;
+pub mod presence;
+pub mod ranges;
+pub mod replay;
+pub mod replies;
+pub mod resources;
+pub mod rooms;
+pub mod shown;
+#[cfg(test)]
+mod testing;
+pub mod transfer;
+
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
 
 use toom_core::client::Client;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
-use toom_core::id::OfferId;
+use toom_core::id::{ConnectionId, OfferId};
+use toom_core::machine::Bounded;
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input as ServerInput, Output as ServerOutput};
 use toom_core::server::{Server, Settings};
@@ -53,6 +78,8 @@ pub enum Observation<'a> {
         client: usize,
         /// Its address, with its UDP port.
         address: SocketAddr,
+        /// Its connection to the server.
+        connection: ConnectionId,
     },
     /// A client machine is about to hear this.
     ClientHears(usize, &'a ClientInput),
@@ -68,6 +95,13 @@ pub enum Observation<'a> {
     TransfersHandled(usize, &'a Transfers),
     /// A client's process ends.
     ClientEnds(usize),
+    /// One half of a TCP connection, at either end, has taken something.
+    Link {
+        /// Which.
+        half: &'a dyn Bounded,
+        /// When it must be woken.
+        deadline: Option<Instant>,
+    },
     /// A machine was woken before its deadline: it must have nothing to say. How much it said.
     WokenEarly {
         /// Which machine, for people.
@@ -94,6 +128,17 @@ pub enum Observation<'a> {
         datagram: &'a [u8],
         /// Whether its seal was right, so that the machine hears of it.
         opened: bool,
+    },
+    /// A range of a file that a client sends was read.
+    SourceRead {
+        /// Whose file.
+        client: usize,
+        /// Which transfer.
+        transfer: OfferId,
+        /// Where in the file.
+        offset: u64,
+        /// What was there.
+        bytes: &'a [u8],
     },
     /// A received file got its final name, or a file of that name and content was there already.
     Published {
@@ -185,6 +230,21 @@ impl Watch {
     pub fn broken(&self) -> Option<&Broken> {
         self.broken.as_ref()
     }
+}
+
+/// The checkers of every run.
+pub fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(addresses::Addresses::default()),
+        Box::new(conference::Conference::default()),
+        Box::new(content::Content::default()),
+        Box::new(datagrams::Datagrams::default()),
+        Box::new(deadlines::Deadlines::default()),
+        Box::new(login::Login::default()),
+        Box::new(replay::Replay::default()),
+        Box::new(resources::Resources::default()),
+        Box::new(transfer::Life::default()),
+    ]
 }
 
 /// Something is broken unless `holds`.

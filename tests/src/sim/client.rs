@@ -140,6 +140,7 @@ impl ClientNode {
             Item::Bytes(mut bytes) => self.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out),
             Item::Ended => self.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
         }
+        ctx.observe(&Observation::Link { half: &self.inbound, deadline: self.inbound.deadline() });
         self.decoded(ctx, out);
         self.run(ctx);
     }
@@ -246,6 +247,11 @@ impl ClientNode {
         self.connection
     }
 
+    /// Whether it is sending or receiving a file.
+    pub fn is_transferring(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// Datagrams that never reached the machine.
     pub fn dropped(&self) -> Dropped {
         self.dropped
@@ -307,6 +313,7 @@ impl ClientNode {
                 }
             }
             if self.state != State::Closed {
+                ctx.observe(&Observation::Link { half: &self.outbound, deadline: None });
                 ctx.network.flush(ctx.now, self.connection, Toward::Server, &mut self.outbound);
             }
             if self.state == State::Closing && self.outbound.pending().is_empty() {

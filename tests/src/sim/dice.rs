@@ -37,6 +37,14 @@ impl Dice {
         Duration::from_nanos(self.within(0..=u64::try_from(most.as_nanos()).unwrap_or(u64::MAX)))
     }
 
+    /// Changes one bit, if there is any; whether there was.
+    pub fn flip_bit(&mut self, bytes: &mut [u8]) -> bool {
+        let Some(last) = (bytes.len() as u64 * 8).checked_sub(1) else { return false };
+        let bit = self.within(0..=last);
+        bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+        true
+    }
+
     /// Bytes for a machine's seed.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
@@ -72,6 +80,20 @@ mod tests {
         assert!((0..1000).all(|_| !dice.chance(0.0) && dice.chance(1.1)));
         let hits = (0..10_000).filter(|_| dice.chance(0.2)).count();
         assert!((1_800..2_200).contains(&hits), "{hits} of 10,000 at 20 %");
+    }
+
+    #[test]
+    fn a_flip_changes_exactly_one_bit_and_any_of_them() {
+        let mut dice = Dice::new(1, "test");
+        let mut hit = [0; 2];
+        for _ in 0..200 {
+            let mut bytes = [0; 2];
+            assert!(dice.flip_bit(&mut bytes));
+            assert_eq!(bytes.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
+            hit[0] |= bytes[0];
+            hit[1] |= bytes[1];
+        }
+        assert_eq!((hit, dice.flip_bit(&mut [])), ([0xff; 2], false));
     }
 
     #[test]

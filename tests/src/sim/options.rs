@@ -5,8 +5,9 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use toom_core::time::Timestamp;
 
-/// A whole world.
-#[derive(Clone, Debug)]
+/// A whole world. What a kept description of a world does not say is calm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// From which everything random comes.
     pub seed: u64,
@@ -56,15 +57,28 @@ impl Options {
     }
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Options::calm(0)
+    }
+}
+
 /// One direction of a datagram link.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LinkOptions {
     /// How long every datagram takes.
     pub delay: Duration,
     /// What it may take longer at most, by chance. Datagrams overtake each other.
     pub jitter: Duration,
-    /// The probability that a datagram is lost.
+    /// The probability that a datagram is lost by itself.
     pub loss: f64,
+    /// Losses that come in bursts.
+    pub bursts: Bursts,
+    /// The probability that one bit of a datagram changes.
+    pub bit_flip: f64,
+    /// The probability that a datagram is cut short.
+    pub truncation: f64,
     /// The probability that a datagram comes late by `reorder_by`, behind others.
     pub reorder: f64,
     /// How late.
@@ -85,6 +99,9 @@ impl Default for LinkOptions {
             delay: Duration::from_micros(500),
             jitter: Duration::ZERO,
             loss: 0.0,
+            bursts: Bursts::default(),
+            bit_flip: 0.0,
+            truncation: 0.0,
             reorder: 0.0,
             reorder_by: Duration::ZERO,
             duplicate: 0.0,
@@ -95,8 +112,30 @@ impl Default for LinkOptions {
     }
 }
 
+impl LinkOptions {
+    /// The same delays and the same rate, and nothing goes wrong by chance.
+    pub fn without_faults(self) -> LinkOptions {
+        let LinkOptions { delay, jitter, rate, queue, largest, .. } = self;
+        LinkOptions { delay, jitter, rate, queue, largest, ..LinkOptions::default() }
+    }
+}
+
+/// Losses in bursts, as Gilbert and Elliott model them: a link is well or bad, which may change with every
+/// datagram, and while it is bad it loses datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bursts {
+    /// The probability that a link that is well becomes bad.
+    pub enter: f64,
+    /// The probability that a link that is bad becomes well.
+    pub leave: f64,
+    /// The probability that a datagram is lost while the link is bad.
+    pub loss: f64,
+}
+
 /// One direction of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StreamOptions {
     /// How long every byte takes.
     pub delay: Duration,
@@ -106,6 +145,8 @@ pub struct StreamOptions {
     pub largest_piece: usize,
     /// Bytes that may be under way; the writer waits for room.
     pub window: usize,
+    /// A connection breaks if something waits longer than this for its acknowledgement.
+    pub user_timeout: Duration,
 }
 
 impl Default for StreamOptions {
@@ -115,12 +156,14 @@ impl Default for StreamOptions {
             jitter: Duration::from_micros(200),
             largest_piece: 4_000,
             window: 256 * 1024,
+            user_timeout: Duration::from_secs(60),
         }
     }
 }
 
 /// How long things take that are not the network: at most so long, by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WorkOptions {
     /// A commit of the log.
     pub commit: Duration,

@@ -37,6 +37,26 @@ impl<T> Pending<T> {
         (first.key().0 <= now).then(|| first.remove())
     }
 
+    /// The first item, and when it is due.
+    pub fn first(&self) -> Option<(Instant, &T)> {
+        self.items.first_key_value().map(|((at, _), item)| (*at, item))
+    }
+
+    /// The first item, to be changed where it is.
+    pub fn first_mut(&mut self) -> Option<&mut T> {
+        self.items.first_entry().map(std::collections::btree_map::OccupiedEntry::into_mut)
+    }
+
+    /// Takes the first item, due or not.
+    pub fn pop(&mut self) -> Option<T> {
+        self.items.pop_first().map(|(_, item)| item)
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// When the first item is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.items.first_key_value().map(|((at, _), _)| *at)

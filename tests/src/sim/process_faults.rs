@@ -62,8 +62,7 @@ impl Simulation {
 
     /// The client that is meant by a number in a fault: the next one that lives.
     fn number_of(&self, client: usize) -> Option<usize> {
-        let count = self.clients();
-        (0..count).map(|step| (client % count + step) % count).find(|number| self.is_alive(*number))
+        self.living(client)
     }
 }
 

@@ -16,6 +16,7 @@ use toom_core::time::Instant;
 use super::dice::Dice;
 use super::options::Options;
 use super::world::Simulation;
+use crate::invariants::{Watch, every_checker};
 use crate::scenario::steps::{hash_of, user};
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
 
@@ -34,18 +35,32 @@ pub struct SimulatedWorld {
 impl SimulatedWorld {
     /// An empty world.
     pub fn new(options: Options) -> Self {
-        SimulatedWorld { simulation: Simulation::new(options), settings: None, received: BTreeMap::new() }
+        let mut simulation = Simulation::new(options);
+        *simulation.watch() = Watch::new(every_checker());
+        SimulatedWorld { simulation, settings: None, received: BTreeMap::new() }
     }
 
     /// Runs until `done` says so; `false` if it will not.
     fn run(&mut self, mut done: impl FnMut(&mut Simulation) -> bool) -> bool {
         let limit = self.simulation.now() + PATIENCE;
         while !done(&mut self.simulation) {
+            self.simulation.must_hold();
             if self.simulation.now() > limit || !self.simulation.step() {
                 return false;
             }
         }
         true
+    }
+}
+
+impl Drop for SimulatedWorld {
+    /// Whatever a scenario looks at, the invariants hold.
+    fn drop(&mut self) {
+        match self.simulation.watch().broken() {
+            Some(broken) if std::thread::panicking() => eprintln!("{broken}"),
+            Some(broken) => panic!("{broken}"),
+            None => {}
+        }
     }
 }
 
@@ -88,6 +103,7 @@ impl World for SimulatedWorld {
 
     fn pause(&mut self, time: Duration) {
         self.simulation.advance(time);
+        self.simulation.must_hold();
     }
 
     fn elapsed(&self) -> Duration {

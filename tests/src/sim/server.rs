@@ -107,6 +107,7 @@ impl ServerNode {
             (Item::Opened, None) => self.accept(ctx, connection, address),
             (Item::Bytes(mut bytes), Some(known)) if !known.closing => {
                 known.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out);
+                ctx.observe(&Observation::Link { half: &known.inbound, deadline: known.inbound.deadline() });
             }
             (Item::Ended, Some(known)) => known.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
             _ => {}
@@ -249,6 +250,7 @@ impl ServerNode {
             }
             for connection in core::mem::take(&mut self.dirty) {
                 let Some(known) = self.connections.get_mut(&connection) else { continue };
+                ctx.observe(&Observation::Link { half: &known.outbound, deadline: None });
                 ctx.network.flush(ctx.now, connection, Toward::Client, &mut known.outbound);
                 if known.closing && known.outbound.pending().is_empty() {
                     self.drop_connection(ctx, connection);

@@ -156,12 +156,17 @@ impl Simulation {
     /// A new connection without a client, from `address` or from a fresh one; its number.
     pub fn connect_raw(&mut self, address: Option<IpAddr>) -> usize {
         let number = self.raws.len();
-        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), 60_000 + number as u16);
-        let connection = self.network.connect(self.now);
+        let address = SocketAddr::new(address.unwrap_or_else(|| self.fresh_address()), clients::port(60_000, number));
+        let connection = self.network.connect(self.now, address.ip());
         self.ends.insert(connection, End { address, who: Who::Raw(number) });
         self.raws.push(RawNode::new(connection));
         self.settle();
         number
+    }
+
+    /// How many connections without a client there were.
+    pub fn raws(&self) -> usize {
+        self.raws.len()
     }
 
     /// A connection without a client.
@@ -184,7 +189,8 @@ impl Simulation {
 
     /// A datagram from somewhere arrives at a client's UDP port, after the delay of the link.
     pub fn datagram(&mut self, number: usize, bytes: &[u8]) {
-        let to = self.client(number).address();
+        let own = self.client(number).address();
+        let to = self.network.outside(own);
         let from = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 9);
         self.network.send(self.now, from, to, bytes);
         self.settle();
@@ -216,6 +222,13 @@ impl Simulation {
         &mut self.network.watch
     }
 
+    /// Panics with the name of the first invariant that was broken, if one was.
+    pub fn must_hold(&mut self) {
+        if let Some(broken) = self.watch().broken() {
+            panic!("{broken}");
+        }
+    }
+
     /// All links.
     pub fn network(&mut self) -> &mut Network {
         &mut self.network
@@ -223,7 +236,18 @@ impl Simulation {
 
     /// Notes something for whoever reads the trace.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
-        self.network.trace.record(self.now, what, &[]);
+        self.network.trace.note(self.now, what);
+    }
+
+    /// When the next node wakes.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.schedule.next()
+    }
+
+    /// The run is over: whoever watches has the last word.
+    pub fn finish(&mut self) {
+        let Context { now, wall, network } = self.context();
+        network.watch.finish(now, wall);
     }
 
     /// Runs until `until`, and moves the clock there.
@@ -265,6 +289,11 @@ impl Simulation {
         while let Some(delivery) = self.network.take_delivery() {
             match delivery {
                 Delivery::Stream { connection, toward, item } => self.deliver(connection, toward, item),
+                Delivery::Room { connection, toward } => {
+                    if let Some(&End { who, .. }) = self.ends.get(&connection) {
+                        self.writable(connection, toward, who);
+                    }
+                }
                 Delivery::Datagram { from, to, datagram } => {
                     if let Some(&number) = self.ports.get(&to) {
                         self.with_client(number, |client, ctx, _| client.datagram(ctx, from, datagram));
@@ -272,7 +301,7 @@ impl Simulation {
                 }
             }
         }
-        for (link, deadline) in self.network.take_touched() {
+        while let Some((link, deadline)) = self.network.take_touched() {
             self.schedule.set(link, deadline.map(|at| at.max(self.now)));
         }
     }

@@ -25,7 +25,7 @@ use super::rtt::Rtt;
 use super::send_flow::SendFlow;
 use super::sent::SentPackets;
 use super::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
-use crate::machine::earlier;
+use crate::machine::{Usage, earlier};
 use crate::time::Instant;
 use crate::transfer::io::{Counters, SLOT_BYTES, SlotId};
 use crate::wire::packet::PACKET_OVERHEAD;
@@ -326,6 +326,14 @@ impl Connection {
     /// What was counted.
     pub fn counters(&self) -> Counters {
         Counters { largest_received: self.received.largest(), ..self.counters }
+    }
+
+    /// How much of its limits it uses.
+    pub fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(self.sent.usage());
+        each(self.received.usage());
+        self.sending.values().for_each(|flow| flow.usage(each));
+        self.receiving.values().for_each(|flow| flow.usage(each));
     }
 
     /// Asks for a call of [`transmit`](Connection::transmit).

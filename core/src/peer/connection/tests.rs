@@ -291,6 +291,29 @@ fn the_first_packet_and_a_newer_one_from_elsewhere_are_challenged_at_once() {
     }
 }
 
+/// Whoever knows the keys can give any address as that of a packet: it must not be flooded.
+#[test]
+fn an_address_that_was_followed_gets_at_most_three_times_what_came_from_it() {
+    let mut a = connection(2);
+    leaves(at(0), &mut a);
+    let mut bytes = BTreeMap::<SocketAddr, (usize, usize)>::new();
+    for number in 0..200 {
+        // A frame of padding, from small to large.
+        let mut payload = vec![0; 1 + number * 5];
+        payload[0] = 1;
+        let from = address([3, 3, 4, 5][number % 4]);
+        bytes.entry(from).or_default().0 += payload.len() + PACKET_OVERHEAD;
+        a.receive(at(number as u64), from, PacketNumber(number as u64), &payload, &mut Vec::new());
+        for (to, payload) in leaves(at(number as u64), &mut a) {
+            bytes.entry(to).or_default().1 += payload.len() + PACKET_OVERHEAD;
+        }
+    }
+    assert_eq!(bytes.len(), 3);
+    for (address, (received, sent)) in bytes {
+        assert!(sent > 0 && sent <= 3 * received, "{address}: {sent} for {received}");
+    }
+}
+
 fn chunk(length: usize) -> Chunk {
     Chunk { flow: FLOW, offset: 0, slot: SlotId(0), start: 0, length }
 }

@@ -17,6 +17,9 @@ use crate::wire::peer_frame::{
 /// What an ACK leaves free in its packet for other frames.
 const ROOM_BESIDE_ACK: usize = 256;
 
+/// The frame of a challenge: type 1, token 8.
+const CHALLENGE_BYTES: usize = 9;
+
 /// The longest run of acknowledgements without a packet that is acknowledged itself: then their ranges need
 /// not be repeated any more (RFC 9000, section 13.2.4).
 const ACKS_BEFORE_PING: u32 = 32;
@@ -64,21 +67,26 @@ impl Connection {
     }
 
     fn control_packet(&mut self, now: Instant) -> Option<Flight> {
-        let challenge = self.due.challenge && !self.path.is_proven() && self.sent.has_room();
+        let enough = self.path.challenge_allowance() >= (PACKET_OVERHEAD + CHALLENGE_BYTES) as u64;
+        let challenge = self.due.challenge && !self.path.is_proven() && self.sent.has_room() && enough;
         let others = self.may_send_control() && self.has_frames(now);
         if !challenge && !others {
             return None;
         }
-        // A challenge may always leave, and fills its packet.
-        let most = if challenge { u64::MAX } else { self.path.allowance() };
+        // A challenge fills its packet, as far as it may.
+        let most = if challenge { self.path.challenge_allowance() } else { self.path.allowance() };
         let room = self.payload.min(usize::try_from(most).unwrap_or(usize::MAX)) - PACKET_OVERHEAD;
         let (mut draft, mut padded) = (Draft { challenge, ..Draft::default() }, challenge);
-        self.put_ack(now, &mut draft, room);
         if challenge {
             self.due.challenge = false;
             put_path_challenge(&mut draft.frames, self.path.token());
             draft.carried.push(Control::Challenge);
+            if room < ROOM_BESIDE_ACK {
+                let padding = room - draft.frames.len();
+                return Some(self.finish(now, draft, padding));
+            }
         }
+        self.put_ack(now, &mut draft, room);
         if let Some(token) = self.due.response.take() {
             put_path_response(&mut draft.frames, token);
             draft.carried.push(Control::Response(token));
@@ -155,9 +163,7 @@ impl Connection {
             acknowledged: draft.acknowledged,
             content: Content::Control(draft.carried),
         };
-        if !draft.challenge {
-            self.path.on_sent(size);
-        }
+        self.path.on_sent(size, draft.challenge);
         let packet = Packet { number: self.record(sent), frames: draft.frames, data: None, padding };
         Flight { to: self.path.remote(), segment_size: size, packets: vec![packet] }
     }

@@ -32,6 +32,17 @@ fn the_third_failure_in_a_row_blocks_the_name_for_ten_seconds_from_any_address()
 }
 
 #[test]
+fn a_block_of_no_time_is_answered_too_and_over_at_once() {
+    let mut world = World::new(&["yoda"]);
+    world.server.settings.block = Duration::ZERO;
+    for _ in 0..2 {
+        let answers = [(); 3].map(|()| world.login_with("yoda", "wrong"));
+        assert_eq!(answers, [INVALID, INVALID, blocked_for(0)]);
+    }
+    assert_eq!(world.login_with("yoda", &password_of("yoda")), welcome("yoda"));
+}
+
+#[test]
 fn tries_during_a_block_cost_no_check_and_neither_extend_it_nor_count() {
     let mut world = World::new(&["yoda"]);
     for _ in 0..3 {

@@ -44,6 +44,8 @@ impl ClientNode {
                 if !self.running.contains(&transfer) => {}
             Work::Read { transfer, offset, length, slot } => match self.disk.read(transfer, offset, length, slot) {
                 Ok(hash) => {
+                    let (client, bytes) = (self.number, self.disk.slot(transfer, slot));
+                    ctx.observe(&Observation::SourceRead { client, transfer, offset, bytes });
                     self.inbox.push_back(Happened::ForTransfers(TransferInput::Read { transfer, slot }));
                     let hashed = |blake3| Happened::ForTransfers(TransferInput::SourceHashed { transfer, blake3 });
                     self.inbox.extend(hash.map(hashed));

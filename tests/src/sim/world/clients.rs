@@ -13,6 +13,11 @@ use super::super::network::{Node, Toward};
 use super::{End, Simulation, Who};
 use crate::invariants::Observation;
 
+/// A port that the first ones have to themselves; after five thousand they are used again.
+pub(super) fn port(first: u16, number: usize) -> u16 {
+    first + (number % 5_000) as u16
+}
+
 /// What a client that ended has left behind.
 #[derive(Debug)]
 pub(crate) struct Remains {
@@ -39,6 +44,13 @@ impl Simulation {
         self.start_client(accept, host, downloads)
     }
 
+    /// The living client that is meant by a number, taken modulo how many there are; if that one was killed, the
+    /// next one that lives.
+    pub fn living(&self, number: usize) -> Option<usize> {
+        let count = self.clients.len();
+        (0..count).map(|step| (number % count + step) % count).find(|number| self.clients[*number].is_some())
+    }
+
     /// A client is gone at once, with its connection and its UDP port.
     pub fn kill(&mut self, number: usize) {
         self.remove_client(number);
@@ -47,14 +59,15 @@ impl Simulation {
 
     fn start_client(&mut self, accept: AcceptPolicy, host: IpAddr, downloads: BTreeMap<String, Vec<u8>>) -> usize {
         let number = self.clients.len();
-        let address = SocketAddr::new(host, 40_000 + number as u16);
-        let connection = self.network.connect(self.now);
+        let address = SocketAddr::new(host, port(40_000, number));
+        self.network.bind(number, address);
+        let connection = self.network.connect(self.now, host);
         let dice = Dice::new(self.options.seed, &format!("client {number}"));
         let options = ClientOptions { address, accept, transfer: TransferConfig::default(), downloads };
         self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
         self.ports.insert(address, number);
-        self.context().observe(&Observation::ClientStarts { client: number, address });
-        let address = SocketAddr::new(address.ip(), 50_000 + number as u16);
+        self.context().observe(&Observation::ClientStarts { client: number, address, connection });
+        let address = SocketAddr::new(address.ip(), port(50_000, number));
         self.ends.insert(connection, End { address, who: Who::Client(number) });
         self.update(Node::Client(number));
         self.settle();

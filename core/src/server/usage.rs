@@ -1,0 +1,33 @@
+//! How much of its limits the server uses.
+
+use super::machine::Server;
+use crate::machine::{Bounded, Usage};
+use crate::wire::limits::{MAX_CONNECTIONS, MAX_REQUESTS_IN_FLIGHT};
+
+impl Bounded for Server {
+    fn usage(&self, each: &mut dyn FnMut(Usage)) {
+        each(Usage::new("connections", self.connections.len(), MAX_CONNECTIONS));
+        each(Usage::new("sessions", self.sessions.len(), MAX_CONNECTIONS));
+        each(self.login_timeouts.usage("timeouts of logins", MAX_CONNECTIONS));
+        self.attempts.usage(each);
+        self.blocks.usage(each);
+        self.offers.usage(each);
+        self.pending.usage(each);
+        self.conference.accounts.usage(each);
+        self.conference.rooms.usage(each);
+        self.conference.direct.usage(each);
+    }
+
+    fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
+        for connection in self.connections.values() {
+            each(Usage::new("requests in flight", connection.in_flight, MAX_REQUESTS_IN_FLIGHT));
+        }
+        for session in self.sessions.values() {
+            session.delivery.usage(each);
+        }
+        self.attempts.usage_of_each(each);
+        self.offers.usage_of_each(each);
+        self.conference.rooms.usage_of_each(each);
+        self.conference.direct.usage_of_each(each);
+    }
+}

@@ -1,0 +1,198 @@
+//! The reference model of the conference: what the log says, and who is there.
+//!
+//! It is far simpler than the server, and written from what its messages and facts promise: it keeps every
+//! message with everyone who may read it, and asks lists. The [`conference`] follows from the facts alone;
+//! [`Model`] also knows the connections, from what the server hears and says.
+
+mod conference;
+mod expected;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use toom_core::id::{ConnectionId, LogIndex, RequestId, Ticket};
+use toom_core::name::UserName;
+use toom_core::server::fact::Committed;
+use toom_core::server::io::{Input, Output};
+use toom_core::time::Timestamp;
+use toom_core::wire::message::{ReplyBody, Request, RequestBody, ServerMessage};
+
+use super::Observation;
+
+pub use conference::{Conference, Key, Outcome, Said};
+pub use expected::Expected;
+
+/// Everything that the checkers of the conference need to know.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// What the facts that the server has heard of say.
+    pub conference: Conference,
+    /// How many facts that is.
+    pub applied: u64,
+    /// The connections that are open.
+    pub connections: BTreeMap<ConnectionId, Connection>,
+    /// Who is active, on which connection.
+    pub sessions: BTreeMap<UserName, ConnectionId>,
+    /// Proposals that have not come back, and who asked for them.
+    pub proposals: BTreeMap<Ticket, Asked>,
+    /// What the server heard last, and is speaking about.
+    pub turn: Turn,
+}
+
+/// A connection that is open: the server has not closed it, and has not heard of its end.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// From where.
+    pub address: IpAddr,
+    /// The user who is active on it.
+    pub user: Option<UserName>,
+    /// The requests that have no reply, oldest first.
+    pub requests: Vec<Request>,
+}
+
+/// Who asked for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// By which request.
+    pub request: RequestId,
+}
+
+/// What one input of the server was about.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// The request, if it was one of an open connection.
+    pub asked: Option<Asked>,
+    /// The wall clock, if it was told.
+    pub wall: Option<Timestamp>,
+    /// The fact, if it was one.
+    pub applied: Option<Applied>,
+    /// The proposal that failed, if one did.
+    pub failed: Option<Asked>,
+    /// The request that the latest reply answers, without which there is nothing to reply to.
+    pub answered: Option<Request>,
+}
+
+/// A fact that the server has heard of, and what has to come of it.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Its place in the log.
+    pub index: LogIndex,
+    /// Who asked for it, if their connection is still open.
+    pub asked: Option<Asked>,
+    /// What comes of it.
+    pub outcome: Outcome,
+}
+
+impl Model {
+    /// Takes note of what happened.
+    pub fn follow(&mut self, what: &Observation<'_>) {
+        match what {
+            Observation::ServerStarts { .. } => *self = Model::default(),
+            Observation::ServerHears(input) => {
+                self.turn = Turn::default();
+                self.hear(input);
+            }
+            Observation::ServerSays(output) => self.say(output),
+            Observation::ServerEnds(_) => {
+                self.connections.clear();
+                self.sessions.clear();
+                self.proposals.clear();
+                self.turn = Turn::default();
+            }
+            _ => {}
+        }
+    }
+
+    /// Who is active on a connection.
+    pub fn user(&self, connection: ConnectionId) -> Option<&UserName> {
+        self.connections.get(&connection)?.user.as_ref()
+    }
+
+    /// The connections of those of `users` who are active, but one.
+    pub fn active_but<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a UserName>,
+        one: &UserName,
+    ) -> impl Iterator<Item = ConnectionId> {
+        users.into_iter().filter(move |user| *user != one).filter_map(|user| self.sessions.get(user).copied())
+    }
+
+    /// The request to which a reply of this turn belongs, and its connection.
+    pub fn asks(&self, asked: &Asked) -> Option<&RequestBody> {
+        let request = self.connections.get(&asked.connection)?.requests.iter().rfind(|it| it.id == asked.request)?;
+        Some(&request.body)
+    }
+
+    fn hear(&mut self, input: &Input<'_>) {
+        match input {
+            Input::Recovered { committed, wall } => {
+                self.turn.wall = Some(*wall);
+                self.apply(committed);
+            }
+            Input::Committed { committed, wall } => {
+                self.turn.wall = Some(*wall);
+                self.apply(committed);
+            }
+            Input::Connected { connection, address } => {
+                let address = address.ip().to_canonical();
+                self.connections.insert(*connection, Connection { address, user: None, requests: Vec::new() });
+            }
+            Input::Request { connection, request, wall } => {
+                self.turn.wall = Some(*wall);
+                let Some(it) = self.connections.get_mut(connection) else { return };
+                it.requests.push(request.clone());
+                self.turn.asked = Some(Asked { connection: *connection, request: request.id });
+            }
+            Input::Disconnected { connection, .. } => self.ended(*connection),
+            Input::PasswordChecked { wall, .. } => self.turn.wall = Some(*wall),
+            Input::ProposalFailed { ticket } => self.turn.failed = self.came_back(*ticket),
+            Input::Found { .. } | Input::Woke { .. } => {}
+        }
+    }
+
+    fn apply(&mut self, committed: &Committed) {
+        let asked = committed.ticket.and_then(|ticket| self.came_back(ticket));
+        let outcome = self.conference.apply(committed);
+        self.applied += 1;
+        self.turn.applied = Some(Applied { index: committed.index, asked, outcome });
+    }
+
+    /// Who asked for a proposal, if their connection is still open.
+    fn came_back(&mut self, ticket: Ticket) -> Option<Asked> {
+        self.proposals.remove(&ticket).filter(|asked| self.connections.contains_key(&asked.connection))
+    }
+
+    fn say(&mut self, output: &Output) {
+        match output {
+            Output::Send { to, message: ServerMessage::Reply(reply) } => {
+                self.turn.answered = None;
+                let Some((&connection, it)) = to.first().and_then(|to| self.connections.get_mut(to).map(|it| (to, it)))
+                else {
+                    return;
+                };
+                let asked = it.requests.iter().position(|request| request.id == reply.id);
+                self.turn.answered = asked.map(|place| it.requests.remove(place));
+                if let ReplyBody::Welcome { user } = &reply.body {
+                    it.user = Some(user.clone());
+                    self.sessions.insert(user.clone(), connection);
+                }
+            }
+            Output::Propose { ticket, .. } => {
+                if let Some(asked) = &self.turn.asked {
+                    self.proposals.insert(*ticket, asked.clone());
+                }
+            }
+            Output::Close { connection, .. } => self.ended(*connection),
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, connection: ConnectionId) {
+        let user = self.connections.remove(&connection).and_then(|it| it.user);
+        if let Some(user) = user.filter(|user| self.sessions.get(user) == Some(&connection)) {
+            self.sessions.remove(&user);
+        }
+    }
+}

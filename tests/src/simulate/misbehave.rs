@@ -1,0 +1,111 @@
+//! Connections without a client: guesses of passwords, and what no client does.
+
+use core::time::Duration;
+
+use toom_core::id::{MessageNumber, OfferId, PeerIndex, RoomId};
+use toom_core::secure::{Password, PeerSecret};
+use toom_core::text::FileLabel;
+use toom_core::time::Timestamp;
+use toom_core::wire::limits::{MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
+use toom_core::wire::message::{Cursor, HistoryKind, PeerEndpoint, RequestBody};
+use toom_core::wire::preamble::preamble;
+
+use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
+use super::stage::{Later, Stage};
+use crate::scenario::steps::{login_request, request, user};
+
+/// A login takes no longer, mostly.
+const LOGIN: Duration = Duration::from_secs(2);
+/// The request that follows a login has this id, and those after it the next ones.
+const SECOND: u64 = 2;
+
+impl Stage {
+    /// Several strangers log in under a name, all at once.
+    pub(super) fn guess(&mut self, name: Whom, password: Typed, times: u16, lasting: Duration) {
+        let login = login_request(1, &self.typed_name(name), &self.typed_password(name, password));
+        for _ in 0..times {
+            let raw = self.simulation.connect_raw(None);
+            self.simulation.write_raw(raw, &[&preamble()[..], &login].concat());
+            self.until(raw, lasting);
+        }
+    }
+
+    /// Somebody at a person's computer connects and does something odd.
+    pub(super) fn misbehave(&mut self, number: usize, beginning: Beginning, then: Odd, lasting: Duration) {
+        if beginning == Beginning::Login {
+            // Or they would be active already.
+            self.hang_up(number);
+        }
+        let raw = self.simulation.connect_raw(self.people[number].home);
+        let person = &self.people[number];
+        let login = login_request(1, person.name, &person.password());
+        match beginning {
+            Beginning::Silence => {}
+            Beginning::Greeting => self.simulation.write_raw(raw, &preamble()),
+            Beginning::Login => self.simulation.write_raw(raw, &[&preamble()[..], &login].concat()),
+        }
+        let bytes = match then {
+            Odd::Silence => Vec::new(),
+            Odd::Garbage { bytes } => {
+                let mut garbage = vec![0; bytes];
+                self.people[number].dice.fill(&mut garbage);
+                garbage
+            }
+            Odd::HalfFrame { bytes } => login[..bytes.min(login.len() - 1)].to_vec(),
+            Odd::Trickle { pause } => {
+                self.trickle(raw, &login, pause);
+                Vec::new()
+            }
+            Odd::EndlessFrame => u32::MAX.to_be_bytes().to_vec(),
+            Odd::EmptyFrame => vec![0; 4],
+            Odd::Request(requested) => request(SECOND, self.odd_request(number, requested)),
+            Odd::Flood { count, of } => {
+                let ids = SECOND..SECOND + u64::from(count);
+                ids.flat_map(|id| request(id, self.flooded(id, of))).collect()
+            }
+        };
+        let wait = if beginning == Beginning::Login { LOGIN } else { Duration::ZERO };
+        self.later(wait, Later::Write(raw, bytes));
+        self.until(raw, wait + lasting);
+    }
+
+    fn flooded(&self, id: u64, of: Flooded) -> RequestBody {
+        match of {
+            Flooded::ActiveUsers => RequestBody::ActiveUsers,
+            Flooded::Broadcast { mark } => RequestBody::Broadcast { text: format!("{mark}.{id}:") },
+            Flooded::Offer { to } => RequestBody::Offer {
+                to: self.typed_name(to),
+                label: FileLabel::new("nothing"),
+                bytes: id,
+                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: PeerSecret([1; 32]) },
+            },
+        }
+    }
+
+    fn odd_request(&self, number: usize, requested: Requested) -> RequestBody {
+        let person = &self.people[number];
+        match requested {
+            Requested::Login => {
+                RequestBody::Login { name: person.name.to_owned(), password: Password(person.password()), udp_port: 0 }
+            }
+            Requested::LogOut => RequestBody::Logout,
+            Requested::EndlessBroadcast => RequestBody::Broadcast { text: "x".repeat(MAX_TEXT_BYTES + 1) },
+            Requested::Broadcast(text) => RequestBody::Broadcast { text: text.words() },
+            Requested::StrangeCursor => RequestBody::History {
+                kind: HistoryKind::Rooms,
+                not_before: Timestamp::from_millis(i64::MIN),
+                after: Some(Cursor { room: Some(RoomId(u32::MAX)), number: MessageNumber(u64::MAX) }),
+            },
+            Requested::AnswerOffer => RequestBody::AnswerOffer { offer: OfferId(u64::MAX), index: None },
+            Requested::WithdrawOffer => RequestBody::WithdrawOffer { offer: OfferId(0) },
+            // Of oneself: nothing can be lost by it.
+            Requested::Receipt => {
+                RequestBody::DirectReceived { from: user(person.name), through: MessageNumber(u64::MAX) }
+            }
+            Requested::CatchUp => RequestBody::CatchUp,
+            Requested::CrowdedRoom => {
+                RequestBody::BuildRoom { users: (0..=MAX_ROOM_MEMBERS).map(|number| format!("user{number}")).collect() }
+            }
+        }
+    }
+}
