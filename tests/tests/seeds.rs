@@ -26,7 +26,9 @@ fn no_seed_breaks_anything_and_together_they_cover_all_messages_and_faults() {
     let mut figures = Figures::default();
     for (seed, outcome) in outcomes() {
         if let Some(broken) = &outcome.broken {
-            panic!("seed {seed} broke: {broken}\nrun: cargo run --release -p toom-tests --bin simulate -- --seed {seed}");
+            panic!(
+                "seed {seed} broke: {broken}\nrun: cargo run --release -p toom-tests --bin simulate -- --seed {seed}"
+            );
         }
         figures.add(&outcome, std::time::Duration::ZERO);
     }

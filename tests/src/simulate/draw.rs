@@ -26,10 +26,7 @@ impl Plan {
         };
         let people = (0..draw.people).map(|_| draw.person()).collect();
         let files = (0..draw.files).map(|_| draw.file_size()).collect();
-        let habits = Habits {
-            return_chance: draw.pick(&[0.0, 0.3, 0.8, 1.0]),
-            return_within: draw.time(10, 60_000),
-        };
+        let habits = Habits { return_chance: draw.pick(&[0.0, 0.3, 0.8, 1.0]), return_within: draw.time(10, 60_000) };
         let choices = draw.choices();
         Plan { options, server, people, files, habits, choices }
     }
@@ -161,11 +158,8 @@ impl Draw {
         let others: u64 = acts.iter().map(|(weight, _)| weight).sum();
         acts.push((1 + others / 12, |_| Act::ComeBack));
         let faults = self.swarm(FAULTS, 0.35);
-        let fault_chance = if faults.is_empty() || self.chance(0.15) {
-            0.0
-        } else {
-            self.small_or_large(5..=300) as f64 / 1_000.0
-        };
+        let fault_chance =
+            if faults.is_empty() || self.chance(0.15) { 0.0 } else { self.small_or_large(5..=300) as f64 / 1_000.0 };
         let burst_chance = self.pick(&[0.0, 0.2, 0.5]);
         Mood { acts, faults, fault_chance, burst_chance, pause: self.small_or_large(200..=60_000_000) }
     }

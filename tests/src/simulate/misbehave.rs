@@ -85,11 +85,9 @@ impl Stage {
     fn odd_request(&self, number: usize, requested: Requested) -> RequestBody {
         let person = &self.people[number];
         match requested {
-            Requested::Login => RequestBody::Login {
-                name: person.name.to_owned(),
-                password: Password(person.password()),
-                udp_port: 0,
-            },
+            Requested::Login => {
+                RequestBody::Login { name: person.name.to_owned(), password: Password(person.password()), udp_port: 0 }
+            }
             Requested::LogOut => RequestBody::Logout,
             Requested::EndlessBroadcast => RequestBody::Broadcast { text: "x".repeat(MAX_TEXT_BYTES + 1) },
             Requested::Broadcast(text) => RequestBody::Broadcast { text: text.words() },
