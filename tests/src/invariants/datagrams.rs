@@ -41,6 +41,8 @@ pub struct Datagrams {
     /// Whose burst is being sent.
     sending: Option<(usize, OfferId)>,
     deadlines: BTreeMap<usize, Option<Instant>>,
+    /// The ends that have listened.
+    listened: BTreeSet<Key>,
 }
 
 /// A shared secret, and whether it is the initiator that seals.
@@ -170,6 +172,7 @@ impl Datagrams {
             Output::Listen { index, secret, role, transfer } => {
                 let (heard, untaken) = (Ranges::default(), BTreeSet::new());
                 let end = End { secret: secret.0, role: *role, index: *index, heard, untaken };
+                self.listened.insert(key(secret.0, *role));
                 self.ends.insert((client, *transfer), end);
                 self.listening.insert((client, *index), *transfer);
             }
@@ -199,13 +202,17 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Once both ends have forgotten their keys, nothing of theirs is remembered here.
+    /// Once both ends have had their keys and forgotten them, nothing of theirs is remembered here. What one end
+    /// sealed may arrive after it is gone, and before the other end has its keys.
     fn forget(&mut self, place: (usize, OfferId)) {
         let Some(end) = self.ends.remove(&place) else { return };
         self.listening.remove(&(place.0, end.index));
-        if self.ends.values().all(|other| other.secret != end.secret) {
-            self.sealed.remove(&key(end.secret, Role::Initiator));
-            self.sealed.remove(&key(end.secret, Role::Responder));
+        let keys = [Role::Initiator, Role::Responder].map(|role| key(end.secret, role));
+        if keys.iter().all(|key| self.listened.contains(key)) && self.ends.values().all(|it| it.secret != end.secret) {
+            for key in keys {
+                self.sealed.remove(&key);
+                self.listened.remove(&key);
+            }
         }
     }
 }

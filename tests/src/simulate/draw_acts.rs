@@ -89,7 +89,7 @@ fn raw(draw: &mut Draw) -> Act {
 
 fn flooded(draw: &mut Draw) -> Flooded {
     let (mark, to) = (draw.text().mark, draw.whom());
-    draw.pick(&[Flooded::ActiveUsers, Flooded::Broadcast { mark }, Flooded::Offer { to }])
+    draw.pick(&[Flooded::ActiveUsers, Flooded::Broadcast { mark }, Flooded::Offer { mark, to }])
 }
 
 fn requested(draw: &mut Draw) -> Requested {

@@ -15,7 +15,8 @@ use super::task::{Asking, Task};
 use crate::invariants::{Broken, CONVERGENCE, ensure};
 
 /// Once all is healed, what was written to somebody is shown to them.
-pub const DELIVERED: &str = "liveness: every direct message in the log is shown, at the latest when its receiver comes back";
+pub const DELIVERED: &str =
+    "liveness: every direct message in the log is shown, at the latest when its receiver comes back";
 /// Direct messages that the store could not read for a while come with the next login, if not before. Who waits
 /// for so long logs in again.
 const COME_BACK_FOR_MESSAGES: Duration = Duration::from_secs(60);

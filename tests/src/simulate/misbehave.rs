@@ -73,11 +73,11 @@ impl Stage {
         match of {
             Flooded::ActiveUsers => RequestBody::ActiveUsers,
             Flooded::Broadcast { mark } => RequestBody::Broadcast { text: format!("{mark}.{id}:") },
-            Flooded::Offer { to } => RequestBody::Offer {
+            Flooded::Offer { to, mark } => RequestBody::Offer {
                 to: self.typed_name(to),
                 label: FileLabel::new("nothing"),
                 bytes: id,
-                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: PeerSecret([1; 32]) },
+                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: secret_of(mark, id) },
             },
         }
     }
@@ -108,4 +108,9 @@ impl Stage {
             }
         }
     }
+}
+
+/// A secret that nobody else has.
+fn secret_of(mark: u64, id: u64) -> PeerSecret {
+    PeerSecret(blake3::hash(format!("offer {mark}.{id}").as_bytes()).into())
 }
