@@ -8,7 +8,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::act::{Act, Text, Typed, Whom};
-use super::draw_acts::{ACTS, build_room};
+use super::draw_acts::{ACTS, ActDrawer, build_room};
 use super::draw_faults::{FAULTS, FaultDrawer};
 use super::draw_options::draw_options;
 use super::plan::{Accept, Choice, Habits, MAX_PEOPLE, PersonPlan, Plan, ServerPlan, What};
@@ -45,7 +45,7 @@ pub struct Draw {
 
 /// What is drawn for a seed before its choices are.
 struct Mood {
-    acts: Vec<(u64, fn(&mut Draw) -> Act)>,
+    acts: Vec<(u64, ActDrawer)>,
     faults: Vec<(u64, FaultDrawer)>,
     /// The probability that a choice is a fault.
     fault_chance: f64,
@@ -139,7 +139,7 @@ impl Draw {
     }
 
     fn person(&mut self) -> PersonPlan {
-        let accept = self.pick(&[Accept::Ask, Accept::Ask, Accept::All, Accept::All, Accept::None]);
+        let accept = self.pick(&[Accept::Ask, Accept::Ask, Accept::All, Accept::All, Accept::All, Accept::None]);
         PersonPlan { accept, account: self.chance(0.95) }
     }
 
@@ -147,8 +147,9 @@ impl Draw {
         match self.within(0..=19) {
             0 => 0,
             1 => self.small_or_large(1_000_000..=4_000_000),
-            2..=6 => self.within(1..=3_000),
-            _ => self.small_or_large(1..=300_000),
+            2..=4 => self.within(1..=3_000),
+            5..=11 => self.small_or_large(1..=300_000),
+            _ => self.within(50_000..=600_000),
         }
     }
 
@@ -203,7 +204,7 @@ impl Draw {
             choices.push(Choice { after, what: What::Act { person, act: build_room(self) } });
         }
         let mut wrong = false;
-        for _ in 0..self.small_or_large(30..=1_500) {
+        for _ in 0..self.small_or_large(50..=2_500) {
             let what = if self.chance(mood.fault_chance) {
                 self.weighted(&mood.faults).map(|draw_fault| What::Fault(draw_fault(self)))
             } else if wrong && self.chance(0.1) {
@@ -212,22 +213,25 @@ impl Draw {
                 let person = self.someone();
                 self.weighted(&mood.acts).map(|draw_act| What::Act { person, act: draw_act(self) })
             };
+            let mut after = self.pause(&mood);
             match &what {
                 Some(What::Fault(fault)) => {
                     wrong = true;
-                    choices.extend(self.victim(fault));
+                    if let Some(what) = self.victim(fault) {
+                        choices.push(Choice { after, what });
+                        after = self.time(0, 500);
+                    }
                 }
                 Some(What::Heal) => wrong = false,
                 _ => {}
             }
-            let after = self.pause(&mood);
             choices.extend(what.map(|what| Choice { after, what }));
         }
         choices
     }
 
     /// What hurts transfers mostly comes a little after one has begun.
-    fn victim(&mut self, fault: &Fault) -> Option<Choice> {
+    fn victim(&mut self, fault: &Fault) -> Option<What> {
         let (Fault::Rebind { client: person }
         | Fault::Replay { client: person, .. }
         | Fault::CrashClient { client: person, .. }
@@ -238,8 +242,8 @@ impl Draw {
         };
         let (one, other) = (person, self.someone());
         let (person, to) = if self.chance(0.5) { (one, other) } else { (other, one) };
-        let act = Act::SendFile { to: Whom::Person(to), file: self.file() };
-        self.chance(0.7).then_some(Choice { after: Duration::ZERO, what: What::Act { person, act } })
+        let act = Act::SendFile { to: Whom::Person(to), file: self.within(0..=5) as usize % self.files.max(1) };
+        self.chance(0.7).then_some(What::Act { person, act })
     }
 
     fn pause(&mut self, mood: &Mood) -> Duration {

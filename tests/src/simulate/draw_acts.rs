@@ -7,8 +7,11 @@ use toom_core::wire::message::HistoryKind;
 use super::act::{Act, Beginning, Flooded, Odd, Requested, Since, Whom};
 use super::draw::Draw;
 
+/// Draws an act of one kind.
+pub type ActDrawer = fn(&mut Draw) -> Act;
+
 /// Every kind, and how often it comes if all kinds are on.
-pub const ACTS: &[(u64, fn(&mut Draw) -> Act)] = &[
+pub const ACTS: &[(u64, ActDrawer)] = &[
     (2, log_in),
     (1, guess),
     (8, |draw| Act::Broadcast(draw.text())),
@@ -81,7 +84,10 @@ fn raw(draw: &mut Draw) -> Act {
         3 => Odd::Trickle { pause: draw.time(0, 2_000) },
         4 => Odd::EndlessFrame,
         5 => Odd::EmptyFrame,
-        6 => Odd::Flood { count: draw.small_or_large(2..=400) as u16, of: flooded(draw) },
+        6 => {
+            let count = if draw.chance(0.4) { 300 } else { draw.small_or_large(2..=400) as u16 };
+            Odd::Flood { count, of: flooded(draw) }
+        }
         _ => Odd::Request(requested(draw)),
     };
     Act::Raw { beginning, then, lasting: draw.time(1, 150_000).max(Duration::from_millis(1)) }
