@@ -165,7 +165,7 @@ pub struct Moment {
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// Its name, as in [`ALL`]: what a report, a shrunk case and a regression are known by.
+    /// Its name, a constant of its checker's module: what a report, a shrunk case and a regression are known by.
     pub invariant: &'static str,
     /// What was seen and what was expected, in one sentence.
     pub what: String,

@@ -1,7 +1,7 @@
 //! The reference model of the conference: what the log says, and who is there.
 //!
 //! It is far simpler than the server, and written from what its messages and facts promise: it keeps every
-//! message with everyone who may read it, and asks lists. The [`conference`] follows from the facts alone;
+//! message with everyone who may read it, and asks lists. The `conference` follows from the facts alone;
 //! [`Model`] also knows the connections, from what the server hears and says.
 
 mod conference;
