@@ -33,8 +33,7 @@ pub(super) const FILE: FlowId = FlowId(1);
 pub struct Datagrams {
     ends: BTreeMap<(usize, OfferId), End>,
     listening: BTreeMap<(usize, PeerIndex), OfferId>,
-    /// By key and number, a hash of every datagram of the transfers under way.
-    sealed: BTreeMap<Key, BTreeMap<u64, Digest>>,
+    pairs: BTreeMap<Secret, Pair>,
     /// The datagram that has just been opened.
     opened: Option<(usize, Header)>,
     hearing: Option<Hearing>,
@@ -43,9 +42,22 @@ pub struct Datagrams {
     deadlines: BTreeMap<usize, Option<Instant>>,
 }
 
-/// A shared secret, and whether it is the initiator that seals.
-type Key = ([u8; 32], bool);
+/// What both ends of a transfer share, and nobody else.
+type Secret = [u8; 32];
 type Digest = [u8; 16];
+
+/// Both ends of a transfer, until both have come and gone. An end that never comes costs little: the other one
+/// sends it only a few probes.
+#[derive(Debug, Default)]
+struct Pair {
+    come: u32,
+    gone: u32,
+    /// By who sealed it and its number, a hash of every datagram.
+    sealed: BTreeMap<(Sealer, u64), Digest>,
+}
+
+/// Whether it is the initiator.
+type Sealer = bool;
 
 /// One end of a transfer, from `Listen` to `Forget`.
 #[derive(Debug)]
@@ -96,8 +108,8 @@ impl Datagrams {
     fn sent(&mut self, client: usize, datagram: &[u8]) -> Result<(), Broken> {
         let end = self.sending.filter(|(owner, _)| *owner == client).and_then(|end| self.ends.get(&end));
         let (Some(end), Ok(header)) = (end, Header::decode(datagram)) else { return Ok(()) };
-        let of_key = self.sealed.entry(key(end.secret, end.role)).or_default();
-        let again = of_key.insert(header.number.0, digest(datagram));
+        let pair = self.pairs.entry(end.secret).or_default();
+        let again = pair.sealed.insert((is_initiator(end.role), header.number.0), digest(datagram));
         ensure(again.is_none(), NUMBERS_ARE_USED_ONCE, || {
             format!("client {client} sealed a second datagram with number {}", header.number.0)
         })
@@ -108,8 +120,11 @@ impl Datagrams {
         let Some(header) = opened.then(|| Header::decode(datagram).ok()).flatten() else { return Ok(()) };
         self.opened = Some((client, header));
         let end = self.listening.get(&(client, header.index)).and_then(|id| self.ends.get(&(client, *id)));
-        let sealed = end.and_then(|end| self.sealed.get(&key(end.secret, end.role.other())));
-        let genuine = sealed.and_then(|sealed| sealed.get(&header.number.0)) == Some(&digest(datagram));
+        let sealed = end.and_then(|end| {
+            let sealer = is_initiator(end.role.other());
+            self.pairs.get(&end.secret)?.sealed.get(&(sealer, header.number.0))
+        });
+        let genuine = sealed == Some(&digest(datagram));
         ensure(genuine, OPENED_WAS_SEALED, || format!("client {client} opened {header:?}, which nobody sent"))
     }
 
@@ -170,6 +185,7 @@ impl Datagrams {
             Output::Listen { index, secret, role, transfer } => {
                 let (heard, untaken) = (Ranges::default(), BTreeSet::new());
                 let end = End { secret: secret.0, role: *role, index: *index, heard, untaken };
+                self.pairs.entry(end.secret).or_default().come += 1;
                 self.ends.insert((client, *transfer), end);
                 self.listening.insert((client, *index), *transfer);
             }
@@ -203,15 +219,16 @@ impl Datagrams {
     fn forget(&mut self, place: (usize, OfferId)) {
         let Some(end) = self.ends.remove(&place) else { return };
         self.listening.remove(&(place.0, end.index));
-        if self.ends.values().all(|other| other.secret != end.secret) {
-            self.sealed.remove(&key(end.secret, Role::Initiator));
-            self.sealed.remove(&key(end.secret, Role::Responder));
+        let Some(pair) = self.pairs.get_mut(&end.secret) else { return };
+        pair.gone += 1;
+        if pair.come == 2 && pair.gone == 2 {
+            self.pairs.remove(&end.secret);
         }
     }
 }
 
-fn key(secret: [u8; 32], sealer: Role) -> Key {
-    (secret, sealer == Role::Initiator)
+fn is_initiator(role: Role) -> Sealer {
+    role == Role::Initiator
 }
 
 fn digest(datagram: &[u8]) -> Digest {
