@@ -33,7 +33,7 @@ pub(super) const FILE: FlowId = FlowId(1);
 pub struct Datagrams {
     ends: BTreeMap<(usize, OfferId), End>,
     listening: BTreeMap<(usize, PeerIndex), OfferId>,
-    pairs: BTreeMap<Secret, Pair>,
+    pairs: BTreeMap<Shared, Pair>,
     /// The datagram that has just been opened.
     opened: Option<(usize, Header)>,
     hearing: Option<Hearing>,
@@ -42,8 +42,9 @@ pub struct Datagrams {
     deadlines: BTreeMap<usize, Option<Instant>>,
 }
 
-/// What both ends of a transfer share, and nobody else.
-type Secret = [u8; 32];
+/// What both ends of a transfer share, and nobody else. The transfer is a part of it: somebody who misbehaves may
+/// offer two files with one secret, which harms nobody who does not.
+type Shared = (OfferId, [u8; 32]);
 type Digest = [u8; 16];
 
 /// Both ends of a transfer, until both have come and gone. An end that never comes costs little: the other one
@@ -62,7 +63,7 @@ type Sealer = bool;
 /// One end of a transfer, from `Listen` to `Forget`.
 #[derive(Debug)]
 struct End {
-    secret: [u8; 32],
+    shared: Shared,
     role: Role,
     index: PeerIndex,
     heard: Ranges,
@@ -108,7 +109,7 @@ impl Datagrams {
     fn sent(&mut self, client: usize, datagram: &[u8]) -> Result<(), Broken> {
         let end = self.sending.filter(|(owner, _)| *owner == client).and_then(|end| self.ends.get(&end));
         let (Some(end), Ok(header)) = (end, Header::decode(datagram)) else { return Ok(()) };
-        let pair = self.pairs.entry(end.secret).or_default();
+        let pair = self.pairs.entry(end.shared).or_default();
         let again = pair.sealed.insert((is_initiator(end.role), header.number.0), digest(datagram));
         ensure(again.is_none(), NUMBERS_ARE_USED_ONCE, || {
             format!("client {client} sealed a second datagram with number {}", header.number.0)
@@ -122,7 +123,7 @@ impl Datagrams {
         let end = self.listening.get(&(client, header.index)).and_then(|id| self.ends.get(&(client, *id)));
         let sealed = end.and_then(|end| {
             let sealer = is_initiator(end.role.other());
-            self.pairs.get(&end.secret)?.sealed.get(&(sealer, header.number.0))
+            self.pairs.get(&end.shared)?.sealed.get(&(sealer, header.number.0))
         });
         let genuine = sealed == Some(&digest(datagram));
         ensure(genuine, OPENED_WAS_SEALED, || format!("client {client} opened {header:?}, which nobody sent"))
@@ -184,8 +185,8 @@ impl Datagrams {
         match output {
             Output::Listen { index, secret, role, transfer } => {
                 let (heard, untaken) = (Ranges::default(), BTreeSet::new());
-                let end = End { secret: secret.0, role: *role, index: *index, heard, untaken };
-                self.pairs.entry(end.secret).or_default().come += 1;
+                let end = End { shared: (*transfer, secret.0), role: *role, index: *index, heard, untaken };
+                self.pairs.entry(end.shared).or_default().come += 1;
                 self.ends.insert((client, *transfer), end);
                 self.listening.insert((client, *index), *transfer);
             }
@@ -219,10 +220,10 @@ impl Datagrams {
     fn forget(&mut self, place: (usize, OfferId)) {
         let Some(end) = self.ends.remove(&place) else { return };
         self.listening.remove(&(place.0, end.index));
-        let Some(pair) = self.pairs.get_mut(&end.secret) else { return };
+        let Some(pair) = self.pairs.get_mut(&end.shared) else { return };
         pair.gone += 1;
         if pair.come == 2 && pair.gone == 2 {
-            self.pairs.remove(&end.secret);
+            self.pairs.remove(&end.shared);
         }
     }
 }

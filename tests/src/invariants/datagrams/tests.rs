@@ -118,6 +118,18 @@ fn a_number_that_is_used_again_is_found() {
 }
 
 #[test]
+fn one_secret_for_two_transfers_is_nobody_elses_business() {
+    let mut story = sent(2);
+    let (transfer, secret) = (OfferId(8), toom_core::secure::PeerSecret([9; 32]));
+    let listen = Output::Listen { index: PeerIndex(200), secret, role: Role::Initiator, transfer };
+    story.says(SENDER, listen);
+    let (to, packets) = (address(RECEIVER), vec![packet(0, ping())]);
+    story.says(SENDER, Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, packets }));
+    story.tell(Observation::DatagramSent { client: SENDER, to, datagram: &datagram(SENDER, 0, b"other") });
+    assert_eq!(story.broken(), None);
+}
+
+#[test]
 fn the_other_end_has_numbers_of_its_own() {
     let mut story = sent(5);
     story.sends(RECEIVER, address(SENDER), packet(3, ping()));
