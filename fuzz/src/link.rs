@@ -106,6 +106,8 @@ struct Wire<M> {
     closed: bool,
     damaged: bool,
     pushed: usize,
+    /// How many bytes have arrived; as long as there is no damage, the first of what was sent.
+    arrived: usize,
 }
 
 impl<M: Serialize + DeserializeOwned> Wire<M> {
@@ -121,6 +123,7 @@ impl<M: Serialize + DeserializeOwned> Wire<M> {
             closed: false,
             damaged: false,
             pushed: preamble().len(),
+            arrived: 0,
         }
     }
 
@@ -144,6 +147,7 @@ impl<M: Serialize + DeserializeOwned> Wire<M> {
     fn arrive(&mut self, most: usize) {
         let rest = self.travelling.split_off(self.travelling.len().min(most));
         let mut piece = core::mem::replace(&mut self.travelling, rest);
+        self.arrived += piece.len();
         self.hear(Input::Bytes(&mut piece));
     }
 
@@ -205,6 +209,19 @@ impl<M: Serialize + DeserializeOwned> Wire<M> {
         let latest = self.now + PREAMBLE_DEADLINE.max(FRAME_DEADLINE);
         assert!(self.inbound.deadline().is_none_or(|at| at >= self.now && at <= latest), "a deadline that is none");
         assert!(!self.closed || self.inbound.deadline().is_none(), "a closed link waits for nothing");
+        if !self.damaged && !self.closed {
+            assert_eq!(self.inbound.deadline().is_none(), self.is_between_frames(), "it waits for what was begun");
+        }
+    }
+
+    /// Whether all of the greeting has arrived, and nothing of a frame without the rest.
+    fn is_between_frames(&self) -> bool {
+        let mut boundary = preamble().len();
+        let mut frames = self.sent.iter().map(Vec::len);
+        while boundary < self.arrived {
+            boundary += frames.next().unwrap_or(usize::MAX / 2);
+        }
+        boundary == self.arrived
     }
 
     /// What is under way arrives, and the other end closes.

@@ -38,7 +38,9 @@ struct Story {
 }
 
 fn play(seed: u64) {
-    let options = if seed.is_multiple_of(2) { Options::calm(seed) } else { Options::rough(seed) };
+    let mut options = if seed.is_multiple_of(2) { Options::calm(seed) } else { Options::rough(seed) };
+    // Slow enough that people write to somebody, or leave, while what was missed is fetched.
+    options.work.query = Duration::from_millis(400);
     let mut simulation = Simulation::new(options);
     *simulation.watch() = Watch::new(every_checker());
     for name in NAMES {
@@ -89,6 +91,13 @@ impl Story {
         }
         self.clients[person] = self.simulation.connect(AcceptPolicy::None);
         self.log_in(person);
+        self.pass(Duration::from_millis(300));
+        let client = self.clients[person];
+        match self.dice.within(0..=3) {
+            0 => self.simulation.command(client, Command::Finish),
+            1 => self.simulation.command(client, Command::Logout),
+            _ => {}
+        }
     }
 
     fn account_changes(&mut self, name: &str) {

@@ -1,6 +1,12 @@
 //! One seed gives one run, to the byte; another seed gives another.
 
-use toom_tests::scenario::{broadcast, crowd, transfer};
+use core::time::Duration;
+
+use toom_core::client::command::Command;
+use toom_tests::scenario::{World, broadcast, crowd, transfer};
+use toom_tests::sim::fault::{Fault, Host};
+use toom_tests::sim::network::Toward;
+use toom_tests::sim::options::LinkOptions;
 use toom_tests::sim::{Options, SimulatedWorld};
 
 /// Plays a scenario, and gives how much happened and a hash of all of it, times and bytes included.
@@ -32,4 +38,31 @@ fn a_crowd_repeats_from_its_seed() {
 #[test]
 fn transfers_repeat_from_their_seed() {
     assert_repeats(|world| transfer::several_files_cross_at_once(world));
+}
+
+#[test]
+fn faults_of_the_network_repeat_from_their_seed() {
+    assert_repeats(|world| {
+        let (yoda, luke) = transfer::two_accepting(world);
+        let file = world.put_file("film.mp4", 20_000_000, 1);
+        transfer::send(world, yoda, "luke", &file);
+        let link = LinkOptions { bit_flip: 0.1, truncation: 0.1, ..LinkOptions::default() };
+        let toward = Toward::Client;
+        for fault in [
+            Fault::Link { from: 0, to: 1, options: link },
+            Fault::Replay { client: 1, count: 20, foreign: false, changed: true },
+            Fault::Rebind { client: 1 },
+            Fault::Trickle { client: 0, toward, rate: 5 },
+            Fault::Stall { client: 1, toward, time: Duration::from_secs(3) },
+            Fault::Partition { from: Host::Server, to: Host::Client(1), both: true },
+        ] {
+            world.pause(Duration::from_millis(20));
+            world.simulation.inject(&fault);
+            world.command(luke, Command::Broadcast { text: "what is going on here".into() });
+        }
+        world.pause(Duration::from_secs(10));
+        assert!(world.simulation.faults().len() >= 4, "{:?}", world.simulation.faults());
+        world.simulation.heal();
+        world.pause(Duration::from_secs(100));
+    });
 }

@@ -110,6 +110,21 @@ fn the_other_direction_of_a_one_way_partition_still_works() {
 }
 
 #[test]
+fn who_ran_out_of_window_without_acknowledgements_goes_on_afterwards() {
+    let stream = StreamOptions { window: 2_000, ..StreamOptions::default() };
+    let mut world = SimulatedWorld::new(Options { stream, ..Options::calm(1) });
+    start(&mut world, &["yoda", "luke"]);
+    let [yoda, luke] = ["yoda", "luke"].map(|name| log_in(&mut world, name));
+    part(&mut world, Host::Server, Host::Client(yoda.0), false);
+    let text = "x".repeat(10_000);
+    broadcast(&mut world, yoda, &text);
+    world.pause(Duration::from_secs(10));
+    assert!(!has_heard(&mut world, luke, &text));
+    world.simulation.heal();
+    hears(&mut world, luke, &text);
+}
+
+#[test]
 fn a_partition_that_lasts_too_long_breaks_the_connection_at_both_ends() {
     for both in [true, false] {
         let (mut world, yoda, luke) = two();

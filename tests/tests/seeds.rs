@@ -7,10 +7,10 @@ use toom_tests::simulate::many::{Seeds, many};
 use toom_tests::simulate::{Outcome, Plan, regressions, run};
 
 /// How many seeds are run, from 0 on.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1_500;
 
-/// Message kinds that need more than fits in so few runs.
-const RARE: &[&str] = &[];
+/// What is not to be seen here: it takes ten thousand connections at once, or an end that is not this client.
+const ELSEWHERE: &[&str] = &["too many connections", "Failed, protocol"];
 
 fn outcomes() -> Vec<(u64, Outcome)> {
     let mut outcomes = Vec::new();
@@ -26,12 +26,17 @@ fn no_seed_breaks_anything_and_together_they_cover_all_messages_and_faults() {
     let mut figures = Figures::default();
     for (seed, outcome) in outcomes() {
         if let Some(broken) = &outcome.broken {
-            panic!("seed {seed} broke: {broken}\nrun: cargo run --release -p toom-tests --bin simulate -- --seed {seed}");
+            panic!(
+                "seed {seed} broke: {broken}\nrun: cargo run --release -p toom-tests --bin simulate -- --seed {seed}"
+            );
         }
         figures.add(&outcome, std::time::Duration::ZERO);
     }
-    let unseen: Vec<String> =
-        figures.unseen_kinds().into_iter().filter(|kind| !RARE.iter().any(|rare| kind.ends_with(rare))).collect();
+    let unseen: Vec<String> = figures
+        .unseen_kinds()
+        .into_iter()
+        .filter(|kind| !ELSEWHERE.iter().any(|elsewhere| kind.ends_with(elsewhere)))
+        .collect();
     assert!(unseen.is_empty(), "no seed covers {unseen:?}");
     assert_eq!(figures.unseen_faults(), []);
 }

@@ -145,7 +145,7 @@ fn close_reason(reason: u8) -> CloseReason {
 
 fn ack_ranges(largest: u64, first: u8, steps: &[(u8, u8)]) -> Vec<core::ops::Range<u64>> {
     let mut start = largest.saturating_sub(first.into());
-    let mut ranges = vec![start..largest + 1];
+    let mut ranges: Vec<_> = core::iter::once(start..largest + 1).collect();
     for (gap, length) in steps {
         let Some(end) = start.checked_sub(u64::from(*gap) + 1).filter(|end| *end > 0) else { break };
         start = end.saturating_sub(u64::from(*length) + 1);

@@ -16,6 +16,9 @@ pub struct Expectation {
     cancelled: [bool; 2],
     disk_failed: [bool; 2],
     moved: bool,
+    /// Copies of what was sent to this end came from elsewhere. Until it has proof of where the other end is, it follows
+    /// them; if both ends do, neither reaches the other any more.
+    misled: [bool; 2],
     /// How much time passed that was not known to be without trouble.
     troubled_ms: u64,
 }
@@ -36,6 +39,7 @@ impl Expectation {
         }
         self.moved |= operation.moves().is_some();
         match operation {
+            PairOperation::Elsewhere { to, .. } => self.misled[index(*to)] = true,
             PairOperation::Wait { milliseconds } => self.troubled_ms += u64::from(*milliseconds),
             PairOperation::Flow { milliseconds } => self.troubled_ms += u64::from(*milliseconds),
             _ => {}
@@ -45,13 +49,13 @@ impl Expectation {
     /// Whether both ends must be done.
     pub fn must_arrive(&self) -> bool {
         let ended = self.cancelled.contains(&true) || self.disk_failed.contains(&true);
-        !ended && !self.moved && self.troubled_ms < PATIENCE_MS
+        !ended && !self.is_silent()
     }
 
     /// The outcome of one end must have a cause.
     pub fn check(&self, side: Side, outcome: &Progress) {
         let (this, other) = (index(side), 1 - index(side));
-        let silent = self.moved || self.troubled_ms >= PATIENCE_MS;
+        let silent = self.is_silent();
         let Progress::Failed(failure) = outcome else { return };
         let explained = match failure {
             TransferFailure::Cancelled => self.cancelled[this],
@@ -65,6 +69,11 @@ impl Expectation {
             _ => false,
         };
         assert!(explained, "{side:?} failed with {failure:?}: {self:?}");
+    }
+
+    /// Whether an end may have waited in vain.
+    fn is_silent(&self) -> bool {
+        self.moved || self.misled == [true, true] || self.troubled_ms >= PATIENCE_MS
     }
 
     /// Whoever failed tells the other end for a few seconds only.

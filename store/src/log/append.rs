@@ -15,7 +15,7 @@ use super::{OpenError, Synchronous, checkpoint, facts, schema};
 pub fn append(data: &Path, facts: &[Fact]) -> Result<(), OpenError> {
     schema::make_directory(data)?;
     let mut connection = schema::open_or_create(data, Synchronous::Full)?;
-    checkpoint::settle(&connection, &schema::path(data)).map_err(OpenError)?;
+    checkpoint::renew(&connection, &schema::path(data)).map_err(OpenError)?;
     let mut insert_all = || {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut index = facts::last(&transaction)?;

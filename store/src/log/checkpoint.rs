@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, ffi};
 
@@ -85,25 +85,32 @@ impl Checkpoints {
     }
 }
 
-/// Makes durable what opening found in the write-ahead log of the database at `path`, or says why it cannot.
-///
-/// A process that was killed may have written what it had not synced: the next loss of power would take back what was
-/// read. So all of it is moved into the database. Worse, a process whose sync failed leaves what the system takes for
-/// synced and the disk does not have; moving that, a loss of power would leave half of it in the database. So first it
-/// is written anew as it is, which makes the system sync it once more.
+/// Makes durable what opening found in the write-ahead log of the database at `path`, or says why it cannot. A process
+/// that was killed may have written what it had not synced: the next loss of power would take back what was read. So
+/// all of it is moved into the database.
 pub(super) fn settle(connection: &Connection, path: &Path) -> Result<(), String> {
+    renew(connection, path)?;
     let failed = |error: rusqlite::Error| schema::sentence(path, &error);
-    {
-        // Nobody else writes to it meanwhile.
-        let _turn = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
-        let wal = wal(path);
-        write_anew(&wal).map_err(|error| crate::about(&wal, "cannot be written", &error).to_string())?;
-    }
-    let kept_out: bool = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0)).map_err(failed)?;
-    if kept_out {
-        return Err(failed(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)));
+    let give_up = Instant::now() + schema::BUSY_TIMEOUT;
+    // SQLite waits for those who read or write, but not for another one who does the same.
+    while connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0)).map_err(failed)? {
+        if Instant::now() >= give_up {
+            return Err(failed(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// Writes the write-ahead log anew, as it is, or says why it cannot. A process whose sync failed leaves what the system
+/// takes for synced and the disk does not have: what is appended behind that would be lost with it when the power
+/// fails, and moving it might leave half of it in the database. Written anew, it is synced once more.
+pub(super) fn renew(connection: &Connection, path: &Path) -> Result<(), String> {
+    // Nobody else writes to it meanwhile.
+    let _turn = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+        .map_err(|error| schema::sentence(path, &error))?;
+    let wal = wal(path);
+    write_anew(&wal).map_err(|error| crate::about(&wal, "cannot be written", &error).to_string())
 }
 
 /// Writes what is in a file over itself, and syncs it.

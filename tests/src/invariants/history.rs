@@ -85,7 +85,9 @@ impl Part for History {
     }
 
     fn finish(&mut self, model: &Model) -> Result<(), Broken> {
-        self.last.iter().try_for_each(|((user, kind), read)| {
+        // An answer may still have been on its way to somebody whose account was removed.
+        let mut there = self.last.iter().filter(|((user, _), _)| model.conference.has_account(user));
+        there.try_for_each(|((user, kind), read)| {
             let of_kind = |key: &&Key| key.0.is_some() == (*kind == HistoryKind::Rooms);
             let may_read =
                 self.acknowledged.iter().filter(of_kind).filter(|key| model.conference.may_read(user, **key));

@@ -95,11 +95,11 @@ mod tests {
     use super::super::replies::{ACKNOWLEDGED, ONE_REPLY};
     use super::super::testing::{Stage, name};
     use super::*;
-    use toom_core::id::{ConnectionId, LogIndex, MessageNumber};
+    use toom_core::id::{ConnectionId, LogIndex, MessageNumber, RequestId};
     use toom_core::server::fact::{Committed, Fact};
     use toom_core::server::io::Input;
     use toom_core::time::Timestamp;
-    use toom_core::wire::message::{ReplyBody, RequestBody, ServerMessage};
+    use toom_core::wire::message::{Reply, ReplyBody, RequestBody, ServerMessage};
 
     fn stage() -> (Stage, [ConnectionId; 3]) {
         let mut stage = Stage::new(&["a", "b", "c"]);
@@ -187,6 +187,19 @@ mod tests {
         });
         second.ask(a, RequestBody::Rooms);
         assert_eq!(second.broken(), Some(ONE_REPLY));
+    }
+
+    #[test]
+    fn a_goodbye_before_the_answers_is_found() {
+        let (mut stage, [a, ..]) = stage();
+        stage.tamper(|out| out.retain(|it| !matches!(it, Output::Propose { .. })));
+        stage.broadcast(a, "x");
+        stage.tamper(move |out| {
+            let reply = Reply { id: RequestId(5), body: ReplyBody::Bye };
+            out.push(Output::Send { to: vec![a], message: ServerMessage::Reply(reply) });
+        });
+        stage.ask(a, RequestBody::Logout);
+        assert_eq!(stage.broken(), Some(ONE_REPLY));
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl LinkOptions {
 /// Losses in bursts, as Gilbert and Elliott model them: a link is well or bad, which may change with every
 /// datagram, and while it is bad it loses datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Bursts {
     /// The probability that a link that is well becomes bad.
     pub enter: f64,

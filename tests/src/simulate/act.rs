@@ -242,6 +242,8 @@ pub enum Flooded {
     },
     /// One that the server remembers.
     Offer {
+        /// What their secrets are made of.
+        mark: u64,
         /// To whom.
         to: Whom,
     },

@@ -8,7 +8,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::act::{Act, Text, Typed, Whom};
-use super::draw_acts::{ACTS, build_room};
+use super::draw_acts::{ACTS, ActDrawer, build_room};
 use super::draw_faults::{FAULTS, FaultDrawer};
 use super::draw_options::draw_options;
 use super::plan::{Accept, Choice, Habits, MAX_PEOPLE, PersonPlan, Plan, ServerPlan, What};
@@ -26,10 +26,7 @@ impl Plan {
         };
         let people = (0..draw.people).map(|_| draw.person()).collect();
         let files = (0..draw.files).map(|_| draw.file_size()).collect();
-        let habits = Habits {
-            return_chance: draw.pick(&[0.0, 0.3, 0.8, 1.0]),
-            return_within: draw.time(10, 60_000),
-        };
+        let habits = Habits { return_chance: draw.pick(&[0.0, 0.3, 0.8, 1.0]), return_within: draw.time(10, 60_000) };
         let choices = draw.choices();
         Plan { options, server, people, files, habits, choices }
     }
@@ -42,11 +39,13 @@ pub struct Draw {
     people: usize,
     files: usize,
     marks: u64,
+    /// Whether people write much.
+    long_texts: bool,
 }
 
 /// What is drawn for a seed before its choices are.
 struct Mood {
-    acts: Vec<(u64, fn(&mut Draw) -> Act)>,
+    acts: Vec<(u64, ActDrawer)>,
     faults: Vec<(u64, FaultDrawer)>,
     /// The probability that a choice is a fault.
     fault_chance: f64,
@@ -60,7 +59,8 @@ impl Draw {
     fn new(seed: u64) -> Draw {
         let mut dice = Dice::new(seed, "plan");
         let (people, files) = (dice.within(1..=MAX_PEOPLE as u64) as usize, dice.within(0..=5) as usize);
-        Draw { dice, people, files, marks: 0 }
+        let long_texts = dice.chance(0.1);
+        Draw { dice, people, files, marks: 0, long_texts }
     }
 
     /// Whether something of this probability happens.
@@ -130,6 +130,7 @@ impl Draw {
         let bytes = match self.within(0..=99) {
             0 => 0,
             1 => self.within(16_000..=17_000),
+            2..=50 if self.long_texts => self.within(4_000..=16_000),
             2..=9 => self.within(400..=4_000),
             10..=29 => self.within(40..=400),
             _ => self.within(1..=40),
@@ -138,7 +139,7 @@ impl Draw {
     }
 
     fn person(&mut self) -> PersonPlan {
-        let accept = self.pick(&[Accept::Ask, Accept::Ask, Accept::All, Accept::All, Accept::None]);
+        let accept = self.pick(&[Accept::Ask, Accept::Ask, Accept::All, Accept::All, Accept::All, Accept::None]);
         PersonPlan { accept, account: self.chance(0.95) }
     }
 
@@ -146,8 +147,9 @@ impl Draw {
         match self.within(0..=19) {
             0 => 0,
             1 => self.small_or_large(1_000_000..=4_000_000),
-            2..=6 => self.within(1..=3_000),
-            _ => self.small_or_large(1..=300_000),
+            2..=4 => self.within(1..=3_000),
+            5..=11 => self.small_or_large(1..=300_000),
+            _ => self.within(50_000..=600_000),
         }
     }
 
@@ -157,11 +159,8 @@ impl Draw {
         let others: u64 = acts.iter().map(|(weight, _)| weight).sum();
         acts.push((1 + others / 12, |_| Act::ComeBack));
         let faults = self.swarm(FAULTS, 0.35);
-        let fault_chance = if faults.is_empty() || self.chance(0.15) {
-            0.0
-        } else {
-            self.small_or_large(5..=300) as f64 / 1_000.0
-        };
+        let fault_chance =
+            if faults.is_empty() || self.chance(0.15) { 0.0 } else { self.small_or_large(5..=300) as f64 / 1_000.0 };
         let burst_chance = self.pick(&[0.0, 0.2, 0.5]);
         Mood { acts, faults, fault_chance, burst_chance, pause: self.small_or_large(200..=60_000_000) }
     }
@@ -205,7 +204,7 @@ impl Draw {
             choices.push(Choice { after, what: What::Act { person, act: build_room(self) } });
         }
         let mut wrong = false;
-        for _ in 0..self.small_or_large(30..=1_500) {
+        for _ in 0..self.small_or_large(50..=2_500) {
             let what = if self.chance(mood.fault_chance) {
                 self.weighted(&mood.faults).map(|draw_fault| What::Fault(draw_fault(self)))
             } else if wrong && self.chance(0.1) {
@@ -214,15 +213,37 @@ impl Draw {
                 let person = self.someone();
                 self.weighted(&mood.acts).map(|draw_act| What::Act { person, act: draw_act(self) })
             };
+            let mut after = self.pause(&mood);
             match &what {
-                Some(What::Fault(_)) => wrong = true,
+                Some(What::Fault(fault)) => {
+                    wrong = true;
+                    if let Some(what) = self.victim(fault) {
+                        choices.push(Choice { after, what });
+                        after = self.time(0, 500);
+                    }
+                }
                 Some(What::Heal) => wrong = false,
                 _ => {}
             }
-            let after = self.pause(&mood);
             choices.extend(what.map(|what| Choice { after, what }));
         }
         choices
+    }
+
+    /// What hurts transfers mostly comes a little after one has begun.
+    fn victim(&mut self, fault: &Fault) -> Option<What> {
+        let (Fault::Rebind { client: person }
+        | Fault::Replay { client: person, .. }
+        | Fault::CrashClient { client: person, .. }
+        | Fault::ClientDisk { client: person, .. }
+        | Fault::Link { from: person, .. }) = *fault
+        else {
+            return None;
+        };
+        let (one, other) = (person, self.someone());
+        let (person, to) = if self.chance(0.5) { (one, other) } else { (other, one) };
+        let act = Act::SendFile { to: Whom::Person(to), file: self.within(0..=5) as usize % self.files.max(1) };
+        self.chance(0.7).then_some(What::Act { person, act })
     }
 
     fn pause(&mut self, mood: &Mood) -> Duration {

@@ -7,8 +7,11 @@ use toom_core::wire::message::HistoryKind;
 use super::act::{Act, Beginning, Flooded, Odd, Requested, Since, Whom};
 use super::draw::Draw;
 
+/// Draws an act of one kind.
+pub type ActDrawer = fn(&mut Draw) -> Act;
+
 /// Every kind, and how often it comes if all kinds are on.
-pub const ACTS: &[(u64, fn(&mut Draw) -> Act)] = &[
+pub const ACTS: &[(u64, ActDrawer)] = &[
     (2, log_in),
     (1, guess),
     (8, |draw| Act::Broadcast(draw.text())),
@@ -20,8 +23,8 @@ pub const ACTS: &[(u64, fn(&mut Draw) -> Act)] = &[
     (3, history),
     (1, |_| Act::ActiveUsers),
     (1, |_| Act::Rooms),
-    (4, |draw| Act::SendFile { to: draw.whom(), file: draw.file() }),
-    (4, |draw| Act::Accept { which: which(draw) }),
+    (6, |draw| Act::SendFile { to: draw.whom(), file: draw.file() }),
+    (6, |draw| Act::Accept { which: which(draw) }),
     (1, |draw| Act::Reject { which: which(draw) }),
     (1, |draw| Act::Cancel { which: which(draw) }),
     (1, |_| Act::Transfers),
@@ -40,12 +43,12 @@ fn log_in(draw: &mut Draw) -> Act {
 
 fn guess(draw: &mut Draw) -> Act {
     // Rarely more than the server checks at once.
-    let times = if draw.chance(0.02) { 1_100 } else { draw.small_or_large(1..=8) as u16 };
+    let times = if draw.chance(0.003) { 1_100 } else { draw.small_or_large(1..=8) as u16 };
     Act::Guess { name: draw.whom(), password: draw.typed(), times, lasting: draw.time(1, 150_000) }
 }
 
 fn room(draw: &mut Draw) -> u32 {
-    draw.pick(&[1, 1, 1, 2, 2, 3, 4, 5, 0, 9])
+    draw.pick(&[1, 1, 1, 1, 2, 2, 2, 3, 3, 9])
 }
 
 fn which(draw: &mut Draw) -> usize {
@@ -81,7 +84,10 @@ fn raw(draw: &mut Draw) -> Act {
         3 => Odd::Trickle { pause: draw.time(0, 2_000) },
         4 => Odd::EndlessFrame,
         5 => Odd::EmptyFrame,
-        6 => Odd::Flood { count: draw.small_or_large(2..=400) as u16, of: flooded(draw) },
+        6 => {
+            let count = if draw.chance(0.4) { 300 } else { draw.small_or_large(2..=400) as u16 };
+            Odd::Flood { count, of: flooded(draw) }
+        }
         _ => Odd::Request(requested(draw)),
     };
     Act::Raw { beginning, then, lasting: draw.time(1, 150_000).max(Duration::from_millis(1)) }
@@ -89,7 +95,7 @@ fn raw(draw: &mut Draw) -> Act {
 
 fn flooded(draw: &mut Draw) -> Flooded {
     let (mark, to) = (draw.text().mark, draw.whom());
-    draw.pick(&[Flooded::ActiveUsers, Flooded::Broadcast { mark }, Flooded::Offer { to }])
+    draw.pick(&[Flooded::ActiveUsers, Flooded::Broadcast { mark }, Flooded::Offer { mark, to }])
 }
 
 fn requested(draw: &mut Draw) -> Requested {

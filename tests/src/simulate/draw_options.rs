@@ -7,7 +7,7 @@ use toom_core::time::Timestamp;
 
 use super::draw::Draw;
 use crate::sim::Options;
-use crate::sim::options::{LinkOptions, StreamOptions, WorkOptions};
+use crate::sim::options::{Bursts, LinkOptions, StreamOptions, WorkOptions};
 
 /// A window that lets the largest page of history through within the deadline of a frame at the longest delay below.
 const SMALLEST_WINDOW: u64 = 6_000;
@@ -32,23 +32,36 @@ fn draw_stream(draw: &mut Draw) -> StreamOptions {
         jitter: draw.time(0, 300),
         largest_piece: if draw.chance(0.1) { draw.within(1..=4) } else { draw.small_or_large(20..=8_000) } as usize,
         window: draw.small_or_large(SMALLEST_WINDOW..=256 * 1024) as usize,
-        ..StreamOptions::default()
+        user_timeout: draw.time(15_000, 120_000),
     }
 }
 
 /// A link, on which each kind of trouble is on by chance.
 pub fn draw_link(draw: &mut Draw) -> LinkOptions {
     let often = |draw: &mut Draw| if draw.chance(0.5) { 0.0 } else { draw.small_or_large(1..=200) as f64 / 1_000.0 };
+    let seldom = |draw: &mut Draw| if draw.chance(0.6) { 0.0 } else { draw.small_or_large(1..=50) as f64 / 1_000.0 };
     LinkOptions {
         delay: draw.time(0, 100),
         jitter: if draw.chance(0.5) { Duration::ZERO } else { draw.time(0, 30) },
         loss: often(draw),
+        bursts: if draw.chance(0.6) { Bursts::default() } else { draw_bursts(draw) },
+        bit_flip: seldom(draw),
+        truncation: seldom(draw),
         reorder: often(draw),
         reorder_by: draw.time(0, 50),
         duplicate: often(draw),
         rate: draw.small_or_large(100_000..=20_000_000),
         queue: draw.time(20, 200),
         ..LinkOptions::default()
+    }
+}
+
+/// Bursts of a few losses up to some dozen.
+fn draw_bursts(draw: &mut Draw) -> Bursts {
+    Bursts {
+        enter: draw.small_or_large(1..=20) as f64 / 1_000.0,
+        leave: draw.small_or_large(30..=500) as f64 / 1_000.0,
+        loss: draw.pick(&[0.5, 0.9, 1.0]),
     }
 }
 

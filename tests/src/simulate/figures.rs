@@ -89,7 +89,12 @@ impl fmt::Display for Figures {
         }
         never(f, self.unseen_faults().iter().map(|kind| format!("{kind:?}")).collect())?;
         for (title, all, counts) in self.coverage.categories() {
-            writeln!(f, "\n{title}: {} of {} kinds", all.iter().filter(|kind| counts.contains_key(*kind)).count(), all.len())?;
+            writeln!(
+                f,
+                "\n{title}: {} of {} kinds",
+                all.iter().filter(|kind| counts.contains_key(*kind)).count(),
+                all.len()
+            )?;
             for kind in all.iter() {
                 if let Some(count) = counts.get(kind) {
                     writeln!(f, "  {kind:<34}{count:>6}")?;

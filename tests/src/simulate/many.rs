@@ -64,7 +64,9 @@ mod tests {
         let outcomes = |jobs| {
             let mut all = Vec::new();
             let seeds = Seeds { from: 0, to: 12, more: &|| true };
-            many(seeds, jobs, &|seed| crate::simulate::run(&Plan::from_seed(seed)), |run| all.push((run.seed, run.outcome)));
+            many(seeds, jobs, &|seed| crate::simulate::run(&Plan::from_seed(seed)), |run| {
+                all.push((run.seed, run.outcome))
+            });
             all.sort_by_key(|(seed, _)| *seed);
             all
         };

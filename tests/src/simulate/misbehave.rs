@@ -11,9 +11,11 @@ use toom_core::wire::message::{Cursor, HistoryKind, PeerEndpoint, RequestBody};
 use toom_core::wire::preamble::preamble;
 
 use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
-use super::stage::Stage;
+use super::stage::{Later, Stage};
 use crate::scenario::steps::{login_request, request, user};
 
+/// A login takes no longer, mostly.
+const LOGIN: Duration = Duration::from_secs(2);
 /// The request that follows a login has this id, and those after it the next ones.
 const SECOND: u64 = 2;
 
@@ -30,6 +32,10 @@ impl Stage {
 
     /// Somebody at a person's computer connects and does something odd.
     pub(super) fn misbehave(&mut self, number: usize, beginning: Beginning, then: Odd, lasting: Duration) {
+        if beginning == Beginning::Login {
+            // Or they would be active already.
+            self.hang_up(number);
+        }
         let raw = self.simulation.connect_raw(self.people[number].home);
         let person = &self.people[number];
         let login = login_request(1, person.name, &person.password());
@@ -58,19 +64,20 @@ impl Stage {
                 ids.flat_map(|id| request(id, self.flooded(id, of))).collect()
             }
         };
-        self.simulation.write_raw(raw, &bytes);
-        self.until(raw, lasting);
+        let wait = if beginning == Beginning::Login { LOGIN } else { Duration::ZERO };
+        self.later(wait, Later::Write(raw, bytes));
+        self.until(raw, wait + lasting);
     }
 
     fn flooded(&self, id: u64, of: Flooded) -> RequestBody {
         match of {
             Flooded::ActiveUsers => RequestBody::ActiveUsers,
             Flooded::Broadcast { mark } => RequestBody::Broadcast { text: format!("{mark}.{id}:") },
-            Flooded::Offer { to } => RequestBody::Offer {
+            Flooded::Offer { to, mark } => RequestBody::Offer {
                 to: self.typed_name(to),
                 label: FileLabel::new("nothing"),
                 bytes: id,
-                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: PeerSecret([1; 32]) },
+                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: secret_of(mark, id) },
             },
         }
     }
@@ -78,11 +85,9 @@ impl Stage {
     fn odd_request(&self, number: usize, requested: Requested) -> RequestBody {
         let person = &self.people[number];
         match requested {
-            Requested::Login => RequestBody::Login {
-                name: person.name.to_owned(),
-                password: Password(person.password()),
-                udp_port: 0,
-            },
+            Requested::Login => {
+                RequestBody::Login { name: person.name.to_owned(), password: Password(person.password()), udp_port: 0 }
+            }
             Requested::LogOut => RequestBody::Logout,
             Requested::EndlessBroadcast => RequestBody::Broadcast { text: "x".repeat(MAX_TEXT_BYTES + 1) },
             Requested::Broadcast(text) => RequestBody::Broadcast { text: text.words() },
@@ -103,4 +108,9 @@ impl Stage {
             }
         }
     }
+}
+
+/// A secret that nobody else has.
+fn secret_of(mark: u64, id: u64) -> PeerSecret {
+    PeerSecret(blake3::hash(format!("offer {mark}.{id}").as_bytes()).into())
 }

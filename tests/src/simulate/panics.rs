@@ -40,8 +40,10 @@ fn listen() {
 
 fn in_words(info: &std::panic::PanicHookInfo<'_>) -> String {
     let place = info.location().map(|it| format!("{}:{}", it.file(), it.line())).unwrap_or_default();
-    let why = info.payload_as_str().unwrap_or("no message");
-    format!("{place}: {why}")
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let why = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    format!("{place}: {}", why.unwrap_or_else(|| "no message".into()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES};
 
 use super::act::{Act, Since, Typed, Whom};
-use super::stage::{Stage, path_of};
+use super::person::State;
+use super::stage::{Later, Stage, path_of};
 use crate::scenario::steps::user;
 
 /// An offer that nobody made.
@@ -20,6 +21,10 @@ impl Stage {
     pub fn perform(&mut self, person: usize, act: &Act) {
         let number = person % self.people.len();
         if let Some(command) = self.command(number, act) {
+            // Whoever wants something starts a client first.
+            if self.people[number].state == State::Gone && !matches!(act, Act::LogOut | Act::Finish) {
+                self.come_back(number);
+            }
             self.ask(number, command);
             return;
         }
@@ -114,6 +119,6 @@ impl Stage {
     }
 
     pub(super) fn until(&mut self, raw: usize, lasting: Duration) {
-        self.later(lasting, super::stage::Later::EndRaw(raw));
+        self.later(lasting, Later::EndRaw(raw));
     }
 }

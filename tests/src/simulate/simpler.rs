@@ -127,7 +127,8 @@ fn simpler_choices(choice: &Choice) -> Vec<Choice> {
     }
     if let What::Act { person, act } = &choice.what {
         let acts = simpler_acts(act);
-        simpler.extend(acts.into_iter().map(|act| Choice { what: What::Act { person: *person, act }, ..choice.clone() }));
+        simpler
+            .extend(acts.into_iter().map(|act| Choice { what: What::Act { person: *person, act }, ..choice.clone() }));
     }
     simpler
 }
@@ -193,17 +194,16 @@ mod tests {
         plan.choices = vec![act(0, invite(2)), act(1, Act::Rooms), act(2, invite(1)), reset(1), reset(5)];
         let fewer = without_person(&plan, 1);
         assert_eq!(fewer.people.len(), 2);
-        assert_eq!(
-            fewer.choices,
-            [act(0, invite(1)), act(1, Act::Invite { room: 1, user: Whom::Stranger }), reset(1)]
-        );
+        assert_eq!(fewer.choices, [act(0, invite(1)), act(1, Act::Invite { room: 1, user: Whom::Stranger }), reset(1)]);
     }
 
     #[test]
     fn every_simpler_plan_differs_and_all_end_in_a_calm_world() {
         let mut plan = Plan::from_seed(5);
         let mut steps = 0;
-        while let Some(simpler) = [people, files, world, choices].iter().find_map(|simpler| simpler(&plan).into_iter().last()) {
+        while let Some(simpler) =
+            [people, files, world, choices].iter().find_map(|simpler| simpler(&plan).into_iter().last())
+        {
             assert_ne!(simpler, plan);
             plan = simpler;
             steps += 1;

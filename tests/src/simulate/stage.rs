@@ -71,6 +71,8 @@ pub(super) enum Later {
     AskAgain(usize),
     /// A connection without a client is given these bytes, one after the other, with such a pause.
     Trickle(usize, Vec<u8>, Duration),
+    /// A connection without a client is given these bytes.
+    Write(usize, Vec<u8>),
     /// A connection without a client ends.
     EndRaw(usize),
 }
@@ -260,6 +262,7 @@ impl Stage {
             Later::ComeBack(number) => self.come_back(number),
             Later::AskAgain(number) => self.people[number].asking.asked = false,
             Later::Trickle(raw, bytes, pause) => self.trickle(raw, &bytes, pause),
+            Later::Write(raw, bytes) => self.simulation.write_raw(raw, &bytes),
             Later::EndRaw(raw) => self.simulation.end_raw(raw),
         }
     }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use toom_core::id::{QueryId, Ticket};
 use toom_core::server::fact::{Committed, Fact};
-use toom_store::log::{Completion, Log, LogHandle};
+use toom_store::log::{Completion, Log, LogHandle, append};
 use toom_tests::sim::dice::Dice;
 
-use crate::disk::Disk;
-use crate::life::{DATABASE, Numbers, PATIENCE, WAL, everything, fact};
+use crate::disk::{Disk, Image};
+use crate::life::{DATABASE, GROUP, Numbers, PATIENCE, WAL, everything, fact};
 use crate::mount::{Failure, Mount, Operation, lock};
 use crate::recovery::check;
 
@@ -138,22 +138,34 @@ fn restart(disk: &Disk, told: &[Fact], seed: u64) {
         check(&disk.after_crash(&mut dice), told, &mut dice).expect("all is there after power was lost");
     }
     let mount = Mount::new(disk.clone());
-    let images = Arc::new(Mutex::new(Vec::new()));
-    let (take, mut moments) = (images.clone(), dice.fork());
-    mount.directory().witness = Some(Box::new(move |disk, operation, file| {
-        if operation != Operation::Read && lock(&take).len() < 15 && moments.chance(0.3) {
-            lock(&take).push((format!("{operation:?} of {file}"), disk.after_crash(&mut moments)));
-        }
-    }));
+    let images = watch(&mount, dice.fork());
     let mut log = Running::start(&mount, seed);
     assert!(log.told.starts_with(told), "all is there after a restart");
     for _ in 0..3 {
         assert_eq!(log.propose(false), (Ok(()), None));
     }
     log.handle.stop();
-    mount.directory().witness = None;
-    for (moment, image) in lock(&images).iter() {
-        if let Err(breach) = check(image, told, &mut dice) {
+    check_all(&images, told, &mut dice);
+}
+
+/// What power cuts would leave, and before what they would be.
+type Images = Arc<Mutex<Vec<(String, Image)>>>;
+
+/// Cuts the power before some operations.
+fn watch(mount: &Mount, mut dice: Dice) -> Images {
+    let images = Images::default();
+    let take = images.clone();
+    mount.directory().witness = Some(Box::new(move |disk, operation, file| {
+        if operation != Operation::Read && lock(&take).len() < 15 && dice.chance(0.3) {
+            lock(&take).push((format!("{operation:?} of {file}"), disk.after_crash(&mut dice)));
+        }
+    }));
+    images
+}
+
+fn check_all(images: &Images, told: &[Fact], dice: &mut Dice) {
+    for (moment, image) in lock(images).iter() {
+        if let Err(breach) = check(image, told, dice) {
             panic!("after the restart, power lost before {moment}: {breach}");
         }
     }
@@ -174,23 +186,46 @@ fn a_sync_that_fails_ends_writing() {
     assert_eq!(fail(sync(WAL), false), "cannot be read or written: the disk failed (disk I/O error)");
 }
 
+/// A disk whose last sync failed, in the first commit of a new write-ahead log, and what was told before.
+fn forgotten(seed: u64) -> (Disk, Vec<Fact>) {
+    let mount = Mount::new(Disk::default());
+    let mut log = Running::start(&mount, seed);
+    for _ in 0..3 {
+        assert_eq!(log.propose(false), (Ok(()), None));
+    }
+    log.handle.stop();
+    let mut log = Running::start(&mount, seed);
+    mount.directory().dice = Dice::new(seed, "forgotten");
+    // The first sync is that of the header, the second one of the commit.
+    mount.directory().failures.push(Failure { after: 1, ..sync(WAL) });
+    log.propose_until_stopped(true);
+    let Running { handle, told, .. } = log;
+    handle.stop();
+    let disk = mount.directory().disk.clone();
+    (disk, told)
+}
+
 #[test]
 fn what_a_failed_sync_forgot_cannot_tear_the_database_after_a_restart() {
     for seed in 0..40 {
-        let mount = Mount::new(Disk::default());
-        let mut log = Running::start(&mount, seed);
-        for _ in 0..3 {
-            assert_eq!(log.propose(false), (Ok(()), None));
-        }
-        log.handle.stop();
-        // The write-ahead log is new: the first sync is that of its header, the second one of the commit.
-        let mut log = Running::start(&mount, seed);
-        mount.directory().dice = Dice::new(seed, "forgotten");
-        mount.directory().failures.push(Failure { after: 1, ..sync(WAL) });
-        log.propose_until_stopped(true);
-        let Running { handle, told, .. } = log;
-        handle.stop();
-        restart(&mount.directory().disk, &told, seed);
+        let (disk, told) = forgotten(seed);
+        restart(&disk, &told, seed);
+    }
+}
+
+#[test]
+fn another_process_that_appends_behind_what_a_failed_sync_forgot_tears_nothing() {
+    for seed in 0..40 {
+        let (disk, told) = forgotten(seed);
+        let mount = Mount::new(disk);
+        let mut dice = Dice::new(seed, "appended");
+        let group: Vec<_> = (0..GROUP).map(|part| fact("luke", part as u64, false, &mut dice)).collect();
+        let images = watch(&mount, dice.fork());
+        append(mount.path(), &group).expect("appended");
+        check_all(&images, &told, &mut dice);
+        let left = mount.directory().disk.after_crash(&mut dice);
+        let facts = check(&left, &told, &mut dice).expect("all is well").facts;
+        assert!(facts.ends_with(&group), "seed {seed}");
     }
 }
 

@@ -123,6 +123,9 @@ impl Directory {
         if let Some(witness) = &mut self.witness {
             witness(&self.disk, operation, file);
         }
+        if matches!(operation, Operation::Write | Operation::Resize | Operation::Sync) {
+            self.notice_renewal(file);
+        }
         if operation != Operation::Read {
             self.operations.push((operation, file.into()));
         }
@@ -141,21 +144,16 @@ impl Directory {
         Err(code)
     }
 
-    /// Notes that SQLite has written to a file.
-    pub(crate) fn touched(&mut self, file: &str) {
-        self.untouched.remove(file);
-    }
-
-    /// Notes that a file is synced. If the store itself has written it anew, without SQLite, all of it is synced, also
-    /// what an earlier sync forgot.
-    pub(crate) fn sync(&mut self, id: FileId, file: &str) {
-        if let Some(path) = self.untouched.remove(file)
-            && std::fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("dated") != UNTOUCHED
+    /// If the store itself has written a file anew, without SQLite, it will be synced as a whole, also what an earlier
+    /// sync forgot. Called before SQLite writes to it or syncs it.
+    fn notice_renewal(&mut self, file: &str) {
+        let Some(path) = self.untouched.remove(file) else { return };
+        let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|modified| modified != UNTOUCHED)
+            && let Some(id) = self.disk.find(file)
         {
-            let content = std::fs::read(path).expect("read");
-            self.disk.write(id, 0, &content);
+            self.disk.write(id, 0, &std::fs::read(path).expect("read"));
         }
-        self.disk.sync(id);
     }
 
     /// A sync of a file that fails.

@@ -99,7 +99,7 @@ impl Opened {
         &mut self,
         operation: Operation,
         act: impl FnOnce(*mut ffi::sqlite3_file) -> c_int,
-        note: impl FnOnce(&mut Directory, FileId, &str),
+        note: impl FnOnce(&mut Directory, FileId),
     ) -> c_int {
         let real = self.real.as_mut_ptr().cast();
         let Some(tracked) = &self.tracked else { return act(real) };
@@ -112,7 +112,7 @@ impl Opened {
         }
         let code = act(real);
         if code == ffi::SQLITE_OK {
-            note(&mut directory, tracked.id, &tracked.name);
+            note(&mut directory, tracked.id);
         }
         code
     }
@@ -233,7 +233,7 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, to: *mut c_void, bytes: 
         (*(*real).pMethods).xRead.map_or(ffi::SQLITE_IOERR_READ, |read| read(real, to, bytes, offset))
     };
     // SAFETY: `file` is open.
-    unsafe { opened(file) }.track(Operation::Read, act, |_, _, _| {})
+    unsafe { opened(file) }.track(Operation::Read, act, |_, _| {})
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, bytes: c_int, offset: i64) -> c_int {
@@ -244,8 +244,7 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, by
     // SAFETY: SQLite gives `bytes` bytes at `from`, which nobody changes during the call.
     let content = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), bytes as usize) };
     // SAFETY: `file` is open.
-    unsafe { opened(file) }.track(Operation::Write, act, |directory, id, name| {
-        directory.touched(name);
+    unsafe { opened(file) }.track(Operation::Write, act, |directory, id| {
         directory.disk.write(id, offset as usize, content);
     })
 }
@@ -256,8 +255,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, length: i64) -> c_in
         (*(*real).pMethods).xTruncate.map_or(ffi::SQLITE_IOERR_TRUNCATE, |truncate| truncate(real, length))
     };
     // SAFETY: `file` is open.
-    unsafe { opened(file) }.track(Operation::Resize, act, |directory, id, name| {
-        directory.touched(name);
+    unsafe { opened(file) }.track(Operation::Resize, act, |directory, id| {
         directory.disk.resize(id, length as usize);
     })
 }
@@ -269,8 +267,8 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int 
     let code = opened.track(
         Operation::Sync,
         |_| ffi::SQLITE_OK,
-        |directory, id, name| {
-            directory.sync(id, name);
+        |directory, id| {
+            directory.disk.sync(id);
             if sync_directory {
                 directory.disk.sync_directory();
             }

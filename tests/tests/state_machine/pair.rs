@@ -49,7 +49,7 @@ impl StateMachineTest for Pair {
     }
 }
 
-/// A few seconds.
+/// Some seconds.
 const CASES: u32 = 400;
 
 prop_state_machine! {

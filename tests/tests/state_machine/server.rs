@@ -44,8 +44,8 @@ impl StateMachineTest for Server {
     }
 }
 
-/// A few seconds.
-const CASES: u32 = 1_000;
+/// Some seconds.
+const CASES: u32 = 4_000;
 
 prop_state_machine! {
     #![proptest_config(super::config(CASES))]

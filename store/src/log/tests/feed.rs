@@ -252,3 +252,15 @@ fn what_is_committed_is_moved_into_the_database_while_the_log_runs() {
     log.stop();
     assert!(!data.path().join("toom.db-wal").exists(), "the rest is moved when the log ends");
 }
+
+#[test]
+fn another_process_appends_at_once_while_someone_reads() {
+    let data = directory();
+    let log = Running::open(data.path());
+    log.commit(broadcast("one"));
+    let other = Connection::open(path(data.path())).expect("opened");
+    other.execute_batch("BEGIN; SELECT count(*) FROM log").expect("reads on");
+    log.commit(broadcast("two"));
+    append(data.path(), &[account("luke")]).expect("nobody waits for one who reads");
+    assert_eq!(log.next_committed().fact, account("luke"));
+}

@@ -129,7 +129,7 @@ impl Story {
     }
 
     /// The third failure in a row, and the block.
-    fn is_blocked(self, name: &str) -> Story {
+    fn becomes_blocked(self, name: &str) -> Story {
         let third = self.fails(2, name).login(1, name).check(1, name).checked(1, false);
         third.propose(name).commit(name).reply(1, blocked(10_000))
     }
@@ -147,9 +147,9 @@ impl Story {
 
 #[test]
 fn what_happens_every_day_breaks_nothing() {
-    let day = Story::new().is_blocked("yoda").wait(1).login(2, "yoda").reply(2, blocked(9_999));
+    let day = Story::new().becomes_blocked("yoda").wait(1).login(2, "yoda").reply(2, blocked(9_999));
     let day = day.wait(9_999).logs_in(2, "yoda").login(3, "yoda").check(3, "yoda").checked(3, true).reply(3, ACTIVE);
-    let day = day.is_blocked("nobody").login(3, "nobody").reply(3, blocked(10_000)).fails(2, "luke");
+    let day = day.becomes_blocked("nobody").login(3, "nobody").reply(3, blocked(10_000)).fails(2, "luke");
     assert_eq!(day.broken(), None);
 }
 
@@ -176,7 +176,7 @@ fn a_success_that_resets_nothing_is_found() {
 
 #[test]
 fn a_password_that_is_looked_at_during_a_block_is_found() {
-    let during = || Story::new().is_blocked("yoda").wait(9_999).login(2, "yoda");
+    let during = || Story::new().becomes_blocked("yoda").wait(9_999).login(2, "yoda");
     assert_eq!(during().check(2, "yoda").broken(), Some(REFUSES_ALL));
     assert_eq!(during().reply(2, WRONG).broken(), Some(REFUSES_ALL));
     assert_eq!(during().reply(2, blocked(1)).broken(), None);
@@ -184,7 +184,7 @@ fn a_password_that_is_looked_at_during_a_block_is_found() {
 
 #[test]
 fn attempts_during_a_block_that_extend_it_or_count_are_found() {
-    let tried = || Story::new().is_blocked("yoda").wait(5_000).login(2, "yoda").reply(2, blocked(5_000));
+    let tried = || Story::new().becomes_blocked("yoda").wait(5_000).login(2, "yoda").reply(2, blocked(5_000));
     assert_eq!(tried().login(2, "yoda").reply(2, blocked(10_000)).broken(), Some(TRIES_CHANGE_NOTHING));
     let after = || tried().wait(5_000).fails(1, "yoda");
     assert_eq!(after().fails(1, "yoda").broken(), None);
@@ -203,7 +203,7 @@ fn a_block_that_is_forgotten_at_the_start_or_said_before_it_is_durable_is_found(
 
 #[test]
 fn a_block_that_is_too_long_is_found() {
-    let over = || Story::new().is_blocked("yoda").wait(10_000).login(2, "yoda");
+    let over = || Story::new().becomes_blocked("yoda").wait(10_000).login(2, "yoda");
     assert_eq!(over().reply(2, blocked(1)).broken(), Some(NEVER_LONGER));
     assert_eq!(over().check(2, "yoda").checked(2, false).reply(2, WRONG).broken(), None);
     // The wall clock was set back by an hour meanwhile.
@@ -216,7 +216,8 @@ fn a_block_that_is_too_long_is_found() {
 
 #[test]
 fn a_wrong_rest_of_a_block_is_found() {
-    let said = |millis| Story::new().is_blocked("yoda").wait(5_000).login(2, "yoda").reply(2, blocked(millis)).broken();
+    let said =
+        |millis| Story::new().becomes_blocked("yoda").wait(5_000).login(2, "yoda").reply(2, blocked(millis)).broken();
     assert_eq!([4_999, 5_000, 5_001].map(said), [Some(RETRY_AFTER), None, Some(RETRY_AFTER)]);
 }
 
@@ -235,7 +236,7 @@ fn who_is_active_is_told_to_nobody_without_the_password() {
 #[test]
 fn a_session_that_ends_over_somebodys_attempts_is_found() {
     let close = |connection| Output::Close { connection: ConnectionId(connection), reason: CloseReason::LoginTimedOut };
-    let attempted = || Story::new().logs_in(2, "yoda").is_blocked("yoda");
+    let attempted = || Story::new().logs_in(2, "yoda").becomes_blocked("yoda");
     assert_eq!(attempted().says(&close(2)).broken(), Some(SESSIONS_STAY));
     assert_eq!(attempted().says(&close(3)).broken(), None, "it was not logged in");
     let wall = Timestamp::default();

@@ -131,7 +131,7 @@ impl Conference {
 
     /// What somebody may read, ordered by conversation, then number.
     pub fn readable(&self, kind: HistoryKind, user: &UserName) -> impl Iterator<Item = (Key, &Said)> {
-        self.said.iter().flat_map(|(_, all)| all).filter_map(move |said| match (kind, &said.message.conversation) {
+        self.said.values().flatten().filter_map(move |said| match (kind, &said.message.conversation) {
             (HistoryKind::Broadcast, Conversation::Broadcast) => Some(((None, said.message.number), said)),
             (HistoryKind::Rooms, Conversation::Room(room)) if said.readers.contains(user) => {
                 Some(((Some(*room), said.message.number), said))
