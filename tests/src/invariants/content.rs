@@ -38,14 +38,14 @@ pub const INTEGRITY_HAS_A_REASON: &str =
 /// have, until both ends are done.
 #[derive(Debug, Default)]
 pub struct Content {
-    pairs: BTreeMap<Secret, Pair>,
+    pairs: BTreeMap<Shared, Pair>,
     ends: BTreeMap<(usize, OfferId), End>,
     /// The datagram that a machine has just heard of.
     heard: Option<(usize, Vec<u8>)>,
 }
 
 /// What both ends of a transfer share, and nobody else.
-type Secret = [u8; 32];
+type Shared = (OfferId, [u8; 32]);
 
 /// What the sender read.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ struct Pair {
 
 #[derive(Debug)]
 struct End {
-    secret: Secret,
+    shared: Shared,
     bytes: u64,
     work: Work,
 }
@@ -111,20 +111,20 @@ impl Checker for Content {
 
 impl Content {
     fn start(&mut self, client: usize, start: &Start) {
-        let secret = start.secret.0;
+        let shared = (start.transfer, start.secret.0);
         let work = match start.side {
             Side::Send { .. } => Work::Send { asked: 0, slots: BTreeMap::new() },
             Side::Receive { .. } => {
                 Work::Receive { written: Ranges::default(), with_the_file: 0, asked_for_hash: false, hash: None }
             }
         };
-        self.pairs.entry(secret).or_default();
-        self.ends.insert((client, start.transfer), End { secret, bytes: start.bytes, work });
+        self.pairs.entry(shared).or_default();
+        self.ends.insert((client, start.transfer), End { shared, bytes: start.bytes, work });
     }
 
     fn read(&mut self, client: usize, transfer: OfferId, offset: u64, bytes: &[u8]) {
         let end = self.ends.get(&(client, transfer));
-        let Some(pair) = end.and_then(|end| self.pairs.get_mut(&end.secret)) else { return };
+        let Some(pair) = end.and_then(|end| self.pairs.get_mut(&end.shared)) else { return };
         if offset == pair.read.len() as u64 {
             pair.read.extend_from_slice(bytes);
         } else if pair.at(offset, bytes.len()) != Some(bytes) {
@@ -202,13 +202,13 @@ impl Content {
         let place = offset..offset + bytes.len() as u64;
         let fits = place.end <= end.bytes && written.insert(place);
         ensure(fits, WRITTEN_IN_BOUNDS, || format!("{whom}: of {}, or again", end.bytes))?;
-        let pair = self.pairs.entry(end.secret).or_default();
+        let pair = self.pairs.entry(end.shared).or_default();
         ensure(pair.changed || pair.at(offset, bytes.len()) == Some(bytes), WRITTEN_IS_READ, || whom)
     }
 
     fn publish(&mut self, place: (usize, OfferId)) -> Result<(), Broken> {
-        let Some(End { secret, work: Work::Receive { hash, .. }, .. }) = self.ends.get(&place) else { return Ok(()) };
-        let read = self.pairs.get(secret).map(|pair| blake3::hash(&pair.read).into());
+        let Some(End { shared, work: Work::Receive { hash, .. }, .. }) = self.ends.get(&place) else { return Ok(()) };
+        let read = self.pairs.get(shared).map(|pair| blake3::hash(&pair.read).into());
         ensure(read.is_some() && *hash == read, NAMED_WHEN_RIGHT, || {
             format!("client {} asks for the name of transfer {}, whose hash is {hash:02x?}", place.0, place.1)
         })
@@ -216,7 +216,7 @@ impl Content {
 
     fn published(&mut self, client: usize, transfer: OfferId, content: &[u8]) -> Result<(), Broken> {
         let end = self.ends.get(&(client, transfer));
-        let read = end.and_then(|end| self.pairs.get(&end.secret)).map(|pair| &pair.read[..]);
+        let read = end.and_then(|end| self.pairs.get(&end.shared)).map(|pair| &pair.read[..]);
         let whole = end.is_some_and(|end| end.bytes == content.len() as u64);
         ensure(whole && read == Some(content), PUBLISHED_IS_READ, || {
             let read = read.map(<[u8]>::len);
@@ -225,7 +225,7 @@ impl Content {
     }
 
     fn integrity(&mut self, place: (usize, OfferId)) -> Result<(), Broken> {
-        let pair = self.ends.get(&place).and_then(|end| self.pairs.get(&end.secret));
+        let pair = self.ends.get(&place).and_then(|end| self.pairs.get(&end.shared));
         ensure(pair.is_none_or(|pair| pair.changed), INTEGRITY_HAS_A_REASON, || {
             format!("transfer {} fails at client {}, and its source is as it was", place.1, place.0)
         })
@@ -233,8 +233,8 @@ impl Content {
 
     fn forget(&mut self, place: (usize, OfferId)) {
         let Some(end) = self.ends.remove(&place) else { return };
-        if self.ends.values().all(|other| other.secret != end.secret) {
-            self.pairs.remove(&end.secret);
+        if self.ends.values().all(|other| other.shared != end.shared) {
+            self.pairs.remove(&end.shared);
         }
     }
 }

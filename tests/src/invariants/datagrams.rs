@@ -33,26 +33,37 @@ pub(super) const FILE: FlowId = FlowId(1);
 pub struct Datagrams {
     ends: BTreeMap<(usize, OfferId), End>,
     listening: BTreeMap<(usize, PeerIndex), OfferId>,
-    /// By key and number, a hash of every datagram of the transfers under way.
-    sealed: BTreeMap<Key, BTreeMap<u64, Digest>>,
+    pairs: BTreeMap<Shared, Pair>,
     /// The datagram that has just been opened.
     opened: Option<(usize, Header)>,
     hearing: Option<Hearing>,
     /// Whose burst is being sent.
     sending: Option<(usize, OfferId)>,
     deadlines: BTreeMap<usize, Option<Instant>>,
-    /// The ends that have listened.
-    listened: BTreeSet<Key>,
 }
 
-/// A shared secret, and whether it is the initiator that seals.
-type Key = ([u8; 32], bool);
+/// What both ends of a transfer share, and nobody else. The transfer is a part of it: somebody who misbehaves may
+/// offer two files with one secret, which harms nobody who does not.
+type Shared = (OfferId, [u8; 32]);
 type Digest = [u8; 16];
+
+/// Both ends of a transfer, until both have come and gone. An end that never comes costs little: the other one
+/// sends it only a few probes.
+#[derive(Debug, Default)]
+struct Pair {
+    come: u32,
+    gone: u32,
+    /// By who sealed it and its number, a hash of every datagram.
+    sealed: BTreeMap<(Sealer, u64), Digest>,
+}
+
+/// Whether it is the initiator.
+type Sealer = bool;
 
 /// One end of a transfer, from `Listen` to `Forget`.
 #[derive(Debug)]
 struct End {
-    secret: [u8; 32],
+    shared: Shared,
     role: Role,
     index: PeerIndex,
     heard: Ranges,
@@ -98,8 +109,8 @@ impl Datagrams {
     fn sent(&mut self, client: usize, datagram: &[u8]) -> Result<(), Broken> {
         let end = self.sending.filter(|(owner, _)| *owner == client).and_then(|end| self.ends.get(&end));
         let (Some(end), Ok(header)) = (end, Header::decode(datagram)) else { return Ok(()) };
-        let of_key = self.sealed.entry(key(end.secret, end.role)).or_default();
-        let again = of_key.insert(header.number.0, digest(datagram));
+        let pair = self.pairs.entry(end.shared).or_default();
+        let again = pair.sealed.insert((is_initiator(end.role), header.number.0), digest(datagram));
         ensure(again.is_none(), NUMBERS_ARE_USED_ONCE, || {
             format!("client {client} sealed a second datagram with number {}", header.number.0)
         })
@@ -110,8 +121,11 @@ impl Datagrams {
         let Some(header) = opened.then(|| Header::decode(datagram).ok()).flatten() else { return Ok(()) };
         self.opened = Some((client, header));
         let end = self.listening.get(&(client, header.index)).and_then(|id| self.ends.get(&(client, *id)));
-        let sealed = end.and_then(|end| self.sealed.get(&key(end.secret, end.role.other())));
-        let genuine = sealed.and_then(|sealed| sealed.get(&header.number.0)) == Some(&digest(datagram));
+        let sealed = end.and_then(|end| {
+            let sealer = is_initiator(end.role.other());
+            self.pairs.get(&end.shared)?.sealed.get(&(sealer, header.number.0))
+        });
+        let genuine = sealed == Some(&digest(datagram));
         ensure(genuine, OPENED_WAS_SEALED, || format!("client {client} opened {header:?}, which nobody sent"))
     }
 
@@ -171,8 +185,8 @@ impl Datagrams {
         match output {
             Output::Listen { index, secret, role, transfer } => {
                 let (heard, untaken) = (Ranges::default(), BTreeSet::new());
-                let end = End { secret: secret.0, role: *role, index: *index, heard, untaken };
-                self.listened.insert(key(secret.0, *role));
+                let end = End { shared: (*transfer, secret.0), role: *role, index: *index, heard, untaken };
+                self.pairs.entry(end.shared).or_default().come += 1;
                 self.ends.insert((client, *transfer), end);
                 self.listening.insert((client, *index), *transfer);
             }
@@ -202,23 +216,20 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Once both ends have had their keys and forgotten them, nothing of theirs is remembered here. What one end
-    /// sealed may arrive after it is gone, and before the other end has its keys.
+    /// Once both ends have forgotten their keys, nothing of theirs is remembered here.
     fn forget(&mut self, place: (usize, OfferId)) {
         let Some(end) = self.ends.remove(&place) else { return };
         self.listening.remove(&(place.0, end.index));
-        let keys = [Role::Initiator, Role::Responder].map(|role| key(end.secret, role));
-        if keys.iter().all(|key| self.listened.contains(key)) && self.ends.values().all(|it| it.secret != end.secret) {
-            for key in keys {
-                self.sealed.remove(&key);
-                self.listened.remove(&key);
-            }
+        let Some(pair) = self.pairs.get_mut(&end.shared) else { return };
+        pair.gone += 1;
+        if pair.come == 2 && pair.gone == 2 {
+            self.pairs.remove(&end.shared);
         }
     }
 }
 
-fn key(secret: [u8; 32], sealer: Role) -> Key {
-    (secret, sealer == Role::Initiator)
+fn is_initiator(role: Role) -> Sealer {
+    role == Role::Initiator
 }
 
 fn digest(datagram: &[u8]) -> Digest {

@@ -34,19 +34,25 @@ pub(super) struct Story {
 impl Story {
     /// The beginning of any transfer.
     pub(super) fn new(checker: impl Checker + 'static) -> Story {
-        let mut story = Story { watch: Watch::new(vec![Box::new(checker)]), now: Instant::ZERO };
+        let mut story = Story::silent(checker);
         for client in [SENDER, RECEIVER] {
-            story.tell(Observation::ClientStarts {
-                client,
-                address: address(client),
-                connection: ConnectionId(client as u64),
-            });
+            let (address, connection) = (address(client), ConnectionId(client as u64));
+            story.tell(Observation::ClientStarts { client, address, connection });
             story.hears(client, Input::Start(start(client)));
-            let role = if client == SENDER { Role::Initiator } else { Role::Responder };
-            let (index, secret) = (index(client), PeerSecret([9; 32]));
-            story.says(client, Output::Listen { index, secret, role, transfer: ID });
+            story.listens(client);
         }
         story
+    }
+
+    /// Nothing has happened.
+    pub(super) fn silent(checker: impl Checker + 'static) -> Story {
+        Story { watch: Watch::new(vec![Box::new(checker)]), now: Instant::ZERO }
+    }
+
+    pub(super) fn listens(&mut self, client: usize) {
+        let role = if client == SENDER { Role::Initiator } else { Role::Responder };
+        let (index, secret) = (index(client), PeerSecret([9; 32]));
+        self.says(client, Output::Listen { index, secret, role, transfer: ID });
     }
 
     pub(super) fn tell(&mut self, what: Observation<'_>) {

@@ -34,7 +34,7 @@ pub const COMES_TO_AN_END: &str = "transfer: once all is healed it ends in bound
 pub struct Life {
     ends: BTreeMap<(usize, OfferId), End>,
     /// By what both ends share, the hash of what has its final name.
-    named: BTreeMap<Secret, [u8; 32]>,
+    named: BTreeMap<Shared, [u8; 32]>,
     /// What each client has received, by name.
     folders: BTreeMap<usize, Folder>,
     hosts: BTreeMap<usize, IpAddr>,
@@ -44,14 +44,15 @@ pub struct Life {
     told: BTreeMap<(usize, OfferId), Told>,
 }
 
-type Secret = [u8; 32];
+/// What both ends of a transfer share, and nobody else.
+type Shared = (OfferId, [u8; 32]);
 /// Hashes by name.
 type Folder = BTreeMap<String, [u8; 32]>;
 
 /// One end of a transfer.
 #[derive(Debug)]
 struct End {
-    secret: Secret,
+    shared: Shared,
     bytes: u64,
     /// `sender_label`, at the receiver.
     name: Option<String>,
@@ -123,7 +124,7 @@ impl Life {
             Side::Receive { from, label } => Some(format!("{from}_{label}")),
         };
         let end = End {
-            secret: start.secret.0,
+            shared: (start.transfer, start.secret.0),
             bytes: start.bytes,
             name,
             arrived: 0,
@@ -163,7 +164,7 @@ impl Life {
             }
             Output::Report(Report { progress, .. }) => {
                 ensure(end.ended.is_none(), ENDS_ONCE, whom)?;
-                let named = self.named.get(&end.secret).copied();
+                let named = self.named.get(&end.shared).copied();
                 end.report(progress, named).map_err(|invariant| Broken { invariant, what: whom() })?;
             }
             _ => {}
@@ -184,7 +185,7 @@ impl Life {
         let before = self.folders.entry(client).or_default().insert(name.to_owned(), hash);
         ensure(before.is_none_or(|before| before == hash), NOTHING_IS_REPLACED, whom)?;
         end.published = Some((name.to_owned(), hash));
-        self.named.insert(end.secret, hash);
+        self.named.insert(end.shared, hash);
         Ok(())
     }
 

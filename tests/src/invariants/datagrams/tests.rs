@@ -118,6 +118,18 @@ fn a_number_that_is_used_again_is_found() {
 }
 
 #[test]
+fn one_secret_for_two_transfers_is_nobody_elses_business() {
+    let mut story = sent(2);
+    let (transfer, secret) = (OfferId(8), toom_core::secure::PeerSecret([9; 32]));
+    let listen = Output::Listen { index: PeerIndex(200), secret, role: Role::Initiator, transfer };
+    story.says(SENDER, listen);
+    let (to, packets) = (address(RECEIVER), vec![packet(0, ping())]);
+    story.says(SENDER, Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, packets }));
+    story.tell(Observation::DatagramSent { client: SENDER, to, datagram: &datagram(SENDER, 0, b"other") });
+    assert_eq!(story.broken(), None);
+}
+
+#[test]
 fn the_other_end_has_numbers_of_its_own() {
     let mut story = sent(5);
     story.sends(RECEIVER, address(SENDER), packet(3, ping()));
@@ -135,6 +147,17 @@ fn an_acknowledgement_of_what_has_not_arrived_is_found() {
 }
 
 #[test]
+fn what_an_end_sent_before_it_was_gone_may_arrive_when_the_other_one_has_come() {
+    let mut story = Story::silent(Datagrams::default());
+    story.listens(RECEIVER);
+    story.sends(RECEIVER, address(SENDER), packet(0, ping()));
+    story.says(RECEIVER, Output::Forget { index: index(RECEIVER), transfer: ID });
+    story.listens(SENDER);
+    story.opens(SENDER, address(RECEIVER), 0, &ping());
+    assert_eq!(story.broken(), None);
+}
+
+#[test]
 fn nothing_is_remembered_once_both_ends_are_gone() {
     let mut datagrams = Datagrams::default();
     let at = Moment { now: Instant::ZERO, wall: toom_core::time::Timestamp::from_millis(0) };
@@ -146,10 +169,9 @@ fn nothing_is_remembered_once_both_ends_are_gone() {
     datagrams.sending = Some((SENDER, ID));
     let (client, to, datagram) = (SENDER, address(RECEIVER), &datagram(SENDER, 0, b"sealed")[..]);
     datagrams.observe(at, &Observation::DatagramSent { client, to, datagram }).expect("nothing broken");
-    assert_eq!(datagrams.sealed.len(), 1);
     let forget = Output::Forget { index: index(SENDER), transfer: ID };
     datagrams.observe(at, &Observation::TransfersSay(SENDER, &forget)).expect("nothing broken");
-    assert_eq!(datagrams.sealed.len(), 1, "the receiver may still hear it");
+    assert_eq!(datagrams.pairs.len(), 1, "the receiver may still hear it");
     datagrams.observe(at, &Observation::ClientEnds(RECEIVER)).expect("nothing broken");
-    assert!(datagrams.sealed.is_empty() && datagrams.ends.is_empty() && datagrams.listening.is_empty());
+    assert!(datagrams.pairs.is_empty() && datagrams.ends.is_empty() && datagrams.listening.is_empty());
 }
