@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::history::History;
 use super::messages::Messages;
 use super::model::Model;
+use super::offers::Offers;
 use super::presence::Presence;
 use super::replies::Replies;
 use super::rooms::Rooms;
@@ -26,6 +27,7 @@ pub struct Conference {
     messages: Messages,
     direct: Direct,
     history: History,
+    offers: Offers,
     shown: Shown,
 }
 
@@ -49,7 +51,7 @@ pub(super) trait Part {
 
 impl Conference {
     fn each(&mut self, mut ask: impl FnMut(&mut dyn Part, &Model) -> Result<(), Broken>) -> Result<(), Broken> {
-        let parts: [&mut dyn Part; 8] = [
+        let parts: [&mut dyn Part; 9] = [
             &mut self.facts,
             &mut self.presence,
             &mut self.rooms,
@@ -57,6 +59,7 @@ impl Conference {
             &mut self.messages,
             &mut self.direct,
             &mut self.history,
+            &mut self.offers,
             &mut self.shown,
         ];
         parts.into_iter().try_for_each(|part| ask(part, &self.model))

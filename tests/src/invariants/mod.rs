@@ -23,6 +23,7 @@ pub mod login;
 mod made_up;
 pub mod messages;
 pub mod model;
+pub mod offers;
 pub mod presence;
 pub mod ranges;
 pub mod replay;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toom_core::id::ConnectionId;
 use toom_core::name::UserName;
-use toom_core::server::io::{Input, Output};
+use toom_core::server::io::{CloseReason, Input, Output};
 use toom_core::wire::limits::MAX_LISTED_USERS;
 use toom_core::wire::message::{ActiveUser, Event, Refusal, ReplyBody, RequestBody};
 
@@ -20,6 +20,8 @@ pub const TOLD: &str = "presence: all others are told once who comes and goes, u
 pub const ONE_SESSION: &str = "presence: one name has at most one session";
 /// A removed account.
 pub const ACCOUNT: &str = "presence: who has no account any more has no session";
+/// A login in time.
+pub const LOGGED_IN_STAYS: &str = "presence: only who has not logged in is closed for it";
 /// Who is not logged in is told nothing of others.
 pub const ONLY_SESSIONS: &str = "presence: only who has a session is told what others do";
 /// The end.
@@ -51,7 +53,13 @@ impl Part for Presence {
         match what {
             Observation::ServerEnds(_) => *self = Presence::default(),
             Observation::ServerHears(Input::Disconnected { connection, .. })
-            | Observation::ServerSays(Output::Close { connection, .. }) => self.ended(*connection),
+            | Observation::ServerSays(Output::Close { connection, .. }) => {
+                let active = self.active.values().any(|(it, _)| it == connection);
+                let timed_out =
+                    matches!(what, Observation::ServerSays(Output::Close { reason: CloseReason::LoginTimedOut, .. }));
+                ensure(!active || !timed_out, LOGGED_IN_STAYS, || format!("connection {connection} is closed"))?;
+                self.ended(*connection);
+            }
             _ => {}
         }
         if let Some((to, event)) = event(what) {
@@ -209,6 +217,20 @@ mod tests {
         });
         stage.append(Fact::AccountRemoved { name: name("a") });
         assert_eq!(stage.broken(), Some(ACCOUNT));
+    }
+
+    #[test]
+    fn a_session_that_is_closed_as_if_nobody_had_logged_in_is_found() {
+        let (mut stage, [a, _]) = stage();
+        stage.tamper(|out| {
+            for output in out {
+                if let Output::Close { reason, .. } = output {
+                    *reason = CloseReason::LoginTimedOut;
+                }
+            }
+        });
+        stage.ask(a, RequestBody::Logout);
+        assert_eq!(stage.broken(), Some(LOGGED_IN_STAYS));
     }
 
     #[test]

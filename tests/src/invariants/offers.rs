@@ -1,0 +1,179 @@
+//! Files offered by one user to another, until they are answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toom_core::id::{ConnectionId, OfferId};
+use toom_core::wire::message::{Event, OfferEnd, ReplyBody, RequestBody};
+
+use super::conference::{Part, event, reply};
+use super::model::Model;
+use super::{Broken, Observation, ensure};
+
+/// Who is told.
+pub const TOLD: &str =
+    "offers: once an offer is answered, withdrawn or expired, or one of its ends has left, the other end is told";
+
+/// The offers that nobody has answered.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// The receiver of each offer that its sender does not know of yet.
+    shown: BTreeMap<OfferId, ConnectionId>,
+    open: BTreeMap<OfferId, Ends>,
+    /// Those that were answered or withdrawn just now.
+    done: BTreeSet<OfferId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    sender: ConnectionId,
+    receiver: ConnectionId,
+}
+
+impl Part for Offers {
+    fn end_turn(&mut self, model: &Model) -> Result<(), Broken> {
+        let is_there = |connection: ConnectionId| model.user(connection).is_some();
+        self.open.retain(|_, ends| is_there(ends.sender) || is_there(ends.receiver));
+        let done = core::mem::take(&mut self.done);
+        let over = |(offer, ends): &(&OfferId, &Ends)| {
+            done.contains(*offer) || !is_there(ends.sender) || !is_there(ends.receiver)
+        };
+        let untold = self.open.iter().find(over);
+        ensure(untold.is_none(), TOLD, || format!("nobody was told of the end of {untold:?}"))
+    }
+
+    fn observe(&mut self, model: &Model, what: &Observation<'_>) -> Result<(), Broken> {
+        if let Observation::ServerEnds(_) = what {
+            *self = Offers::default();
+        }
+        match event(what) {
+            Some((to, Event::Offer { offer, .. })) => {
+                self.shown.extend(to.iter().map(|receiver| (*offer, *receiver)));
+            }
+            Some((to, Event::OfferAccepted { offer, .. })) => {
+                return self.ended(*offer, to, |ends| vec![ends.sender], model);
+            }
+            Some((to, Event::OfferEnded { offer, reason })) => {
+                let who = |ends: Ends| match reason {
+                    OfferEnd::Rejected => vec![ends.sender],
+                    OfferEnd::Withdrawn => vec![ends.receiver],
+                    OfferEnd::UserLeft | OfferEnd::Expired => vec![ends.sender, ends.receiver],
+                };
+                return self.ended(*offer, to, who, model);
+            }
+            _ => {}
+        }
+        if let Some(([connection], reply)) = reply(what) {
+            self.replied(model, *connection, &reply.body);
+        }
+        Ok(())
+    }
+}
+
+impl Offers {
+    fn replied(&mut self, model: &Model, connection: ConnectionId, body: &ReplyBody) {
+        let asked = model.turn.answered.as_ref().map(|it| &it.body);
+        match (body, asked) {
+            (ReplyBody::Offered { offer }, _) => {
+                if let Some(receiver) = self.shown.remove(offer) {
+                    self.open.insert(*offer, Ends { sender: connection, receiver });
+                }
+            }
+            (ReplyBody::Done, Some(RequestBody::AnswerOffer { offer, .. } | RequestBody::WithdrawOffer { offer })) => {
+                self.done.insert(*offer);
+            }
+            _ => {}
+        }
+    }
+
+    /// The end of an offer is told to `to`; of those who must be told, whoever is there must be among them.
+    fn ended(
+        &mut self,
+        offer: OfferId,
+        to: &[ConnectionId],
+        who: impl Fn(Ends) -> Vec<ConnectionId>,
+        model: &Model,
+    ) -> Result<(), Broken> {
+        let Some(ends) = self.open.remove(&offer) else { return Ok(()) };
+        let told: BTreeSet<ConnectionId> = to.iter().copied().collect();
+        let mut must = who(ends);
+        must.retain(|connection| model.user(*connection).is_some());
+        ensure(told == must.iter().copied().collect(), TOLD, || {
+            format!("the end of {offer} is told to {told:?}, not to {must:?}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Stage;
+    use super::*;
+    use toom_core::id::PeerIndex;
+    use toom_core::secure::PeerSecret;
+    use toom_core::server::io::Output;
+    use toom_core::text::FileLabel;
+    use toom_core::wire::message::{PeerEndpoint, ServerMessage};
+
+    /// `a` and `b`, with the offers 1 to 4 from one to the other.
+    fn stage() -> (Stage, [ConnectionId; 2]) {
+        let mut stage = Stage::new(&["a", "b"]);
+        let [a, b] = stage.all(["a", "b"]);
+        for _ in 0..4 {
+            let endpoint = PeerEndpoint { index: PeerIndex(1), secret: PeerSecret([7; 32]) };
+            let (to, label) = ("b".to_owned(), FileLabel::new("film"));
+            stage.ask(a, RequestBody::Offer { to, label, bytes: 1, endpoint });
+        }
+        (stage, [a, b])
+    }
+
+    fn is_end(output: &Output) -> bool {
+        let Output::Send { message: ServerMessage::Event(event), .. } = output else { return false };
+        matches!(event, Event::OfferEnded { .. } | Event::OfferAccepted { .. })
+    }
+
+    fn answer(offer: u64, index: Option<PeerIndex>) -> RequestBody {
+        RequestBody::AnswerOffer { offer: OfferId(offer), index }
+    }
+
+    #[test]
+    fn what_the_server_says_is_right() {
+        for leaves in 0..2 {
+            let (mut stage, ends) = stage();
+            stage.ask(ends[1], answer(1, Some(PeerIndex(2))));
+            stage.ask(ends[1], answer(2, None));
+            stage.ask(ends[0], RequestBody::WithdrawOffer { offer: OfferId(3) });
+            stage.ask(ends[0], RequestBody::WithdrawOffer { offer: OfferId(3) });
+            stage.disconnect(ends[leaves]);
+            stage.disconnect(ends[1 - leaves]);
+            assert_eq!((stage.broken(), stage.finish()), (None, None));
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_told_to_nobody_is_found() {
+        let ends: [fn(&mut Stage, [ConnectionId; 2]); 5] = [
+            |stage, [_, b]| stage.ask(b, answer(1, Some(PeerIndex(2)))),
+            |stage, [_, b]| stage.ask(b, answer(2, None)),
+            |stage, [a, _]| stage.ask(a, RequestBody::WithdrawOffer { offer: OfferId(3) }),
+            |stage, [a, _]| stage.disconnect(a),
+            |stage, [_, b]| stage.disconnect(b),
+        ];
+        for end in ends {
+            let (mut stage, people) = stage();
+            stage.tamper(|out| out.retain(|output| !is_end(output)));
+            end(&mut stage, people);
+            assert_eq!(stage.broken(), Some(TOLD));
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_told_to_the_wrong_one_is_found() {
+        let (mut stage, [a, b]) = stage();
+        stage.tamper_events(move |to, event| {
+            if let Event::OfferEnded { .. } = event {
+                *to = vec![b];
+            }
+        });
+        stage.ask(b, answer(1, None));
+        assert_eq!((stage.broken(), a), (Some(TOLD), ConnectionId(1)));
+    }
+}
