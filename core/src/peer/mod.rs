@@ -39,7 +39,7 @@ mod sent;
 mod slow_start;
 
 pub use build::{Packet, StreamData, build_burst};
-pub use connection::{Chunk, Connection, ConnectionConfig, Event, Flight};
+pub use connection::{Chunk, Connection, ConnectionConfig, Event, Flight, IDLE_TIMEOUT};
 pub use range_set::RangeSet;
 
 /// Packets in one burst: what the Linux kernel takes in one GSO call (`UDP_MAX_SEGMENTS`).

@@ -12,13 +12,14 @@ use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::{Usage, earlier};
-use crate::peer::{Connection, ConnectionConfig, Event};
+use crate::peer::{Connection, ConnectionConfig, Event, IDLE_TIMEOUT};
 use crate::time::Instant;
 use crate::wire::packet::{PacketNumber, Role};
 use crate::wire::peer_frame::CloseReason;
 
-/// How long a receiver that is done goes on telling a sender that is not heard any more.
-const LINGER_AFTER_DONE: Duration = Duration::from_secs(10);
+/// How long a receiver that is done goes on telling a sender that is not heard any more: as long as that one waits,
+/// or a file that has its name at one end would have failed at the other.
+const LINGER_AFTER_DONE: Duration = IDLE_TIMEOUT;
 
 #[derive(Debug)]
 pub(super) struct ActiveTransfer {
@@ -124,6 +125,7 @@ impl ActiveTransfer {
                     CloseReason::Cancelled => TransferFailure::CancelledByPeer,
                     CloseReason::Integrity => TransferFailure::Integrity,
                     CloseReason::Storage => TransferFailure::PeerStorage,
+                    CloseReason::TimedOut => TransferFailure::PeerSilent,
                     CloseReason::Done | CloseReason::Protocol | CloseReason::Other => TransferFailure::Protocol,
                 };
                 self.fail(now, failure, reason, out);
@@ -131,7 +133,7 @@ impl ActiveTransfer {
             (Event::TimedOut, _) => {
                 let heard = self.connection.counters().packets_received > 0;
                 let failure = if heard { TransferFailure::PeerSilent } else { TransferFailure::TimedOut };
-                self.fail(now, failure, CloseReason::Other, out);
+                self.fail(now, failure, CloseReason::TimedOut, out);
             }
             (Event::Violation | Event::Data { .. } | Event::Verified { .. }, _) => {
                 self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);

@@ -5,8 +5,8 @@ use toom_core::client::io::Progress;
 
 use super::super::operations::pair::{PairOperation, Side, Transfer};
 
-/// Nobody may give up sooner: an end waits for thirty seconds, and a receiver that is done says so for ten.
-const PATIENCE_MS: u64 = 10_000;
+/// Nobody may give up sooner: an end waits for thirty seconds, and whoever waits says so every second.
+const PATIENCE_MS: u64 = 28_000;
 
 /// What an end may come to.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +63,6 @@ impl Expectation {
             TransferFailure::Read(_) | TransferFailure::Write(_) => self.disk_failed[this],
             TransferFailure::PeerStorage => self.disk_failed[other],
             TransferFailure::PeerSilent | TransferFailure::TimedOut => silent || self.peer_may_be_gone(other),
-            // An end that hears that the other one gave up waiting says so.
-            TransferFailure::Protocol => silent,
-            TransferFailure::Integrity => false,
             _ => false,
         };
         assert!(explained, "{side:?} failed with {failure:?}: {self:?}");

@@ -32,7 +32,7 @@ use crate::wire::packet::PACKET_OVERHEAD;
 use crate::wire::peer_frame::{CloseReason, FlowId, STREAM_HEADER_BYTES};
 
 /// Nothing heard for so long ends a connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// After so long without a packet that must be acknowledged, one is sent: so that a disk that is slow, or a
 /// file that takes a minute to hash, is not taken for a dead computer. Three tries fit [`IDLE_TIMEOUT`].
