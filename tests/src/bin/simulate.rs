@@ -15,7 +15,7 @@ use toom_tests::simulate::narrator::Narrator;
 use toom_tests::simulate::regressions::{self, Regression};
 use toom_tests::simulate::run::run_watched;
 use toom_tests::simulate::shrink::{Shrunk, shrink};
-use toom_tests::simulate::{Outcome, Plan};
+use toom_tests::simulate::{Outcome, Plan, run};
 
 /// Runs for shrinking one failure.
 const MOST_TRIES: usize = 3_000;
@@ -142,13 +142,13 @@ fn in_one_line(seed: u64, outcome: &Outcome) -> String {
 fn tell(plan: &Plan, outcome: &Outcome) {
     println!("{}\n\nits plan:\n{}", in_one_line(plan.options.seed, outcome), plan.to_json());
     println!("its latest events:\n{}", outcome.latest);
-    let Some(Shrunk { plan, broken, latest, tries }) = shrink(plan, outcome, MOST_TRIES) else { return };
+    let Some(Shrunk { plan, broken, latest, tries }) = shrink(plan, outcome, MOST_TRIES, &run) else { return };
     println!("shrunk by {tries} runs to {} choices, which broke: {broken}\n\n{}", plan.choices.len(), plan.to_json());
     println!("its latest events:\n{latest}");
 }
 
 fn keep(name: &str, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
-    let Some(shrunk) = shrink(plan, outcome, MOST_TRIES) else { return Ok(()) };
+    let Some(shrunk) = shrink(plan, outcome, MOST_TRIES, &run) else { return Ok(()) };
     let broke = format!("seed {}: {}", plan.options.seed, shrunk.broken);
     let path = Regression { broke, plan: shrunk.plan }.keep(name)?;
     println!("kept as {}; say in its first line what was wrong", path.display());

@@ -11,13 +11,13 @@
 //! | file | its idea |
 //! |---|---|
 //! | `plan`, `act` | a run, and what people can do, as data |
-//! | `draw`, `mood`, `draw_acts`, `draw_faults`, `draw_options` | a plan from a seed |
+//! | `draw`, `draw_acts`, `draw_faults`, `draw_options` | a plan from a seed |
 //! | `run`, `stage` | a run: its phases; the world with its people, and time |
 //! | `person`, `perform`, `misbehave`, `hearing`, `aim` | what people know, do and hear; to whom faults happen |
 //! | `liveness`, `task`, `agreement`, `accounts` | the liveness phase, and what the log says |
 //! | `coverage`, `kinds`, `panics` | what a run covered; panics in words |
 //! | `shrink`, `simpler`, `regressions` | smaller plans that break the same, and those that are kept |
-//! | `figures`, `narrator` | what many runs came to; a run told as it goes |
+//! | `many`, `figures`, `narrator` | many runs at once, and what they came to; a run told as it goes |
 
 pub mod accounts;
 pub mod act;

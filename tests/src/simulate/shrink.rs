@@ -1,7 +1,7 @@
 //! A plan that breaks an invariant, made smaller for as long as it breaks the same one.
 
 use super::plan::Plan;
-use super::run::{NO_PANIC, Outcome, run};
+use super::run::{NO_PANIC, Outcome};
 use super::simpler;
 use crate::invariants::Broken;
 
@@ -20,10 +20,12 @@ pub struct Shrunk {
 
 /// Makes a plan that breaks `broken` smaller, by at most so many runs: choices go first, in chunks and then one by
 /// one, then people and files; what is left of the world is made calm, times shorter and files smaller.
-pub fn shrink(plan: &Plan, outcome: &Outcome, most_tries: usize) -> Option<Shrunk> {
+/// `run` carries out a plan.
+pub fn shrink(plan: &Plan, outcome: &Outcome, most_tries: usize, run: &dyn Fn(&Plan) -> Outcome) -> Option<Shrunk> {
     let broken = outcome.broken.clone()?;
     let latest = outcome.latest.clone();
-    let mut shrinker = Shrinker { shrunk: Shrunk { plan: plan.clone(), broken, latest, tries: 0 }, most_tries };
+    let shrunk = Shrunk { plan: plan.clone(), broken, latest, tries: 0 };
+    let mut shrinker = Shrinker { shrunk, most_tries, run };
     loop {
         let before = shrinker.shrunk.plan.clone();
         shrinker.delete_choices();
@@ -36,12 +38,13 @@ pub fn shrink(plan: &Plan, outcome: &Outcome, most_tries: usize) -> Option<Shrun
     }
 }
 
-struct Shrinker {
+struct Shrinker<'a> {
     shrunk: Shrunk,
     most_tries: usize,
+    run: &'a dyn Fn(&Plan) -> Outcome,
 }
 
-impl Shrinker {
+impl Shrinker<'_> {
     fn is_tired(&self) -> bool {
         self.shrunk.tries >= self.most_tries
     }
@@ -52,7 +55,7 @@ impl Shrinker {
             return false;
         }
         self.shrunk.tries += 1;
-        let outcome = run(&plan);
+        let outcome = (self.run)(&plan);
         let Some(broken) = outcome.broken.filter(|broken| same(broken, &self.shrunk.broken)) else { return false };
         let tries = self.shrunk.tries;
         self.shrunk = Shrunk { plan, broken, latest: outcome.latest, tries };
@@ -94,4 +97,53 @@ impl Shrinker {
 fn same(one: &Broken, other: &Broken) -> bool {
     let place = |broken: &Broken| broken.what.split(": ").next().unwrap_or_default().to_owned();
     one.invariant == other.invariant && (one.invariant != NO_PANIC || place(one) == place(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use toom_core::server::fact::Fact;
+
+    use super::*;
+    use crate::invariants::{Checker, Moment, Observation, ensure};
+    use crate::simulate::run::run_watched;
+
+    /// Finds every room wrong, in words or with a panic.
+    #[derive(Debug)]
+    struct NoRooms {
+        panics: bool,
+    }
+
+    const NO_ROOMS: &str = "test: there is no room";
+
+    impl Checker for NoRooms {
+        fn observe(&mut self, _: Moment, what: &Observation<'_>) -> Result<(), Broken> {
+            let Observation::Durable(committed) = what else { return Ok(()) };
+            let room = matches!(committed.fact, Fact::RoomBuilt { .. });
+            assert!(!room || !self.panics, "a room");
+            ensure(!room, NO_ROOMS, || "a room was built".into())
+        }
+    }
+
+    #[test]
+    fn what_breaks_is_made_as_small_as_can_be() {
+        for (panics, invariant) in [(false, NO_ROOMS), (true, NO_PANIC)] {
+            let run = |plan: &Plan| run_watched(plan, vec![Box::new(NoRooms { panics })]);
+            let breaks = |plan: &Plan| run(plan).broken.is_some_and(|broken| broken.invariant == invariant);
+            let plan = (0..).map(Plan::from_seed).find(breaks).expect("a plan with a room");
+            let shrunk = shrink(&plan, &run(&plan), 3_000, &run).expect("something broke");
+            // Two people come, and one of them builds a room.
+            assert_eq!((shrunk.plan.people.len(), shrunk.plan.files.len()), (2, 0));
+            assert!(shrunk.plan.choices.len() <= 3, "{}", shrunk.plan.to_json());
+            assert!(breaks(&shrunk.plan) && shrunk.broken.invariant == invariant);
+            let small = shrink(&shrunk.plan, &run(&shrunk.plan), 3_000, &run).expect("something broke");
+            assert_eq!(small.plan, shrunk.plan, "nothing more can go");
+        }
+    }
+
+    #[test]
+    fn what_breaks_nothing_is_not_shrunk() {
+        let run = |plan: &Plan| run_watched(plan, Vec::new());
+        let plan = Plan::from_seed(0);
+        assert!(shrink(&plan, &run(&plan), 10, &run).is_none());
+    }
 }
