@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p toom-tests --bin simulate -- --minutes 5`
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -16,6 +16,11 @@ use toom_tests::simulate::regressions::{self, Regression};
 use toom_tests::simulate::run::run_watched;
 use toom_tests::simulate::shrink::{Shrunk, shrink};
 use toom_tests::simulate::{Outcome, Plan, run};
+
+/// Prints a line. Whoever has stopped reading has what they wanted, and learns the rest from the exit code.
+macro_rules! say {
+    ($($what:tt)*) => {{ let _ = writeln!(stdout(), $($what)*); }};
+}
 
 /// Runs for shrinking one failure.
 const MOST_TRIES: usize = 3_000;
@@ -69,7 +74,7 @@ fn simulate(options: &Options) -> Result<u64, String> {
         let start = Instant::now();
         let outcome = one(&plan, options.verbose);
         figures.add(&outcome, start.elapsed());
-        println!("the digest of this run is {}", outcome.digest);
+        say!("the digest of this run is {}", outcome.digest);
         failures.extend(outcome.broken.is_some().then_some((plan, outcome)));
     } else {
         failures = all(options, &mut figures)?;
@@ -78,12 +83,12 @@ fn simulate(options: &Options) -> Result<u64, String> {
         tell(plan, outcome);
     }
     for (plan, outcome) in failures.iter().skip(TOLD_IN_FULL) {
-        println!("{}", in_one_line(plan.options.seed, outcome));
+        say!("{}", in_one_line(plan.options.seed, outcome));
     }
     if let (Some((plan, outcome)), Some(name)) = (failures.first(), &options.keep) {
         keep(name, plan, outcome)?;
     }
-    println!("{figures}");
+    say!("{figures}");
     Ok(figures.failures)
 }
 
@@ -98,7 +103,7 @@ fn one_plan(options: &Options) -> Result<Option<Plan>, String> {
 
 fn one(plan: &Plan, verbose: bool) -> Outcome {
     if verbose {
-        println!("{}", plan.to_json());
+        say!("{}", plan.to_json());
     }
     run_watched(plan, if verbose { vec![Box::new(Narrator)] } else { Vec::new() })
 }
@@ -128,7 +133,7 @@ fn all(options: &Options, figures: &mut Figures) -> Result<Vec<(Plan, Outcome)>,
         }
     });
     progress.clear();
-    println!("{:<28}{:>14.1}", "seconds", start.elapsed().as_secs_f64());
+    say!("{:<28}{:>14.1}", "seconds", start.elapsed().as_secs_f64());
     failures.sort_by_key(|(seed, _)| *seed);
     Ok(failures.into_iter().map(|(seed, outcome)| (Plan::from_seed(seed), outcome)).collect())
 }
@@ -140,18 +145,18 @@ fn in_one_line(seed: u64, outcome: &Outcome) -> String {
 
 /// Tells a failure in full, and a smaller one of the same kind.
 fn tell(plan: &Plan, outcome: &Outcome) {
-    println!("{}\n\nits plan:\n{}", in_one_line(plan.options.seed, outcome), plan.to_json());
-    println!("its latest events:\n{}", outcome.latest);
+    say!("{}\n\nits plan:\n{}", in_one_line(plan.options.seed, outcome), plan.to_json());
+    say!("its latest events:\n{}", outcome.latest);
     let Some(Shrunk { plan, broken, latest, tries }) = shrink(plan, outcome, MOST_TRIES, &run) else { return };
-    println!("shrunk by {tries} runs to {} choices, which broke: {broken}\n\n{}", plan.choices.len(), plan.to_json());
-    println!("its latest events:\n{latest}");
+    say!("shrunk by {tries} runs to {} choices, which broke: {broken}\n\n{}", plan.choices.len(), plan.to_json());
+    say!("its latest events:\n{latest}");
 }
 
 fn keep(name: &str, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
     let Some(shrunk) = shrink(plan, outcome, MOST_TRIES, &run) else { return Ok(()) };
     let broke = format!("seed {}: {}", plan.options.seed, shrunk.broken);
     let path = Regression { broke, plan: shrunk.plan }.keep(name)?;
-    println!("kept as {}; say in its first line what was wrong", path.display());
+    say!("kept as {}; say in its first line what was wrong", path.display());
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! A run, told as it goes.
 
+use std::io::{Write, stdout};
+
 use toom_core::time::Instant;
 
 use crate::invariants::{Broken, Checker, Moment, Observation};
@@ -32,7 +34,9 @@ impl Checker for Narrator {
             other => format!("{other:?}"),
         };
         let seconds = (at.now - Instant::ZERO).as_secs_f64();
-        println!("{seconds:>13.6} s  {}", line.chars().take(LONGEST).collect::<String>());
+        let line: String = line.chars().take(LONGEST).collect();
+        // Whoever has stopped reading has what they wanted.
+        let _ = writeln!(stdout(), "{seconds:>13.6} s  {line}");
         Ok(())
     }
 }
