@@ -125,7 +125,6 @@ impl ActiveTransfer {
                     CloseReason::Cancelled => TransferFailure::CancelledByPeer,
                     CloseReason::Integrity => TransferFailure::Integrity,
                     CloseReason::Storage => TransferFailure::PeerStorage,
-                    CloseReason::TimedOut => TransferFailure::PeerSilent,
                     CloseReason::Done | CloseReason::Protocol | CloseReason::Other => TransferFailure::Protocol,
                 };
                 self.fail(now, failure, reason, out);
@@ -133,7 +132,7 @@ impl ActiveTransfer {
             (Event::TimedOut, _) => {
                 let heard = self.connection.counters().packets_received > 0;
                 let failure = if heard { TransferFailure::PeerSilent } else { TransferFailure::TimedOut };
-                self.fail(now, failure, CloseReason::TimedOut, out);
+                self.fail(now, failure, CloseReason::Other, out);
             }
             (Event::Violation | Event::Data { .. } | Event::Verified { .. }, _) => {
                 self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);

@@ -100,8 +100,6 @@ pub enum CloseReason {
     Integrity,
     /// A file could not be read or written.
     Storage,
-    /// Nothing was heard for too long.
-    TimedOut,
     /// A reason of a later version.
     Other,
 }
@@ -114,7 +112,6 @@ impl CloseReason {
             CloseReason::Protocol => 2,
             CloseReason::Integrity => 3,
             CloseReason::Storage => 4,
-            CloseReason::TimedOut => 5,
             CloseReason::Other => MAX_VARINT,
         }
     }
@@ -126,7 +123,6 @@ impl CloseReason {
             2 => CloseReason::Protocol,
             3 => CloseReason::Integrity,
             4 => CloseReason::Storage,
-            5 => CloseReason::TimedOut,
             _ => CloseReason::Other,
         }
     }

@@ -60,6 +60,11 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Nothing of what was sent arrives.
+    pub(super) fn lose_what_is_under_way(&mut self) {
+        self.in_flight.clear();
+    }
+
     pub(super) fn new(quality: Quality, seed: u64) -> Link {
         Link {
             quality,

@@ -210,20 +210,11 @@ fn an_interruption_at_the_very_end_leaves_both_ends_done() {
         assert!(world.step());
     }
     (world.there.quality, world.back.quality) = (DEAD, DEAD);
+    world.back.lose_what_is_under_way();
     world.run_for(Duration::from_secs(25));
     (world.there.quality, world.back.quality) = (Quality::PERFECT, Quality::PERFECT);
     assert!(world.run(MINUTE));
     world.assert_done();
-}
-
-#[test]
-fn who_hears_that_the_other_end_gave_up_waiting_says_so() {
-    let mut world = small(BAD);
-    world.run_for(100 * MILLISECOND);
-    // Nothing gets back, so that only the sender waits in vain.
-    world.back.quality = DEAD;
-    assert!(world.run(MINUTE));
-    world.assert_failed(TransferFailure::PeerSilent, TransferFailure::PeerSilent);
 }
 
 #[test]
