@@ -179,7 +179,7 @@ mod tests {
     fn a_lost_connection_is_told_in_words() {
         assert_eq!(disconnect_reason(None), "the server closed the connection");
         assert_eq!(disconnect_reason(Some(Violation::Truncated)), "the connection to the server broke");
-        let silent = disconnect_reason(Some(Violation::SilentGreeting));
-        assert_eq!(silent, Violation::SilentGreeting.to_string());
+        let silent = disconnect_reason(Some(Violation::SilentHandshake));
+        assert_eq!(silent, Violation::SilentHandshake.to_string());
     }
 }
