@@ -16,10 +16,9 @@ use super::parse::ParseError;
 /// The object for `event`; `user` is who is logged in, the recipient of direct messages.
 pub(crate) fn render(event: &Event, user: &str) -> Value {
     match event {
-        // The server has no key of its own yet that could be shown.
-        Event::Welcome { user, udp_port } => {
-            json!({"event": "welcome", "user": name(user), "server_key": null, "udp_port": udp_port})
-        }
+        Event::Welcome { user, server_key, udp_port } => json!({
+            "event": "welcome", "user": name(user), "server_key": server_key.to_string(), "udp_port": udp_port,
+        }),
         Event::LoginFailed(refusal) => login_failed(*refusal),
         Event::Broadcast { number, at, from, text } => {
             json!({"event": "broadcast", "number": number.0, "at": rfc3339(*at), "from": name(from), "text": text})

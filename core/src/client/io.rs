@@ -8,15 +8,18 @@ use super::event::{Event, TransferFailure};
 use crate::id::{OfferId, PeerIndex};
 use crate::link::Violation;
 use crate::name::UserName;
-use crate::secure::PeerAgreement;
+use crate::secure::{PeerAgreement, PublicKey};
 use crate::text::FileLabel;
 use crate::wire::message::{Request, ServerMessage};
 
 /// What has happened.
 #[derive(Debug)]
 pub enum Input {
-    /// The connection is there and the server greeted us properly.
-    Connected,
+    /// The connection is there, and the server has proved that it has this key.
+    Connected {
+        /// The server's.
+        server_key: PublicKey,
+    },
     /// The connection is gone; `reason` in words.
     Disconnected {
         /// In words.

@@ -6,6 +6,7 @@
 //! and refuses more when a slow reader has [`MAX_OUTBOX_BYTES`](crate::wire::limits::MAX_OUTBOX_BYTES)
 //! waiting. What the handshake agrees on passes from one to the other as [`Established`].
 
+mod both;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -13,6 +14,7 @@ mod outbound;
 #[cfg(test)]
 mod testing;
 
+pub use both::{Arrived, Link};
 pub use handshake::{Established, Identity};
 pub use inbound::{Inbound, Input, Output, Violation};
 pub use outbound::{Full, Outbound};

@@ -40,11 +40,11 @@ impl Outbound {
         Outbound::default()
     }
 
-    /// Appends a part of the handshake, which is written as it is.
+    /// Appends a part of the handshake, which is written as it is, before all frames.
     pub fn push_handshake(&mut self, bytes: &[u8]) {
-        debug_assert!(self.sealer.is_none() && self.sealed == self.bytes.len(), "a handshake comes before all frames");
-        self.bytes.extend_from_slice(bytes);
-        self.sealed = self.bytes.len();
+        debug_assert!(self.sealer.is_none(), "the handshake is done");
+        self.bytes.splice(self.sealed..self.sealed, bytes.iter().copied());
+        self.sealed += bytes.len();
     }
 
     /// The handshake is done: what is pushed is sealed from now on. Frames that were pushed before have waited.
@@ -130,13 +130,17 @@ mod tests {
     use crate::secure::{Opener, PublicKey, RecordHeader, Suite};
     use proptest::prelude::*;
 
+    fn ends() -> (Sealer, Opener) {
+        let (suite, key) = (Suite::AesGcm, || [5; 32].into());
+        (Sealer::new(suite, key(), Instant::ZERO), Opener::new(suite, key()))
+    }
+
     /// An outbox whose handshake is done, and what opens its records.
     fn established() -> (Outbound, Opener) {
-        let (suite, key) = (Suite::AesGcm, || [5; 32].into());
+        let (sealer, opener) = ends();
         let mut outbox = Outbound::new();
-        let remote = PublicKey([0; 32]);
-        outbox.establish(Established { sealer: Sealer::new(suite, key(), Instant::ZERO), remote });
-        (outbox, Opener::new(suite, key()))
+        outbox.establish(Established { sealer, remote: PublicKey([0; 32]) });
+        (outbox, opener)
     }
 
     fn open_all(mut opener: Opener, mut sealed: &mut [u8]) -> Vec<u8> {
@@ -198,7 +202,13 @@ mod tests {
         outbox.push(b"frame").unwrap();
         outbox.seal(Instant::ZERO);
         assert_eq!(outbox.pending(), b"hello");
+        outbox.push_handshake(b", hello");
         outbox.written(5);
-        assert_eq!(outbox.pending(), b"");
+        assert_eq!(outbox.pending(), b", hello");
+        outbox.written(7);
+        let (sealer, opener) = ends();
+        outbox.establish(Established { sealer, remote: PublicKey([0; 32]) });
+        outbox.seal(Instant::ZERO);
+        assert_eq!(open_all(opener, &mut outbox.pending().to_vec()), b"frame");
     }
 }
