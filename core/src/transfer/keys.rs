@@ -11,7 +11,7 @@ use crate::secure::{OpeningKey, PacketKeys, SealingKey};
 use crate::wire::packet::{HandshakeHeader, Header};
 
 /// The keys of all transfers.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Keys {
     opening: BTreeMap<PeerIndex, OpeningKey>,
     sealing: BTreeMap<OfferId, SealingKey>,

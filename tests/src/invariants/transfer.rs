@@ -124,7 +124,7 @@ impl Life {
             Side::Receive { from, label } => Some(format!("{from}_{label}")),
         };
         let end = End {
-            shared: (start.transfer, start.secret.0),
+            shared: (start.transfer, start.agreement.shared.0),
             bytes: start.bytes,
             name,
             arrived: 0,
@@ -152,7 +152,8 @@ impl Life {
         match output {
             Output::Listen { index, .. } => end.listens = Some(*index),
             Output::Forget { index, .. } => {
-                ensure(end.listens == Some(*index), ENDS_ONCE, whom)?;
+                // It may never have listened.
+                ensure(end.listens.is_none_or(|listens| listens == *index), ENDS_ONCE, whom)?;
                 end.listens = None;
             }
             Output::Publish { .. } => {

@@ -19,7 +19,7 @@ use super::controller::Controller;
 use super::cubic::Cubic;
 use super::epoch::SendingEpoch;
 use super::pacer::Pacer;
-use super::path::{Moved, Path};
+use super::path::Path;
 use super::receive_flow::ReceiveFlow;
 use super::received::Received;
 use super::rtt::Rtt;
@@ -162,6 +162,8 @@ struct Due {
 struct Timers {
     /// Something may be possible now that was not before.
     wake: Option<Instant>,
+    /// When the only answer to a handshake left: the first packet tells the round-trip time.
+    answered_at: Option<Instant>,
     heard_at: Instant,
     idle_timeout: Duration,
     /// When the last packet was sent that must be acknowledged.
@@ -201,6 +203,7 @@ impl Connection {
             due: Due::default(),
             timers: Timers {
                 wake: Some(now),
+                answered_at: None,
                 heard_at: now,
                 idle_timeout: IDLE_TIMEOUT,
                 elicited_at: now,
@@ -232,6 +235,10 @@ impl Connection {
         self.path.answered(to);
         if self.epoch.is_none() {
             self.have_keys(now);
+            self.timers.answered_at = Some(now);
+        } else {
+            // Nobody knows which of the answers the first packet will follow.
+            self.timers.answered_at = None;
         }
     }
 

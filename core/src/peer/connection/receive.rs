@@ -1,5 +1,6 @@
 //! What a connection does with a packet that has arrived.
 
+use core::time::Duration;
 use std::net::SocketAddr;
 
 use super::{Connection, Event, State, token};
@@ -74,6 +75,11 @@ impl Connection {
         let (newest, random) = (self.received.is_newest(number), &mut self.random);
         if self.path.on_packet(now, (from, bytes), newest, || token(random)) {
             self.wake(now);
+        }
+        if self.path.is_proven()
+            && let Some(answered_at) = self.timers.answered_at.take()
+        {
+            self.rtt.sample(now.saturating_since(answered_at), Duration::ZERO);
         }
     }
 

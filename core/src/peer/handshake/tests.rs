@@ -59,7 +59,9 @@ fn the_bytes_of_the_first_datagram_are_those_of_the_document() {
     assert_eq!(question.len(), 1_200);
     assert_eq!(question[..9], [0xd8, 5, 6, 7, 8, 1, 2, 3, 4]);
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-    assert_eq!(hex(&question[9..57]), "the ephemeral key and the tag");
+    let ephemeral = "18b7279e7599928f72e167111e89af25fbdff045bd6faa83425ab2d1468c8b67";
+    assert_eq!(hex(&question[9..41]), ephemeral);
+    assert_eq!(hex(&question[41..57]), "1ae8971c8b685aa82638fafea8fef7c1");
     assert!(question[57..1_184].iter().all(|byte| *byte == 0));
     assert_eq!(hex(&question[1_184..]), "the mac");
 }
