@@ -63,7 +63,7 @@ fn the_bytes_of_the_first_datagram_are_those_of_the_document() {
     assert_eq!(hex(&question[9..41]), ephemeral);
     assert_eq!(hex(&question[41..57]), "1ae8971c8b685aa82638fafea8fef7c1");
     assert!(question[57..1_184].iter().all(|byte| *byte == 0));
-    assert_eq!(hex(&question[1_184..]), "the mac");
+    assert_eq!(hex(&question[1_184..]), "091d2984c403259c7fbce5b7f34e56d2");
 }
 
 #[test]
