@@ -25,6 +25,8 @@ pub(super) struct Subject<'a> {
     pub(super) receiver: Party<'a>,
     pub(super) label: &'a FileLabel,
     pub(super) bytes: u64,
+    /// The hash of the offer as it was sealed.
+    pub(super) sealed: &'a [u8; 32],
 }
 
 /// What both ends know who share this and agree on that; `remote` is the other end's device.
@@ -34,7 +36,7 @@ pub(super) fn agreement(subject: &Subject<'_>, remote: PublicKey, shared: PeerSe
 
 /// A hash of what a transfer is about: SHA-256 of a label and of all fields, those of unknown length after it.
 fn context(subject: &Subject<'_>) -> [u8; 32] {
-    let Subject { offer, sender, receiver, label, bytes } = subject;
+    let Subject { offer, sender, receiver, label, bytes, sealed } = subject;
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(b"toom transfer 1");
     hash.update(&offer.0.to_be_bytes());
@@ -44,6 +46,7 @@ fn context(subject: &Subject<'_>) -> [u8; 32] {
     }
     update_text(&mut hash, label.as_str());
     hash.update(&bytes.to_be_bytes());
+    hash.update(sealed.as_slice());
     let mut context = [0; 32];
     context.copy_from_slice(hash.finish().as_ref());
     context
@@ -68,7 +71,7 @@ mod tests {
         let (film, book) = (FileLabel::new("film"), FileLabel::new("book"));
         let party = |name, device| Party { name, device: PublicKey([device; 32]) };
         let (sender, receiver) = (party(&luke, 1), party(&yoda, 2));
-        let subject = Subject { offer: OfferId(1), sender, receiver, label: &film, bytes: 9 };
+        let subject = Subject { offer: OfferId(1), sender, receiver, label: &film, bytes: 9, sealed: &[3; 32] };
         let others = [
             Subject { offer: OfferId(2), ..subject },
             Subject { sender: party(&leia, 1), ..subject },
@@ -78,6 +81,7 @@ mod tests {
             Subject { sender: receiver, receiver: sender, ..subject },
             Subject { label: &book, ..subject },
             Subject { bytes: 10, ..subject },
+            Subject { sealed: &[4; 32], ..subject },
         ];
         assert_eq!(context(&subject), context(&subject.clone()));
         for (number, other) in others.iter().enumerate() {
@@ -91,7 +95,7 @@ mod tests {
         let device = PublicKey([0; 32]);
         let context = |sender, receiver, label: &str| {
             let (sender, receiver) = (Party { name: sender, device }, Party { name: receiver, device });
-            context(&Subject { offer: OfferId(1), sender, receiver, label: &FileLabel::new(label), bytes: 1 })
+            context(&Subject { offer: OfferId(1), sender, receiver, label: &FileLabel::new(label), bytes: 1, sealed: &[0; 32] })
         };
         assert_ne!(context(&short, &long, "c"), context(&short, &short, "bc"));
     }

@@ -88,6 +88,13 @@ pub enum Command {
         /// Which transfer or offer of one's own.
         transfer: OfferId,
     },
+    /// `VERIFY user [yes]`
+    Verify {
+        /// As typed.
+        user: String,
+        /// Whether the safety number is right, so that their keys are to be pinned.
+        confirm: bool,
+    },
     /// `OUT`: ends transfers, then the session.
     Logout,
     /// Standard input has ended: finish what was asked (answers, transfers under way), then log out.

@@ -55,6 +55,7 @@ impl Client {
             Command::Reject { offer } => self.reject_offer(offer, out),
             Command::Transfers => out.push(Output::Event(Event::Transfers(self.transfers.shown()))),
             Command::Cancel { transfer } => self.cancel(transfer, out),
+            Command::Verify { user, confirm } => self.start_verifying(&user, confirm, out),
             Command::Logout | Command::Finish => {}
         }
     }

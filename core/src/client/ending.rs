@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::command::Command;
 use super::event::{Event, Failure, TransferFailure};
 use super::io::Output;
-use super::requests::Asked;
+use super::requests::{Asked, Wanted};
 use super::session::{Client, Connection};
 use crate::time::Instant;
 use crate::wire::message::RequestBody;
@@ -159,7 +159,8 @@ impl Client {
         let lost = Event::Error(Failure::ConnectionLost);
         self.answers.end(&lost, out);
         for asked in self.requests.clear() {
-            if matches!(asked, Asked::Login | Asked::ActiveUsers | Asked::Rooms | Asked::History(_)) {
+            let wanted = matches!(asked, Asked::Devices(Wanted::Theirs { .. } | Wanted::Own { .. }));
+            if wanted || matches!(asked, Asked::Login | Asked::ActiveUsers | Asked::Rooms | Asked::History(_)) {
                 out.push(Output::Event(lost.clone()));
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::id::{MessageNumber, OfferId, RoomId};
 use crate::name::UserName;
-use crate::secure::PublicKey;
+use crate::secure::{PublicKey, SafetyNumber};
 use crate::text::FileLabel;
 use crate::time::Timestamp;
 use crate::wire::message::{ActiveUser, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
@@ -107,6 +107,8 @@ pub enum Event {
         name: FileLabel,
         /// Its size.
         bytes: u64,
+        /// Whether only `Accept` accepts it, whatever the policy is: the sender's key has changed.
+        held: bool,
     },
     /// Answer to `SendFile` (state `Starting`), and then how every transfer goes.
     Transfer(Transfer),
@@ -118,6 +120,36 @@ pub enum Event {
         id: OfferId,
         /// Whether it was accepted.
         accepted: bool,
+    },
+    /// Answer: what to compare with that person.
+    SafetyNumber {
+        /// Who.
+        user: UserName,
+        /// The number.
+        number: SafetyNumber,
+        /// How many devices they have.
+        devices: usize,
+        /// How many one has oneself.
+        own_devices: usize,
+        /// Whether these very keys of theirs are pinned.
+        verified: bool,
+    },
+    /// Somebody has another key than those that were known of them.
+    PeerKeyChanged {
+        /// Who, as they say.
+        user: UserName,
+        /// The key.
+        key: PublicKey,
+        /// Whether they were verified, so that their offer was refused; otherwise the key is used from now on, and
+        /// their offers are not accepted automatically.
+        verified: bool,
+    },
+    /// What is known of somebody's keys could not be kept for the next session.
+    NotRemembered {
+        /// Of whom.
+        user: UserName,
+        /// In words.
+        reason: String,
     },
     /// Answer: the command was refused or failed.
     Error(Failure),
@@ -236,6 +268,9 @@ pub enum TransferFailure {
     /// The other end broke the protocol.
     #[error("the other end broke the transfer protocol")]
     Protocol,
+    /// The offer was accepted by another device than it was sealed for.
+    #[error("another device accepted the file than the one it was offered to; somebody may be posing as the receiver")]
+    KeyChanged,
     /// The connection to the server was lost before the transfer began.
     #[error("the connection to the server was lost")]
     ServerLost,
@@ -270,6 +305,21 @@ pub enum Failure {
     NoSuchFile(String),
     /// The file to be sent cannot be read, in words.
     UnreadableFile(String),
+    /// The receiver of a file was verified with other keys than the one they have now.
+    PeerKeyChanged {
+        /// Who.
+        user: UserName,
+        /// The key they have now.
+        key: PublicKey,
+    },
+    /// The receiver of a file changes devices.
+    DeviceChanged,
+    /// Nobody has ever logged in as this user, so that there is no key to compare.
+    NoDevices(UserName),
+    /// The server does not tell others this device's key.
+    OwnKeyMissing,
+    /// The safety number is not the one that was shown.
+    SafetyNumberChanged(UserName),
     /// Too many commands are waiting for their answers.
     Busy,
     /// Not logged in (any more).

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::command::Command;
 use super::event::{Event, TransferFailure};
+use super::people::Person;
 use crate::id::{OfferId, PeerIndex};
 use crate::link::Violation;
 use crate::name::UserName;
@@ -19,6 +20,8 @@ pub enum Input {
     Connected {
         /// The server's.
         server_key: PublicKey,
+        /// What was remembered of people on this server, the oldest first.
+        people: Vec<Person>,
     },
     /// The connection is gone; `reason` in words.
     Disconnected {
@@ -49,6 +52,13 @@ pub enum Input {
     },
     /// How a transfer goes.
     Report(Report),
+    /// `Output::Remember` failed: it is known in this session only.
+    NotRemembered {
+        /// Of whom.
+        user: UserName,
+        /// In words.
+        reason: String,
+    },
     /// The deadline passed.
     Woke,
 }
@@ -120,6 +130,8 @@ pub enum Output {
     },
     /// Start a transfer: both sides have agreed. `Report`s follow, the last one `Done` or `Failed`.
     Start(Start),
+    /// Remember this of a person, in place of what was remembered before.
+    Remember(Person),
     /// End a transfer now; `Report` with `Failed(Cancelled)` follows.
     Cancel {
         /// Which.
@@ -168,7 +180,7 @@ pub enum Side {
 pub enum AcceptPolicy {
     /// Wait for `Accept` or `Reject`.
     Ask,
-    /// Accept all.
+    /// Accept all, but those of people whose key has changed.
     All,
     /// Reject all.
     None,

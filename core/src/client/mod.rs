@@ -20,6 +20,7 @@
 //! | `answers` | answers to posts, of which many are in flight, are kept in the order of their commands |
 //! | `history` | the pages of one `RDM` become one answer |
 //! | `offers`, `transfers` | files offered to and by this user, and how they go |
+//! | `people`, `verify` | whose keys are known, and `VERIFY` |
 //! | `receipts` | direct messages are shown once and confirmed |
 //! | `ending` | the session ends: logged out, finished, or lost |
 //!
@@ -35,12 +36,14 @@ pub mod event;
 mod history;
 pub mod io;
 mod offers;
+pub mod people;
 mod receipts;
 mod replies;
 mod requests;
 mod session;
 mod transfers;
 mod usage;
+mod verify;
 
 #[cfg(test)]
 mod tests;

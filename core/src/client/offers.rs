@@ -10,15 +10,16 @@ use super::agreement::{Party, Subject, agreement};
 use super::commands::fail;
 use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
 use super::io::{AcceptPolicy, Output, Progress, Report, Side, SourceId, Start};
-use super::requests::Asked;
+use super::requests::{Asked, Wanted};
 use super::session::Client;
-use super::transfers::{Entry, MAX_INCOMING, MAX_OUTGOING, Stage};
+use super::transfers::{Agreed, Entry, MAX_INCOMING, MAX_OUTGOING, Stage};
+use super::verify::are_keys;
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
-use crate::secure::{PeerSecret, PublicKey};
+use crate::secure::{OfferContents, OfferParties, PeerSecret, PublicKey, SealedOffer, open_offer, seal_offer};
 use crate::text::FileLabel;
 use crate::time::Instant;
-use crate::wire::message::{OfferEnd, PeerEndpoint, RequestBody};
+use crate::wire::message::{Devices, OfferEnd, Refusal, RequestBody};
 
 /// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time.
 #[derive(Debug)]
@@ -26,8 +27,25 @@ pub(super) struct Offering {
     pub(super) source: SourceId,
     to: UserName,
     path: PathBuf,
-    /// Once the file is open and the server was asked.
-    pub(super) asked: Option<(FileLabel, u64, PeerEndpoint)>,
+    /// What it is called and its size, once it is open and the server was asked for the receiver's key.
+    file: Option<(FileLabel, u64)>,
+    /// Once the offer was sealed.
+    sealed: Option<(PeerIndex, Agreed)>,
+    /// Whether the receiver was on another device than the one it was sealed for.
+    again: bool,
+}
+
+/// Somebody's offer.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) offer: OfferId,
+    pub(super) from: UserName,
+    /// The key of their device, and of all their devices.
+    pub(super) device: PublicKey,
+    pub(super) keys: Vec<PublicKey>,
+    pub(super) address: SocketAddr,
+    pub(super) index: PeerIndex,
+    pub(super) sealed: SealedOffer,
 }
 
 // One's own offers.
@@ -43,24 +61,63 @@ impl Client {
         self.last_source += 1;
         let source = SourceId(self.last_source);
         out.push(Output::OpenSource { source, path: path.clone() });
-        self.offering = Some(Offering { source, to, path, asked: None });
+        self.offering = Some(Offering { source, to, path, file: None, sealed: None, again: false });
     }
 
     pub(super) fn source_opened(&mut self, source: SourceId, label: FileLabel, bytes: u64, out: &mut Vec<Output>) {
-        let endpoint = PeerEndpoint { index: self.new_index(), secret: self.new_secret() };
         match &mut self.offering {
-            Some(offering) if offering.source == source && offering.asked.is_none() => {
-                let (to, label_sent, endpoint_sent) = (offering.to.to_string(), label.clone(), endpoint.clone());
-                offering.asked = Some((label, bytes, endpoint));
-                let body = RequestBody::Offer { to, label: label_sent, bytes, endpoint: endpoint_sent };
-                self.requests.ask(body, Asked::Offer, out);
+            Some(offering) if offering.source == source && offering.file.is_none() => {
+                offering.file = Some((label, bytes));
+                let user = offering.to.clone();
+                self.ask_devices(&user.clone(), Wanted::Receiver { user }, out);
             }
             _ => out.push(Output::CloseSource { source }),
         }
     }
 
+    /// The receiver's devices are known: the offer is sealed for the one they are active on.
+    pub(super) fn receiver_known(&mut self, devices: &Devices, out: &mut Vec<Output>) {
+        let (Some(offering), Some(user)) = (&self.offering, self.user.clone()) else { return };
+        let (to, Some((label, bytes))) = (offering.to.clone(), offering.file.clone()) else { return };
+        if self.is_leaving() {
+            return self.offering_failed(Failure::NotLoggedIn, out);
+        }
+        if to == user {
+            return self.offering_failed(Failure::Oneself, out);
+        }
+        let Some(device) = devices.active else {
+            return self.offering_failed(Failure::UserOffline(vec![to]), out);
+        };
+        if !self.key_presented(&to, device, &devices.keys, out) {
+            return self.offering_failed(Failure::PeerKeyChanged { user: to, key: device }, out);
+        }
+        let (index, secret, seed) = (self.new_index(), PeerSecret(self.random_bytes()), self.random_bytes());
+        let parties = OfferParties { sender: &user, receiver: &to };
+        let contents = OfferContents { label, bytes, secret: secret.clone() };
+        let Some(sealed) = seal_offer(parties, &self.device, &device, &contents, seed) else {
+            return self.offering_failed(Failure::LimitReached("the name of a file".to_owned()), out);
+        };
+        if let Some(offering) = &mut self.offering {
+            offering.sealed = Some((index, Agreed { device, secret, sealed: sealed.hash() }));
+        }
+        let body = RequestBody::Offer { to: to.to_string(), device, index, sealed };
+        self.requests.ask(body, Asked::Offer, out);
+    }
+
+    /// The server refused the offer. If the receiver has just changed devices, it is sealed once more.
+    pub(super) fn offer_refused(&mut self, refusal: Refusal, out: &mut Vec<Output>) {
+        match &mut self.offering {
+            Some(offering) if refusal == Refusal::DeviceChanged && !offering.again => {
+                (offering.again, offering.sealed) = (true, None);
+                let user = offering.to.clone();
+                self.ask_devices(&user.clone(), Wanted::Receiver { user }, out);
+            }
+            _ => self.offering_failed(refusal.into(), out),
+        }
+    }
+
     pub(super) fn source_failed(&mut self, source: SourceId, missing: bool, reason: String, out: &mut Vec<Output>) {
-        let opening = |offering: &mut Offering| offering.source == source && offering.asked.is_none();
+        let opening = |offering: &mut Offering| offering.source == source && offering.file.is_none();
         if let Some(offering) = self.offering.take_if(opening) {
             let path = offering.path.to_string_lossy().into_owned();
             fail(if missing { Failure::NoSuchFile(path) } else { Failure::UnreadableFile(reason) }, out);
@@ -71,11 +128,12 @@ impl Client {
         if self.transfers.contains(offer) {
             return self.broken("the number of an offer was given twice", out);
         }
-        let Some(Offering { source, to, asked: Some((label, total, endpoint)), .. }) = self.offering.take() else {
+        let offering = self.offering.take();
+        let Some(Offering { source, to, file: Some((label, total)), sealed: Some((index, agreed)), .. }) = offering
+        else {
             return;
         };
-        let PeerEndpoint { index, secret } = endpoint;
-        let stage = Stage::Offered { source, index, secret };
+        let stage = Stage::Offered { source, index, agreed };
         let entry = Entry::new(to, label, total, stage);
         out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
         self.transfers.insert(offer, entry);
@@ -88,7 +146,7 @@ impl Client {
     pub(super) fn offering_failed(&mut self, failure: Failure, out: &mut Vec<Output>) {
         if let Some(offering) = self.offering.take() {
             fail(failure, out);
-            if offering.asked.is_some() {
+            if offering.file.is_some() {
                 out.push(Output::CloseSource { source: offering.source });
             }
         }
@@ -101,16 +159,20 @@ impl Client {
         out: &mut Vec<Output>,
     ) {
         let (Some(entry), Some(user)) = (self.transfers.get_mut(offer), &self.user) else { return };
-        let Stage::Offered { source, index, ref secret } = entry.stage else { return };
-        let sender = Party { name: user, device: self.device };
+        let Stage::Offered { source, index, ref agreed } = entry.stage else { return };
+        if agreed.device != device {
+            return self.end_transfer(offer, TransferFailure::KeyChanged, out);
+        }
+        let sender = Party { name: user, device: self.public };
         let receiver = Party { name: &entry.peer, device };
-        let subject = Subject { offer, sender, receiver, label: &entry.label, bytes: entry.total };
+        let (label, sealed) = (&entry.label, &agreed.sealed);
+        let subject = Subject { offer, sender, receiver, label, bytes: entry.total, sealed };
         out.push(Output::Start(Start {
             transfer: offer,
             remote: address,
             local_index: index,
             remote_index,
-            agreement: agreement(&subject, device, secret.clone()),
+            agreement: agreement(&subject, device, agreed.secret.clone()),
             bytes: entry.total,
             side: Side::Send { source },
         }));
@@ -132,28 +194,35 @@ impl Client {
 
 // Offers of others.
 impl Client {
-    pub(super) fn offer_arrived(
-        &mut self,
-        offer: OfferId,
-        from: UserName,
-        label: FileLabel,
-        bytes: u64,
-        (address, endpoint, device): (SocketAddr, PeerEndpoint, PublicKey),
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn offer_arrived(&mut self, arrived: Arrived, out: &mut Vec<Output>) {
+        let Arrived { offer, from, device, keys, address, index, sealed } = arrived;
         if self.transfers.contains(offer) {
             return self.broken("the number of an offer was given twice", out);
+        }
+        if !keys.contains(&device) || !are_keys(&keys) {
+            return self.broken("a list of devices that is none", out);
         }
         if self.is_leaving() {
             return;
         }
-        out.push(Output::Event(Event::Offer { id: offer, from: from.clone(), name: label.clone(), bytes }));
+        if self.people.refuse(&from, &device) {
+            out.push(Output::Event(Event::PeerKeyChanged { user: from, key: device, verified: true }));
+            return self.refuse(offer);
+        }
+        let Some(OfferContents { label, bytes, secret }) = self.open(&from, &device, &sealed) else {
+            // Nobody else can have meant it for this device: there is nothing to show.
+            self.unopened_offers += 1;
+            return self.refuse(offer);
+        };
+        self.key_presented(&from, device, &keys, out);
+        let held = !self.people.may_be_accepted(&from);
+        out.push(Output::Event(Event::Offer { id: offer, from: from.clone(), name: label.clone(), bytes, held }));
         let wanted = self.accept != AcceptPolicy::None && self.transfers.may_wait();
         // Once this client is only finishing what was asked, there is nobody to ask, and nothing new begins.
         if !wanted || self.finishing {
             return self.refuse(offer);
         }
-        let stage = Stage::Waiting { address, endpoint, device };
+        let stage = Stage::Waiting { address, index, agreed: Agreed { device, secret, sealed: sealed.hash() } };
         self.transfers.insert(offer, Entry::new(from, label, bytes, stage));
     }
 
@@ -163,7 +232,7 @@ impl Client {
             return;
         }
         while self.transfers.may_receive()
-            && let Some(offer) = self.transfers.first_waiting()
+            && let Some(offer) = self.transfers.first_waiting(|from| self.people.may_be_accepted(from))
         {
             let index = self.new_index();
             let asked = Asked::Answer { offer, by_command: false };
@@ -182,6 +251,8 @@ impl Client {
             let words = format!("one can receive {MAX_INCOMING} files at once; accept it when one of them has ended");
             return fail(Failure::LimitReached(words), out);
         }
+        let from = self.transfers.get_mut(offer).map(|entry| entry.peer.clone());
+        out.extend(from.and_then(|from| self.people.accept(&from)).map(Output::Remember));
         let index = self.new_index();
         out.push(Output::Event(Event::OfferAnswered { id: offer, accepted: true }));
         self.receive(offer, index, out);
@@ -209,16 +280,17 @@ impl Client {
     /// Listens for the sender before it hears that the offer is accepted.
     fn receive(&mut self, offer: OfferId, local: PeerIndex, out: &mut Vec<Output>) {
         let (Some(entry), Some(user)) = (self.transfers.get_mut(offer), &self.user) else { return };
-        let Stage::Waiting { address, ref endpoint, device } = entry.stage else { return };
-        let sender = Party { name: &entry.peer, device };
-        let receiver = Party { name: user, device: self.device };
-        let subject = Subject { offer, sender, receiver, label: &entry.label, bytes: entry.total };
+        let Stage::Waiting { address, index, ref agreed } = entry.stage else { return };
+        let sender = Party { name: &entry.peer, device: agreed.device };
+        let receiver = Party { name: user, device: self.public };
+        let (label, sealed) = (&entry.label, &agreed.sealed);
+        let subject = Subject { offer, sender, receiver, label, bytes: entry.total, sealed };
         let start = Start {
             transfer: offer,
             remote: address,
             local_index: local,
-            remote_index: endpoint.index,
-            agreement: agreement(&subject, device, endpoint.secret.clone()),
+            remote_index: index,
+            agreement: agreement(&subject, agreed.device, agreed.secret.clone()),
             bytes: entry.total,
             side: Side::Receive { from: entry.peer.clone(), label: entry.label.clone() },
         };
@@ -231,6 +303,11 @@ impl Client {
     pub(super) fn answer_came_too_late(&mut self, offer: OfferId, out: &mut Vec<Output>) {
         let over = self.transfers.get_mut(offer).and_then(|entry| entry.over.take());
         self.end_running(offer, over.unwrap_or(TransferFailure::PeerLeft), out);
+    }
+
+    fn open(&self, from: &UserName, device: &PublicKey, sealed: &SealedOffer) -> Option<OfferContents> {
+        let parties = OfferParties { sender: from, receiver: self.user.as_ref()? };
+        open_offer(parties, &self.device, device, sealed)
     }
 
     fn is_waiting(&mut self, offer: OfferId) -> bool {
@@ -342,9 +419,9 @@ impl Client {
         self.transfers.unused_index(repeat_with(|| PeerIndex(random.next_u32())))
     }
 
-    fn new_secret(&mut self) -> PeerSecret {
-        let mut secret = PeerSecret([0; 32]);
-        self.random.fill_bytes(&mut secret.0);
-        secret
+    fn random_bytes(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.random.fill_bytes(&mut bytes);
+        bytes
     }
 }

@@ -5,7 +5,8 @@ use super::ending::{CatchingUp, DESERTED_PATIENCE};
 use super::event::{Event, Failure};
 use super::history::Step;
 use super::io::Output;
-use super::requests::{Asked, Change};
+use super::offers::Arrived;
+use super::requests::{Asked, Change, Wanted};
 use super::session::Client;
 use crate::id::MessageNumber;
 use crate::name::UserName;
@@ -69,9 +70,18 @@ impl Client {
                 None
             }
             (Asked::Offer, ReplyBody::Refused(refusal)) => {
+                self.offer_refused(refusal, out);
+                None
+            }
+            (Asked::Devices(wanted), ReplyBody::Devices(devices)) => {
+                self.devices_told(wanted, devices, out);
+                None
+            }
+            (Asked::Devices(Wanted::Receiver { .. }), ReplyBody::Refused(refusal)) => {
                 self.offering_failed(refusal.into(), out);
                 None
             }
+            (Asked::Devices(_), ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::ActiveUsers | Asked::Rooms, ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Answer { offer, .. }, ReplyBody::Refused(_)) => {
                 self.answer_came_too_late(offer, out);
@@ -116,8 +126,9 @@ impl Client {
             }
             wire::Event::RoomCreated(room) => Event::RoomCreated(room),
             wire::Event::RoomChanged(room) => Event::RoomChanged(room),
-            wire::Event::Offer { offer, from, label, bytes, address, endpoint, device } => {
-                return self.offer_arrived(offer, from, label, bytes, (address, endpoint, device), out);
+            wire::Event::Offer { offer, from, device, keys, address, index, sealed } => {
+                let arrived = Arrived { offer, from, device, keys, address, index, sealed };
+                return self.offer_arrived(arrived, out);
             }
             wire::Event::OfferAccepted { offer, address, index, device } => {
                 return self.offer_accepted(offer, (address, index, device), out);
@@ -217,6 +228,7 @@ impl From<Refusal> for Failure {
             Refusal::LimitReached(limit) => Failure::LimitReached(limit),
             Refusal::StorageFailed => Failure::StorageFailed,
             Refusal::OutOfOrder => Failure::NotLoggedIn,
+            Refusal::DeviceChanged => Failure::DeviceChanged,
         }
     }
 }

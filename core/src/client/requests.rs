@@ -8,6 +8,7 @@ use super::io::Output;
 use crate::id::{MessageNumber, OfferId, RequestId, RoomId};
 use crate::machine::Usage;
 use crate::name::UserName;
+use crate::secure::PublicKey;
 use crate::wire::limits::MAX_REQUESTS_IN_FLIGHT;
 use crate::wire::message::{HistoryKind, Request, RequestBody};
 
@@ -32,6 +33,8 @@ pub(super) enum Asked {
     Rooms,
     History(HistoryKind),
     Offer,
+    /// The keys of somebody's devices.
+    Devices(Wanted),
     /// The answer to somebody's offer.
     Answer {
         offer: OfferId,
@@ -48,6 +51,17 @@ pub(super) enum Asked {
         from: UserName,
         through: MessageNumber,
     },
+}
+
+/// What somebody's keys are wanted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// To offer them the file at hand.
+    Receiver { user: UserName },
+    /// To compare them.
+    Theirs { user: UserName, confirm: bool },
+    /// One's own, to compare them; theirs are known.
+    Own { user: UserName, keys: Vec<PublicKey>, confirm: bool },
 }
 
 /// A change of the conference that one asks for.

@@ -12,12 +12,13 @@ use super::event::{Event, Failure};
 use super::history::Gathering;
 use super::io::{AcceptPolicy, Input, Output};
 use super::offers::Offering;
+use super::people::People;
 use super::receipts::Receipts;
 use super::requests::{MAX_COMMANDS_IN_FLIGHT, Requests};
 use super::transfers::Transfers;
 use crate::machine::Machine;
 use crate::name::UserName;
-use crate::secure::PublicKey;
+use crate::secure::{PublicKey, SecretKey};
 use crate::time::Instant;
 
 /// Commands that wait for their turn: a script's burst, at most 64 MiB of text.
@@ -28,8 +29,10 @@ pub(super) const MAX_WAITING_COMMANDS: usize = 4_096;
 pub struct Client {
     pub(super) accept: AcceptPolicy,
     pub(super) udp_port: u16,
+    /// The key of this device.
+    pub(super) device: SecretKey,
     /// By which other devices know this one.
-    pub(super) device: PublicKey,
+    pub(super) public: PublicKey,
     pub(super) random: ChaCha20Rng,
     pub(super) connection: Connection,
     /// The server's, once it has proved it.
@@ -47,6 +50,9 @@ pub struct Client {
     pub(super) last_source: u64,
     pub(super) transfers: Transfers,
     pub(super) receipts: Receipts,
+    pub(super) people: People,
+    /// Offers that were not sealed for this device, or by another one than the server said.
+    pub(super) unopened_offers: u64,
     /// Whether to log out once there is nothing left to do.
     pub(super) finishing: bool,
     /// How far finishing has come.
@@ -68,10 +74,11 @@ pub(super) enum Connection {
 impl Client {
     /// A client that is about to be connected, on the device with this key. `udp_port` is the one really bound; `seed`
     /// must be random and used for nothing else.
-    pub fn new(accept: AcceptPolicy, udp_port: u16, device: PublicKey, seed: [u8; 32]) -> Client {
+    pub fn new(accept: AcceptPolicy, udp_port: u16, device: SecretKey, seed: [u8; 32]) -> Client {
         Client {
             accept,
             udp_port,
+            public: device.public(),
             device,
             random: ChaCha20Rng::from_seed(seed),
             connection: Connection::Awaited,
@@ -86,16 +93,24 @@ impl Client {
             last_source: 0,
             transfers: Transfers::default(),
             receipts: Receipts::default(),
+            people: People::default(),
+            unopened_offers: 0,
             finishing: false,
             catching_up: CatchingUp::No,
             ending: None,
         }
     }
 
+    /// How many offers could not be opened, and were refused without showing them.
+    pub fn unopened_offers(&self) -> u64 {
+        self.unopened_offers
+    }
+
     fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Connected { server_key } => {
+            Input::Connected { server_key, people } => {
                 self.connection = Connection::Open;
+                self.people = People::new(people);
                 self.server_key = Some(server_key);
             }
             Input::Disconnected { reason } => self.lost(reason, out),
@@ -105,6 +120,9 @@ impl Client {
             Input::SourceOpened { source, label, bytes } => self.source_opened(source, label, bytes, out),
             Input::SourceFailed { source, missing, reason } => self.source_failed(source, missing, reason, out),
             Input::Report(report) => self.report(report, out),
+            Input::NotRemembered { user, reason } => {
+                out.push(Output::Event(Event::NotRemembered { user, reason }));
+            }
             Input::Woke => {}
         }
     }

@@ -12,7 +12,6 @@ use crate::name::UserName;
 use crate::secure::{PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::Instant;
-use crate::wire::message::PeerEndpoint;
 
 /// Offers of others that wait for an answer; more are refused.
 pub(super) const MAX_WAITING_OFFERS: usize = 256;
@@ -48,10 +47,10 @@ pub(super) enum Stage {
     Waiting {
         /// Where the sender is reached.
         address: SocketAddr,
-        /// How, and with which secret.
-        endpoint: PeerEndpoint,
-        /// The key of the sender's device.
-        device: PublicKey,
+        /// What the sender's datagrams carry.
+        index: PeerIndex,
+        /// What both ends share.
+        agreed: Agreed,
     },
     /// One's own offer, not answered.
     Offered {
@@ -59,8 +58,8 @@ pub(super) enum Stage {
         source: SourceId,
         /// What the receiver's datagrams carry.
         index: PeerIndex,
-        /// Shared with the receiver.
-        secret: PeerSecret,
+        /// What both ends share.
+        agreed: Agreed,
     },
     /// Under way.
     Running {
@@ -71,6 +70,17 @@ pub(super) enum Stage {
         /// Whether bytes have moved.
         moving: bool,
     },
+}
+
+/// What both ends of an offer share.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    /// The key of the other end's device.
+    pub(super) device: PublicKey,
+    /// Sealed in the offer.
+    pub(super) secret: PeerSecret,
+    /// The hash of the sealed offer.
+    pub(super) sealed: [u8; 32],
 }
 
 impl Entry {
@@ -163,10 +173,10 @@ impl Transfers {
         self.count(is_waiting) < MAX_WAITING_OFFERS
     }
 
-    /// The first offer of somebody that waits for an answer.
-    pub(super) fn first_waiting(&self) -> Option<OfferId> {
-        let mut waiting = self.entries.iter().filter(|(_, entry)| matches!(entry.stage, Stage::Waiting { .. }));
-        waiting.next().map(|(id, _)| *id)
+    /// The first offer that waits for an answer, of those of somebody `who`.
+    pub(super) fn first_waiting(&self, who: impl Fn(&UserName) -> bool) -> Option<OfferId> {
+        let waits = |entry: &Entry| is_waiting(&entry.stage) && who(&entry.peer);
+        self.entries.iter().find(|(_, entry)| waits(entry)).map(|(id, _)| *id)
     }
 
     /// Whether another file may be offered. Its transfer may start at any time, so that offers count like them.
@@ -268,8 +278,9 @@ mod tests {
     fn transfers_under_way_are_bounded_each_way() {
         let mut transfers = Transfers::default();
         // One's own offer may become one at any time.
-        let (source, index, secret) = (SourceId(1), PeerIndex(1), PeerSecret([0; 32]));
-        transfers.insert(OfferId(1_000), entry(Stage::Offered { source, index, secret }));
+        let (source, index) = (SourceId(1), PeerIndex(1));
+        let agreed = Agreed { device: PublicKey([0; 32]), secret: PeerSecret([0; 32]), sealed: [0; 32] };
+        transfers.insert(OfferId(1_000), entry(Stage::Offered { source, index, agreed }));
         for n in 1..MAX_OUTGOING as u32 {
             assert!(transfers.may_offer());
             let stage = Stage::Running { direction: Direction::Out, index: PeerIndex(n), moving: false };

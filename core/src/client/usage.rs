@@ -13,9 +13,11 @@ impl Bounded for Client {
         }
         self.transfers.usage(each);
         each(self.receipts.usage());
+        self.people.usage(each);
     }
 
     fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
         self.transfers.usage_of_each(each);
+        self.people.usage_of_each(each);
     }
 }

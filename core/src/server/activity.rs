@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::io::Presence;
 use crate::id::{MessageNumber, OfferId, RoomId};
 use crate::name::UserName;
-use crate::text::FileLabel;
 use crate::time::Timestamp;
 use crate::wire::message::{LoginRefusal, OfferEnd, Refusal, RoomInfo};
 
@@ -129,7 +128,7 @@ pub enum Activity {
         /// Whether there are more pages.
         more: bool,
     },
-    /// Someone offered a file.
+    /// Someone offered a file. What it is is sealed for its receiver.
     Offered {
         /// The offer.
         offer: OfferId,
@@ -137,10 +136,6 @@ pub enum Activity {
         user: UserName,
         /// To whom.
         to: UserName,
-        /// What.
-        label: FileLabel,
-        /// Its size.
-        bytes: u64,
     },
     /// An offer was accepted: the transfer goes on between the two of them.
     OfferAccepted {

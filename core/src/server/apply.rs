@@ -50,6 +50,10 @@ impl Server {
                 self.apply_received(turn, &user, &peer, through, asked);
                 Ok(())
             }
+            Fact::DeviceAdded { name, device, .. } => {
+                self.conference.accounts.add_device(&name, device);
+                Ok(())
+            }
         };
         if let (Err(refusal), Some(asked)) = (done, asked) {
             self.refuse(turn, asked, refusal);

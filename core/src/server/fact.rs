@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{LogIndex, MessageNumber, RoomId, Ticket};
 use crate::name::UserName;
-use crate::secure::PasswordHash;
+use crate::secure::{PasswordHash, PublicKey};
 use crate::time::Timestamp;
 
 /// One thing that happened. `at` is when it was proposed; the time that people see is given when it is
@@ -110,6 +110,15 @@ pub enum Fact {
         peer: UserName,
         /// The newest one shown.
         through: MessageNumber,
+    },
+    /// A user logged in from a device for the first time. Of too many devices the oldest is forgotten.
+    DeviceAdded {
+        /// Whose.
+        name: UserName,
+        /// Its key.
+        device: PublicKey,
+        /// When.
+        at: Timestamp,
     },
 }
 

@@ -104,7 +104,7 @@ impl Server {
         self.conference.applied = committed.index;
         let asked = match committed.ticket.and_then(|ticket| self.pending.proposals.remove(&ticket)) {
             Some(Proposal::Request(asked)) => Some(asked),
-            Some(Proposal::Block { .. }) | None => None,
+            Some(Proposal::Block { .. } | Proposal::Device) | None => None,
         };
         self.apply(turn, committed.fact, asked.as_ref());
         if let Some(asked) = asked {
@@ -119,7 +119,8 @@ impl Server {
                 self.answered(turn, asked.connection);
             }
             Some(Proposal::Block { name }) => self.apply_block(turn, &name, turn.wall),
-            None => {}
+            // It is proposed again at the next login.
+            Some(Proposal::Device) | None => {}
         }
     }
 

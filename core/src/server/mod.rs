@@ -35,6 +35,7 @@ mod blocks;
 mod conference;
 mod connections;
 mod delivery;
+mod devices;
 mod direct;
 pub mod fact;
 mod history;

@@ -10,10 +10,10 @@ use super::turn::Turn;
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::Usage;
 use crate::name::UserName;
-use crate::text::FileLabel;
+use crate::secure::{PublicKey, SealedOffer};
 use crate::time::Instant;
 use crate::wire::limits::{MAX_CONNECTIONS, MAX_OFFERS_PER_USER, OFFER_LIFETIME};
-use crate::wire::message::{Event, OfferEnd, PeerEndpoint, Refusal, ReplyBody};
+use crate::wire::message::{Event, OfferEnd, Refusal, ReplyBody};
 
 /// Offers of all users that have not been answered: an offer ends with its sender's session.
 const MAX_OFFERS: usize = MAX_CONNECTIONS * MAX_OFFERS_PER_USER;
@@ -37,9 +37,10 @@ struct Offer {
 /// What a sender says about a file.
 #[derive(Debug)]
 pub(super) struct Offered {
-    pub(super) label: FileLabel,
-    pub(super) bytes: u64,
-    pub(super) endpoint: PeerEndpoint,
+    /// For which it is sealed.
+    pub(super) device: PublicKey,
+    pub(super) index: PeerIndex,
+    pub(super) sealed: SealedOffer,
 }
 
 impl Offers {
@@ -112,18 +113,21 @@ impl Server {
         if to == *from {
             return Err(Refusal::Oneself);
         }
-        let Some(receiver) = self.sessions.get(&to).map(|it| it.connection) else {
+        let Some((receiver, receiving)) = self.sessions.get(&to).map(|it| (it.connection, it.device)) else {
             return Err(Refusal::UserOffline(vec![to]));
         };
+        if receiving != file.device {
+            return Err(Refusal::DeviceChanged);
+        }
         let Some((address, device)) = self.sessions.get(from).map(|it| (it.udp_address(), it.device)) else {
             return Err(Refusal::OutOfOrder);
         };
         let offer = self.offers.add(turn.now, from, &to)?;
-        let Offered { label, bytes, endpoint } = file;
-        let activity = Activity::Offered { offer, user: from.clone(), to, label: label.clone(), bytes };
-        let from = from.clone();
-        turn.event(vec![receiver], Event::Offer { offer, from, label, bytes, address, endpoint, device });
-        turn.activity(activity);
+        let Offered { index, sealed, .. } = file;
+        let keys = self.devices_of(from);
+        let event = Event::Offer { offer, from: from.clone(), device, keys, address, index, sealed };
+        turn.event(vec![receiver], event);
+        turn.activity(Activity::Offered { offer, user: from.clone(), to });
         Ok(ReplyBody::Offered { offer })
     }
 
@@ -198,16 +202,21 @@ mod tests {
     use super::super::testing::*;
     use super::*;
     use crate::id::ConnectionId;
-    use crate::secure::PeerSecret;
     use crate::wire::message::RequestBody;
     use core::time::Duration;
 
-    fn endpoint() -> PeerEndpoint {
-        PeerEndpoint { index: PeerIndex(7), secret: PeerSecret([9; 32]) }
+    fn sealed() -> SealedOffer {
+        SealedOffer::new(vec![9; 300]).unwrap()
+    }
+
+    /// To somebody on the device of this connection.
+    fn offer_on(to: &str, connection: u64) -> RequestBody {
+        let device = device(ConnectionId(connection));
+        RequestBody::Offer { to: text(to), device, index: PeerIndex(7), sealed: sealed() }
     }
 
     fn offer(to: &str) -> RequestBody {
-        RequestBody::Offer { to: text(to), label: FileLabel::new("film.mp4"), bytes: 5, endpoint: endpoint() }
+        offer_on(to, if to == "b" { 2 } else { 3 })
     }
 
     fn ended(offer: u64, reason: OfferEnd) -> Event {
@@ -237,17 +246,16 @@ mod tests {
     #[test]
     fn an_offer_tells_each_side_where_the_other_is_reached() {
         let (mut world, [a, b, c]) = world();
-        let label = FileLabel::new("film.mp4");
         let address = "198.51.100.1:6000".parse().unwrap();
         let from = name("a");
         let offered = Event::Offer {
             offer: OfferId(1),
             from,
-            label: label.clone(),
-            bytes: 5,
-            address,
-            endpoint: endpoint(),
             device: device(a),
+            keys: vec![device(a)],
+            address,
+            index: PeerIndex(7),
+            sealed: sealed(),
         };
         assert_eq!(world.events(b), [offered]);
         assert_eq!(world.ask(b, answer(1, Some(8))), ReplyBody::Done);
@@ -255,11 +263,23 @@ mod tests {
         let accepted = Event::OfferAccepted { offer: OfferId(1), address, index: PeerIndex(8), device: device(b) };
         assert_eq!(world.events(a), [accepted]);
         assert_eq!(world.inbox(c), []);
-        let made = Activity::Offered { offer: OfferId(1), user: name("a"), to: name("b"), label, bytes: 5 };
+        let made = Activity::Offered { offer: OfferId(1), user: name("a"), to: name("b") };
         let accepted = Activity::OfferAccepted { offer: OfferId(1), user: name("b") };
         assert_eq!(world.activities, [made, accepted]);
         assert_eq!(world.ask(b, answer(1, Some(8))), NO_SUCH, "only once");
         assert_eq!(world.ask(a, offer("b")), ReplyBody::Offered { offer: OfferId(2) });
+    }
+
+    #[test]
+    fn an_offer_for_another_device_than_the_receiver_s_is_refused_and_shown_to_nobody() {
+        let (mut world, [a, b, c]) = world();
+        world.forget();
+        assert_eq!(world.ask(a, offer_on("b", 9)), ReplyBody::Refused(Refusal::DeviceChanged));
+        assert_eq!((world.inbox(b), world.inbox(c)), (vec![], vec![]));
+        world.disconnect(b);
+        let b = world.login("b");
+        assert_eq!(world.ask(a, offer("b")), ReplyBody::Refused(Refusal::DeviceChanged));
+        assert!(matches!(world.ask(a, offer_on("b", b.0)), ReplyBody::Offered { .. }));
     }
 
     #[test]

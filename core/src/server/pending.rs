@@ -37,6 +37,8 @@ pub(super) enum Proposal {
     Request(Asked),
     /// Too many logins of this name failed.
     Block { name: String },
+    /// Somebody has a new device. Nobody waits for it.
+    Device,
 }
 
 /// Why the store was asked.

@@ -56,6 +56,7 @@ impl Server {
         }
         turn.activity(Activity::LoggedIn(Presence { name: user.clone(), address, udp_port, since }));
         self.start_delivery(turn, &user);
+        self.meet_device(turn, user, device);
     }
 
     pub(super) fn end_session(&mut self, turn: &mut Turn<'_>, user: &UserName, asked: bool) {

@@ -162,11 +162,12 @@ impl Server {
                 Ok(Next::Propose(Fact::RoomLeft { room, user: from, at }))
             }
             RequestBody::History { kind, not_before, after } => Ok(Next::Read { kind, not_before, after }),
-            RequestBody::Offer { to, label, bytes, endpoint } => {
-                self.offer(turn, user, &to, Offered { label, bytes, endpoint }).map(Next::Answer)
+            RequestBody::Offer { to, device, index, sealed } => {
+                self.offer(turn, user, &to, Offered { device, index, sealed }).map(Next::Answer)
             }
             RequestBody::AnswerOffer { offer, index } => self.answer_offer(turn, user, offer, index).map(Next::Answer),
             RequestBody::WithdrawOffer { offer } => self.withdraw_offer(turn, user, offer).map(Next::Answer),
+            RequestBody::Devices { user } => self.list_devices(&user).map(Next::Answer),
             RequestBody::Login { .. } | RequestBody::Logout => Err(Refusal::OutOfOrder),
         }
     }
@@ -267,6 +268,8 @@ fn quoted(text: &str) -> String {
 fn command(body: &RequestBody) -> Option<&'static str> {
     match body {
         RequestBody::Login { .. } | RequestBody::DirectReceived { .. } | RequestBody::CatchUp => None,
+        // Asked before files are offered, too.
+        RequestBody::Devices { .. } => None,
         RequestBody::Logout => Some("OUT"),
         RequestBody::Broadcast { .. } => Some("BCM"),
         RequestBody::RoomMessage { .. } => Some("SRM"),

@@ -79,6 +79,8 @@ pub(super) struct World {
     pub(super) activities: Vec<Activity>,
     pub(super) closed: BTreeMap<ConnectionId, CloseReason>,
     inboxes: BTreeMap<ConnectionId, Vec<ServerMessage>>,
+    /// Those on a device of an earlier connection.
+    devices: BTreeMap<ConnectionId, PublicKey>,
     last_connection: ConnectionId,
     last_request: RequestId,
 }
@@ -105,6 +107,7 @@ impl World {
             activities: Vec::new(),
             closed: BTreeMap::new(),
             inboxes: BTreeMap::new(),
+            devices: BTreeMap::new(),
             last_connection: ConnectionId(0),
             last_request: RequestId(0),
         };
@@ -163,7 +166,8 @@ impl World {
         let connection = self.last_connection;
         self.inboxes.insert(connection, Vec::new());
         let address = address.parse::<SocketAddr>().unwrap();
-        self.input(Input::Connected { connection, address, device: device(connection) });
+        let device = self.devices.get(&connection).copied().unwrap_or(device(connection));
+        self.input(Input::Connected { connection, address, device });
         connection
     }
 
@@ -227,6 +231,12 @@ impl World {
         let id = self.try_login(connection, user, &password_of(user));
         assert_eq!(self.reply(connection, id), Some(ReplyBody::Welcome { user: name(user) }));
         connection
+    }
+
+    /// Logs in on the device of an earlier connection.
+    pub(super) fn login_on(&mut self, user: &str, earlier: ConnectionId) -> ConnectionId {
+        self.devices.insert(ConnectionId(self.last_connection.0 + 1), device(earlier));
+        self.login(user)
     }
 
     /// Logs all of them in, and forgets what they were told about it.

@@ -27,6 +27,7 @@ impl Bounded for Server {
         }
         self.attempts.usage_of_each(each);
         self.offers.usage_of_each(each);
+        self.conference.accounts.usage_of_each(each);
         self.conference.rooms.usage_of_each(each);
         self.conference.direct.usage_of_each(each);
     }

@@ -36,6 +36,10 @@ pub const MAX_PASSWORD_CHECKS: usize = 1_024;
 pub const MAX_UNKNOWN_NAMES: usize = 4_096;
 /// Offers of one user that have not been answered.
 pub const MAX_OFFERS_PER_USER: usize = 64;
+/// Devices of one account that are remembered; the oldest is forgotten first. More than anybody carries about.
+pub const MAX_DEVICES_PER_USER: usize = 32;
+/// An offer, sealed: twice what one with the longest label has.
+pub const MAX_SEALED_OFFER_BYTES: usize = 1_024;
 /// Bytes waiting to be written to one connection; a reader that is slower is disconnected.
 pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 

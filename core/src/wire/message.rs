@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::name::UserName;
-use crate::secure::{Password, PeerSecret, PublicKey};
-use crate::text::FileLabel;
+use crate::secure::{Password, PublicKey, SealedOffer};
 use crate::time::Timestamp;
 
 /// From a client.
@@ -96,12 +95,12 @@ pub enum RequestBody {
     Offer {
         /// To whom.
         to: String,
-        /// What the file is called here.
-        label: FileLabel,
-        /// Its size.
-        bytes: u64,
-        /// Where the sender expects the receiver's datagrams.
-        endpoint: PeerEndpoint,
+        /// The receiver's device, for which it is sealed.
+        device: PublicKey,
+        /// The index that datagrams to the sender must carry.
+        index: PeerIndex,
+        /// What it is about; the server cannot open it.
+        sealed: SealedOffer,
     },
     /// Answers an offer: with where datagrams should go, or with a refusal.
     AnswerOffer {
@@ -118,16 +117,11 @@ pub enum RequestBody {
     /// Answered with `Done` once the direct messages that the server is fetching for this user were sent, so that
     /// a client with nothing else to do knows when it may leave.
     CatchUp,
-}
-
-/// What each end of a transfer tells the other through the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerEndpoint {
-    /// The index that datagrams to this end must carry.
-    pub index: PeerIndex,
-    /// Seals the datagrams of this transfer. It passes through the server in clear until peers do their own
-    /// handshake, so for now it keeps out accidents and strangers, not the server.
-    pub secret: PeerSecret,
+    /// The keys of a user's devices; of one's own, too.
+    Devices {
+        /// Any text; what is no user's name is an unknown user.
+        user: String,
+    },
 }
 
 /// Which messages `RDM` reads.
@@ -216,6 +210,20 @@ pub enum ReplyBody {
     },
     /// The request was refused.
     Refused(Refusal),
+    /// The keys of a user's devices.
+    Devices(Devices),
+}
+
+/// The keys of a user's devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// Whose.
+    pub user: UserName,
+    /// All that the account has used and the server remembers, in order, each once: at most `MAX_DEVICES_PER_USER`, and
+    /// the one of their session.
+    pub keys: Vec<PublicKey>,
+    /// The one on which they are active.
+    pub active: Option<PublicKey>,
 }
 
 /// Why a login failed.
@@ -264,6 +272,8 @@ pub enum Refusal {
     StorageFailed,
     /// Not logged in, or logged in already.
     OutOfOrder,
+    /// The receiver of a file is active on another device than the offer was sealed for.
+    DeviceChanged,
 }
 
 /// One active user.
@@ -361,16 +371,16 @@ pub enum Event {
         offer: OfferId,
         /// Who.
         from: UserName,
-        /// What they call it.
-        label: FileLabel,
-        /// Its size.
-        bytes: u64,
-        /// Where the sender is reached.
-        address: SocketAddr,
-        /// How the sender is addressed there.
-        endpoint: PeerEndpoint,
         /// The key of the sender's device.
         device: PublicKey,
+        /// The keys of all devices of the sender, as in [`Devices`].
+        keys: Vec<PublicKey>,
+        /// Where the sender is reached.
+        address: SocketAddr,
+        /// The index that datagrams to the sender must carry.
+        index: PeerIndex,
+        /// What it is about.
+        sealed: SealedOffer,
     },
     /// One's offer was accepted.
     OfferAccepted {
