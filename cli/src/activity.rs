@@ -63,8 +63,8 @@ pub(crate) fn sentence(happened: &Activity) -> Option<String> {
             };
             replied(user, if *kind == HistoryKind::Broadcast { "RDM b" } else { "RDM s" }, reply)
         }
-        Activity::Offered { offer, user, to, label, bytes } => {
-            replied(user, "UPD", format!("\"{label}\" of {bytes} bytes is offered to {to} as transfer {offer}"))
+        Activity::Offered { offer, user, to } => {
+            replied(user, "UPD", format!("a file is offered to {to} as transfer {offer}"))
         }
         Activity::OfferAccepted { offer, user } => {
             format!("{user} accepted transfer {offer}; it goes on between the two of them.")
@@ -122,9 +122,7 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
             let not_before = wall::rfc3339(*not_before);
             ("history", json!({"user": user, "of": kind, "not_before": not_before, "messages": messages, "more": more}))
         }
-        Activity::Offered { offer, user, to, label, bytes } => {
-            ("offer", json!({"id": offer, "user": user, "to": to, "name": label, "bytes": bytes}))
-        }
+        Activity::Offered { offer, user, to } => ("offer", json!({"id": offer, "user": user, "to": to})),
         Activity::OfferAccepted { offer, user } => ("offer_accepted", json!({"id": offer, "user": user})),
         Activity::OfferEnded { offer, reason } => ("offer_ended", json!({"id": offer, "reason": offer_end(*reason)})),
         Activity::Refused { user, command, refusal } => {
@@ -201,6 +199,7 @@ fn refusal(refusal: &Refusal) -> String {
         Refusal::LimitReached(which) => printable(which).into_owned(),
         Refusal::StorageFailed => "the server cannot write to its disk".into(),
         Refusal::OutOfOrder => "not at this point".into(),
+        Refusal::DeviceChanged => "the receiver is on another device".into(),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct ClientConfig {
     pub device: SecretKey,
     /// The server's key; without one, connecting ends as soon as it is known.
     pub server_key: Option<PublicKey>,
+    /// The file with what is known of the keys of people; without one it is known for the session only.
+    pub known_people: Option<PathBuf>,
     /// Random bytes, never used twice.
     pub seed: [u8; 32],
 }

@@ -142,6 +142,7 @@ fn a_server_that_is_not_there_is_named_in_one_sentence() {
         accept: toom_core::client::io::AcceptPolicy::None,
         device: toom_core::secure::SecretKey::new([1; 32]),
         server_key: None,
+            known_people: None,
         seed: [1; 32],
     };
     let error = toom_std::client::start(config, |_| {}).unwrap_err();

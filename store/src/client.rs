@@ -6,6 +6,7 @@ use toom_core::client::io::disconnect_reason;
 use toom_core::link::Violation;
 use toom_core::secure::PublicKey;
 
+use crate::known_people::KnownPeopleError;
 use crate::system::in_words;
 
 /// Why a client could not start; one clear sentence.
@@ -48,6 +49,12 @@ impl ClientError {
     /// The UDP port could not be bound.
     pub fn udp_port(port: u16, error: &io::Error) -> ClientError {
         ClientError::Local(format!("cannot use UDP port {port}: {}", in_words(error)))
+    }
+}
+
+impl From<KnownPeopleError> for ClientError {
+    fn from(error: KnownPeopleError) -> ClientError {
+        ClientError::Local(error.to_string())
     }
 }
 

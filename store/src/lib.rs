@@ -9,6 +9,7 @@
 //! | [`client`] | why a client could not start |
 //! | [`files`] | files being sent and received |
 //! | [`key_file`] | the long-lived secrets of servers and devices |
+//! | [`known_people`] | what a client knows of the keys of people |
 //! | [`wall`] | the wall clock, and times as people write them |
 //! | [`system`] | seeds, limits, sockets, and errors in words |
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@
 pub mod client;
 pub mod files;
 pub mod key_file;
+pub mod known_people;
 pub mod log;
 pub mod server;
 pub mod system;

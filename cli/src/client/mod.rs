@@ -53,6 +53,7 @@ pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
         accept,
         device: trust::device_key(&folder)?,
         server_key: None,
+        known_people: Some(folder.join("known_people")),
         seed: random::bytes()?,
     };
     if !config.downloads.is_dir() {

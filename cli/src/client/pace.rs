@@ -95,6 +95,7 @@ impl Answer {
                     | Event::Rooms(_)
                     | Event::History { .. }
                     | Event::Transfers(_)
+                    | Event::SafetyNumber { .. }
             ),
             _ => false,
         }

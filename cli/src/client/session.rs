@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use toom_core::client::command::Command;
-use toom_core::client::event::Event;
+use toom_core::client::event::{Event, Failure, TransferFailure, TransferState};
 use toom_core::secure::Password;
 use toom_core::wire::message::LoginRefusal;
 use toom_store::wall;
@@ -46,6 +46,8 @@ pub(super) struct Session {
     pace: Pace,
     /// Whether the input has ended.
     ended: bool,
+    /// Whether a file was refused because somebody's key has changed.
+    key_changed: bool,
     /// The event with which it ended, if it has not been shown.
     last: Option<Event>,
 }
@@ -75,7 +77,8 @@ impl Session {
         pipeline: Option<usize>,
     ) -> Session {
         let phase = Phase::LoggingIn { refused: false };
-        Session { client, name, password, phase, pipeline, pace: Pace::default(), ended: false, last: None }
+        let pace = Pace::default();
+        Session { client, name, password, phase, pipeline, pace, ended: false, key_changed: false, last: None }
     }
 
     /// Logs in, or asks for what is missing to do so.
@@ -89,6 +92,7 @@ impl Session {
 
     /// The driver says something.
     pub(super) fn event(&mut self, event: &Event, screen: &mut Screen, input: &Input) -> Next {
+        self.key_changed |= is_key_changed(event);
         if let Event::Bye { .. } | Event::ConnectionLost { .. } = event {
             // Shown when the line editor is out of the way.
             self.last = Some(event.clone());
@@ -285,9 +289,27 @@ impl Session {
     fn exit_after(&self, last: &Event) -> Exit {
         match (last, self.phase) {
             (_, Phase::Leaving { exit: exit @ Exit::Interrupted, .. }) => exit,
+            // A person has read it; a script looks at this.
+            (Event::Bye { .. }, Phase::Leaving { exit: Exit::Done, .. }) if self.key_changed && self.is_script() => {
+                Exit::KeyChanged
+            }
             (Event::Bye { .. }, Phase::Leaving { exit, .. }) => exit,
             (Event::Bye { .. }, _) => Exit::Done,
             _ => Exit::Unreachable,
         }
+    }
+
+    fn is_script(&self) -> bool {
+        self.pipeline.is_some()
+    }
+}
+
+/// Whether a file was refused because of somebody's key.
+fn is_key_changed(event: &Event) -> bool {
+    match event {
+        Event::PeerKeyChanged { verified, .. } => *verified,
+        Event::Error(failure) => matches!(failure, Failure::PeerKeyChanged { .. }),
+        Event::Transfer(transfer) => transfer.state == TransferState::Failed(TransferFailure::KeyChanged),
+        _ => false,
     }
 }

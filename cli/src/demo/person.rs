@@ -48,6 +48,7 @@ impl Person {
             accept: AcceptPolicy::All,
             device: SecretKey::new(random::bytes()?),
             server_key: Some(server_key),
+            known_people: None,
             seed: random::bytes()?,
         };
         let connected = runtime.connect(config, move |event| {

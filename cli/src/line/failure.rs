@@ -31,6 +31,11 @@ pub(crate) fn code(failure: &Failure) -> &'static str {
         Failure::StorageFailed => "storage_failed",
         Failure::NoSuchFile(_) => "no_such_file",
         Failure::UnreadableFile(_) => "unreadable_file",
+        Failure::PeerKeyChanged { .. } => "peer_key_changed",
+        Failure::DeviceChanged => "device_changed",
+        Failure::NoDevices(_) => "no_devices",
+        Failure::OwnKeyMissing => "own_key_missing",
+        Failure::SafetyNumberChanged(_) => "safety_number_changed",
         Failure::Busy => "busy",
         Failure::NotLoggedIn => "not_logged_in",
         Failure::ConnectionLost => "connection_lost",
@@ -52,13 +57,27 @@ pub(crate) fn sentence(failure: &Failure) -> String {
         Failure::NotAMember => "You are not in this separate room chat".into(),
         Failure::NobodyElse => "A separate room needs at least one other user".into(),
         Failure::AlreadyAMember => "The user is in this separate room already".into(),
-        Failure::Oneself => "This cannot be sent to yourself".into(),
+        Failure::Oneself => "This cannot be done with yourself".into(),
         Failure::NoSuchOffer => "There is no such offer or transfer, or it has ended".into(),
         Failure::BadText => format!("A message must have between 1 and {MAX_TEXT_BYTES} bytes of text"),
         Failure::LimitReached(limit) => format!("A limit is reached: {}", printable(limit)),
         Failure::StorageFailed => "The server cannot write to its disk, so nothing that must last is accepted".into(),
         Failure::NoSuchFile(file) => format!("The file does not exist: {}", printable(file)),
         Failure::UnreadableFile(reason) => format!("The file cannot be read: {}", printable(reason)),
+        Failure::PeerKeyChanged { user, key } => format!(
+            "THE KEY OF {user} HAS CHANGED, so the file was not sent: {key} is none of those that you verified. Somebody \
+             may be posing as {user}. If they have a new device, compare what VERIFY {user} shows with them, and say \
+             VERIFY {user} yes"
+        ),
+        Failure::DeviceChanged => "That person is changing devices; try again".into(),
+        Failure::NoDevices(user) => format!("{user} has never logged in from any device, so there is nothing to compare"),
+        Failure::OwnKeyMissing => "THE SERVER HIDES THE KEY OF THIS DEVICE FROM OTHERS. Somebody may be posing as you, so \
+                                   there is no safety number; tell whoever runs the server"
+            .into(),
+        Failure::SafetyNumberChanged(user) => format!(
+            "The safety number of you and {user} is not the one that was shown, so nobody was verified; compare what \
+             VERIFY {user} shows now"
+        ),
         Failure::Busy => "Too many commands are waiting for their answers; try again soon".into(),
         Failure::NotLoggedIn => "You are not logged in".into(),
         Failure::ConnectionLost => {
@@ -108,6 +127,7 @@ pub(crate) fn transfer_code(failure: &TransferFailure) -> &'static str {
         TransferFailure::Write(_) => "write_failed",
         TransferFailure::PeerStorage => "peer_storage",
         TransferFailure::Protocol => "protocol",
+        TransferFailure::KeyChanged => "peer_key_changed",
         TransferFailure::ServerLost => "server_lost",
     }
 }
@@ -130,6 +150,7 @@ fn seconds(millis: u64) -> String {
 mod tests {
     use super::*;
     use toom_core::name::UserName;
+    use toom_core::secure::PublicKey;
 
     fn all() -> Vec<Failure> {
         let user = UserName::new("yoda").unwrap();
@@ -147,6 +168,11 @@ mod tests {
             Failure::StorageFailed,
             Failure::NoSuchFile("\u{7}x".into()),
             Failure::UnreadableFile("permission\u{7} denied".into()),
+            Failure::PeerKeyChanged { user: user.clone(), key: PublicKey([1; 32]) },
+            Failure::DeviceChanged,
+            Failure::NoDevices(user.clone()),
+            Failure::OwnKeyMissing,
+            Failure::SafetyNumberChanged(user.clone()),
             Failure::Busy,
             Failure::NotLoggedIn,
             Failure::ConnectionLost,

@@ -2,7 +2,7 @@
 
 /// What people are asked before each command.
 pub(crate) const PROMPT: &str = "Enter one of the following commands (BCM, ATU, SRB, SRM, RDM, UPD, OUT, MSG, ROOMS, \
-                                 INVITE, LEAVE, ACCEPT, REJECT, TRANSFERS, CANCEL, HELP): ";
+                                 INVITE, LEAVE, ACCEPT, REJECT, TRANSFERS, CANCEL, VERIFY, HELP): ";
 
 /// One command of line mode.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub(crate) const COMMANDS: &[CommandHelp] = &[
     command("REJECT", "/reject", "offer-id", "Rejects a file that somebody offers you.", "REJECT 1"),
     command("TRANSFERS", "/transfers", "", "Shows the transfers and offers that have not ended.", "TRANSFERS"),
     command("CANCEL", "/cancel", "transfer-id", "Cancels a transfer or an offer.", "CANCEL 1"),
+    command(
+        "VERIFY",
+        "/verify",
+        "user [yes]",
+        "Shows the safety number to compare with that person; with yes, trusts their devices and no others.",
+        "VERIFY yoda",
+    ),
     command("HELP", "/help", "[command]", "Shows all commands, or explains one.", "HELP RDM"),
 ];
 

@@ -2,6 +2,8 @@
 
 use toom_core::client::event::{Direction, Event, PostKind, Transfer, TransferState};
 use toom_core::client::io::AcceptPolicy;
+use toom_core::name::UserName;
+use toom_core::secure::PublicKey;
 use toom_core::text::printable;
 use toom_core::time::Timestamp;
 use toom_core::wire::message::{ActiveUser, HistoryKind, PastMessage, RoomInfo};
@@ -46,11 +48,12 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         Event::LeftRoom { room } => format!("You have left separate room {room}."),
         Event::Rooms(rooms) => list_rooms(rooms),
         Event::History { kind, messages } => history(*kind, messages),
-        Event::Offer { id, from, name, bytes } => format!(
+        Event::Offer { id, from, name, bytes, held } => format!(
             "{from} offers you {} ({}). {}.",
             printable(name.as_str()),
             size(*bytes),
             match accept {
+                AcceptPolicy::All if *held => format!("Their key has changed; type ACCEPT {id} or REJECT {id}"),
                 AcceptPolicy::Ask => format!("Type ACCEPT {id} or REJECT {id}"),
                 AcceptPolicy::All => format!("Offer {id} is being accepted"),
                 AcceptPolicy::None => format!("Offer {id} is being rejected"),
@@ -61,6 +64,13 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         Event::Transfers(transfers) => transfers.iter().map(progress).collect::<Vec<_>>().join("\n"),
         Event::OfferAnswered { id, accepted: true } => format!("Offer {id} is accepted."),
         Event::OfferAnswered { id, accepted: false } => format!("Offer {id} is rejected."),
+        Event::SafetyNumber { user, number, devices, own_devices, verified } => {
+            safety_number(user, &number.to_string(), (*devices, *own_devices), *verified)
+        }
+        Event::PeerKeyChanged { user, key, verified } => key_changed(user, *key, *verified),
+        Event::NotRemembered { user, reason } => {
+            format!("What is known of {user}'s keys is known for this session only: {}", full_stop(&printable(reason)))
+        }
         Event::Error(failure) => format!("Error. {}.", sentence(failure)),
         Event::Bye { user } => format!("Bye, {user}!"),
         Event::ConnectionLost { reason, was_logged_in: true } => {
@@ -176,6 +186,40 @@ fn history(kind: HistoryKind, messages: &[PastMessage]) -> String {
     lines.join("\n")
 }
 
+/// The number in two lines, as people read it to each other, and what to make of it.
+fn safety_number(user: &UserName, number: &str, (theirs, own): (usize, usize), verified: bool) -> String {
+    let (first, second) = number.split_at_checked(number.len() / 2).unwrap_or((number, ""));
+    let devices = |count: usize| if count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
+    let then = match verified {
+        true => format!("{user} is verified: files go to and come from these devices and no others."),
+        false => format!(
+            "Compare it with {user}, in person or by telephone. If it is the same there, and that is how many devices each \
+             of you has, type VERIFY {user} yes."
+        ),
+    };
+    format!(
+        "The safety number of you and {user} is\n  {}\n  {}\nIt is of {} of {user} and {} of yours. {then}",
+        first.trim(),
+        second.trim(),
+        devices(theirs),
+        devices(own),
+    )
+}
+
+fn key_changed(user: &UserName, key: PublicKey, verified: bool) -> String {
+    let changed = format!("THE KEY OF {user} HAS CHANGED. Now it is\n  {key}\n");
+    match verified {
+        true => format!(
+            "{changed}and that is none of those that you verified. Somebody may be posing as {user}, so their file was \
+             refused. If they have a new device, compare what VERIFY {user} shows with them, and say VERIFY {user} yes."
+        ),
+        false => format!(
+            "{changed}Either {user} has a new device, or somebody is posing as them. What they offer is not accepted \
+             automatically any more. Compare what VERIFY {user} shows with them."
+        ),
+    }
+}
+
 /// What is said when a transfer begins or ends.
 fn transfer_line(transfer: &Transfer) -> Option<String> {
     let Transfer { id, peer, total, .. } = transfer;
@@ -226,7 +270,7 @@ mod tests {
 
     use toom_core::client::event::{Failure, TransferFailure};
     use toom_core::id::{MessageNumber, OfferId, RoomId};
-    use toom_core::name::UserName;
+    use toom_core::secure::{AccountKeys, SafetyNumber};
     use toom_core::text::{FileLabel, is_unprintable};
     use toom_core::wire::message::LoginRefusal;
 
@@ -365,7 +409,8 @@ mod tests {
                 text: nasty.into(),
             },
             Event::History { kind: HistoryKind::Broadcast, messages: vec![past(None, 1, nasty)] },
-            Event::Offer { id: OfferId(1), from, name: FileLabel::new(nasty), bytes: 1 },
+            Event::Offer { id: OfferId(1), from, name: FileLabel::new(nasty), bytes: 1, held: false },
+            Event::NotRemembered { user: yoda(), reason: nasty.into() },
             Event::Error(Failure::LimitReached(nasty.into())),
             Event::Error(Failure::NoSuchUser(vec![nasty.into()])),
             Event::Sent { kind: PostKind::Direct(nasty.into()), number: MessageNumber(1), at: AT },
@@ -389,14 +434,41 @@ mod tests {
     #[test]
     fn an_offer_says_what_there_is_to_do() {
         let (id, name, bytes) = (OfferId(7), FileLabel::new("a.mp4"), 1_000);
-        let offer = Event::Offer { id, from: yoda(), name, bytes };
-        for (accept, words) in [
-            (AcceptPolicy::Ask, "Type ACCEPT 7 or REJECT 7."),
-            (AcceptPolicy::All, "Offer 7 is being accepted."),
-            (AcceptPolicy::None, "Offer 7 is being rejected."),
+        let offer = |held| Event::Offer { id, from: yoda(), name: name.clone(), bytes, held };
+        for (held, accept, words) in [
+            (false, AcceptPolicy::Ask, "Type ACCEPT 7 or REJECT 7."),
+            (false, AcceptPolicy::All, "Offer 7 is being accepted."),
+            (true, AcceptPolicy::All, "Their key has changed; type ACCEPT 7 or REJECT 7."),
+            (false, AcceptPolicy::None, "Offer 7 is being rejected."),
         ] {
-            assert_eq!(render(&offer, accept), Some(format!("yoda offers you a.mp4 (1.0 kB). {words}")));
+            assert_eq!(render(&offer(held), accept), Some(format!("yoda offers you a.mp4 (1.0 kB). {words}")));
         }
+    }
+
+    #[test]
+    fn a_changed_key_cannot_be_overlooked() {
+        let changed = |verified| lines(&Event::PeerKeyChanged { user: yoda(), key: PublicKey([0; 32]), verified });
+        let key = "a".repeat(52);
+        for (verified, then) in [(true, "their file was refused"), (false, "is not accepted automatically any more")] {
+            let text = changed(verified);
+            assert!(text.starts_with(&format!("THE KEY OF yoda HAS CHANGED. Now it is\n  {key}\n")), "{text}");
+            assert!(text.contains(then) && text.contains("VERIFY yoda"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_safety_number_is_shown_with_what_to_do() {
+        let (user, keys) = (yoda(), [PublicKey([0; 32])]);
+        let number = SafetyNumber::of(AccountKeys { name: &user, keys: &keys }, AccountKeys { name: &user, keys: &[] });
+        let shown = |verified| {
+            lines(&Event::SafetyNumber { user: yoda(), number, devices: 2, own_devices: 1, verified })
+        };
+        let text = shown(false);
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(format!("{} {}", rows[1].trim(), rows[2].trim()), number.to_string());
+        assert!(rows[3].starts_with("It is of 2 devices of yoda and 1 device of yours. Compare it"), "{text}");
+        assert!(text.ends_with("type VERIFY yoda yes."), "{text}");
+        assert!(shown(true).ends_with("yoda is verified: files go to and come from these devices and no others."));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn render(event: &Event, user: &str) -> Value {
             json!({"event": "rooms", "rooms": rooms.iter().map(entry).collect::<Vec<_>>()})
         }
         Event::History { kind, messages } => history(*kind, messages),
-        Event::Offer { id, from, name: label, bytes } => {
+        Event::Offer { id, from, name: label, bytes, .. } => {
             json!({"event": "offer", "id": id.0, "from": name(from), "name": label.as_str(), "bytes": bytes})
         }
         Event::Transfer(entry) => {
@@ -59,6 +59,16 @@ pub(crate) fn render(event: &Event, user: &str) -> Value {
         }
         Event::OfferAnswered { id, accepted } => {
             json!({"event": "offer_answered", "id": id.0, "accepted": accepted})
+        }
+        Event::SafetyNumber { user, number, devices, own_devices, verified } => json!({
+            "event": "safety_number", "user": name(user), "number": number.to_string(), "verified": verified,
+            "devices": devices, "own_devices": own_devices,
+        }),
+        Event::PeerKeyChanged { user, key, verified } => json!({
+            "event": "peer_key_changed", "user": name(user), "key": key.to_string(), "verified": verified,
+        }),
+        Event::NotRemembered { user, reason } => {
+            json!({"event": "not_remembered", "user": name(user), "reason": reason})
         }
         Event::Error(failure) => error(failure),
         Event::Bye { user } => json!({"event": "bye", "user": name(user)}),
@@ -170,6 +180,10 @@ fn error(failure: &Failure) -> Value {
     match failure {
         Failure::NoSuchUser(users) => object["users"] = json!(users),
         Failure::UserOffline(users) => object["users"] = names(users),
+        Failure::PeerKeyChanged { user, key } => {
+            object["user"] = name(user).into();
+            object["key"] = key.to_string().into();
+        }
         _ => {}
     }
     object
@@ -198,7 +212,7 @@ mod tests {
 
     use toom_core::client::event::TransferFailure;
     use toom_core::id::{MessageNumber, OfferId, RoomId};
-    use toom_core::secure::PublicKey;
+    use toom_core::secure::{AccountKeys, PublicKey, SafetyNumber};
     use toom_core::text::FileLabel;
 
     use super::*;
@@ -327,7 +341,7 @@ mod tests {
     #[test]
     fn offers_and_transfers() {
         check(
-            Event::Offer { id: OfferId(4), from: yoda(), name: FileLabel::new("a.mp4"), bytes: 7 },
+            Event::Offer { id: OfferId(4), from: yoda(), name: FileLabel::new("a.mp4"), bytes: 7, held: true },
             json!({"event": "offer", "id": 4, "from": "yoda", "name": "a.mp4", "bytes": 7}),
         );
         check(
@@ -380,6 +394,29 @@ mod tests {
             json!({"event": "error", "code": "unknown_command", "message": "Error. Invalid command!"})
         );
         assert_eq!(parse_error(&ParseError::Usage("why".into()))["code"], "usage");
+    }
+
+    #[test]
+    fn keys_of_people() {
+        let (user, key) = (yoda(), PublicKey([0; 32]));
+        let keys = std::slice::from_ref(&key);
+        let number = SafetyNumber::of(AccountKeys { name: &user, keys }, AccountKeys { name: &user, keys });
+        check(
+            Event::SafetyNumber { user: yoda(), number, devices: 2, own_devices: 1, verified: true },
+            json!({"event": "safety_number", "user": "yoda", "number": number.to_string(), "verified": true, "devices": 2,
+                "own_devices": 1}),
+        );
+        check(
+            Event::PeerKeyChanged { user: yoda(), key, verified: false },
+            json!({"event": "peer_key_changed", "user": "yoda", "key": "a".repeat(52), "verified": false}),
+        );
+        let object = render(&Event::Error(Failure::PeerKeyChanged { user: yoda(), key }), "");
+        assert_eq!((&object["code"], &object["user"]), (&json!("peer_key_changed"), &json!("yoda")));
+        assert_eq!(object["key"], json!("a".repeat(52)));
+        check(
+            Event::NotRemembered { user: yoda(), reason: "full".into() },
+            json!({"event": "not_remembered", "user": "yoda", "reason": "full"}),
+        );
     }
 
     #[test]

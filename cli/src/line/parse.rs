@@ -85,6 +85,10 @@ pub(crate) fn parse(line: &str, parse_time: impl Fn(&str) -> Option<Timestamp>) 
         "REJECT" => Command::Reject { offer: arguments.offer()? },
         "TRANSFERS" => arguments.none(Command::Transfers)?,
         "CANCEL" => Command::Cancel { transfer: arguments.offer()? },
+        "VERIFY" => {
+            let (user, rest) = arguments.word("the user is missing")?;
+            Command::Verify { user, confirm: rest.yes()? }
+        }
         _ => return Err(ParseError::UnknownCommand),
     };
     Ok(Parsed::Command(command))
@@ -127,6 +131,14 @@ impl<'a> Arguments<'a> {
         match first_word(self.rest) {
             ("", _) => Err(self.usage(missing)),
             (word, rest) => Ok((word.to_owned(), Arguments { rest, ..self })),
+        }
+    }
+
+    fn yes(&self) -> Result<bool, ParseError> {
+        match self.rest {
+            "" => Ok(false),
+            "yes" => Ok(true),
+            _ => Err(self.usage("only yes can follow the user")),
         }
     }
 
@@ -220,6 +232,8 @@ mod tests {
             ("REJECT", "/reject", " 4", Command::Reject { offer: OfferId(4) }),
             ("TRANSFERS", "/transfers", "", Command::Transfers),
             ("CANCEL", "/cancel", " 4", Command::Cancel { transfer: OfferId(4) }),
+            ("VERIFY", "/verify", " yoda", Command::Verify { user: "yoda".into(), confirm: false }),
+            ("VERIFY", "/verify", " yoda  yes", Command::Verify { user: "yoda".into(), confirm: true }),
         ] {
             for line in [format!("{name}{arguments}"), format!("  {alias}{arguments}\r\n")] {
                 assert_eq!(read(&line), Ok(Parsed::Command(command.clone())), "{line:?}");

@@ -38,7 +38,7 @@ pub const MAX_UNKNOWN_NAMES: usize = 4_096;
 pub const MAX_OFFERS_PER_USER: usize = 64;
 /// Devices of one account that are remembered; the oldest is forgotten first. More than anybody carries about.
 pub const MAX_DEVICES_PER_USER: usize = 32;
-/// An offer, sealed: twice what one with the longest label has.
+/// An offer, sealed. Ours have 304, whatever they are about; a later version may say more.
 pub const MAX_SEALED_OFFER_BYTES: usize = 1_024;
 /// Bytes waiting to be written to one connection; a reader that is slower is disconnected.
 pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;

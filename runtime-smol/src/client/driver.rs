@@ -10,6 +10,7 @@ use toom_core::client::io::{Input, Output};
 use toom_core::machine::Machine;
 use toom_core::wire::codec;
 use toom_store::files::Sources;
+use toom_store::known_people::KnownPeople;
 
 use super::control::Frames;
 use crate::clock::{Alarm, Clock};
@@ -41,6 +42,7 @@ pub(super) struct Driver<E> {
     mailbox: Mailbox<Mail>,
     frames: Frames,
     endpoint: Endpoint,
+    people: KnownPeople,
     sources: Sources,
     on_event: E,
     /// The last event has been delivered.
@@ -54,10 +56,11 @@ impl<E: FnMut(Event)> Driver<E> {
         mailbox: Mailbox<Mail>,
         frames: Frames,
         endpoint: Endpoint,
+        people: KnownPeople,
         on_event: E,
     ) -> Driver<E> {
         let (alarm, sources) = (Alarm::new(clock), Sources::default());
-        Driver { machine, clock, alarm, mailbox, frames, endpoint, sources, on_event, done: false }
+        Driver { machine, clock, alarm, mailbox, frames, endpoint, people, sources, on_event, done: false }
     }
 
     /// Runs until the last event; then waits a moment for `writing` to end.
@@ -113,6 +116,7 @@ impl<E: FnMut(Event)> Driver<E> {
                 let source = self.sources.take(&start.side);
                 self.endpoint.start(start, source);
             }
+            Output::Remember(person) => return self.people.remember(&person),
             Output::Cancel { transfer } => self.endpoint.cancel(transfer),
         }
         None

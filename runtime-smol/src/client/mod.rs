@@ -25,6 +25,7 @@ use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::Input;
 use toom_core::config::{ClientConfig, TransferConfig};
+use toom_store::known_people::KnownPeople;
 use toom_store::system::random_seed;
 
 pub use toom_store::client::ClientError;
@@ -53,17 +54,19 @@ pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static)
     let (posts, mailbox) = mailbox(MESSAGES_WAITING);
     let (frames, writer, reader) = control::connect(&config, clock)?;
 
-    posts.post(Mail::Input(Input::Connected { server_key: reader.server_key() }));
+    let server_key = reader.server_key();
+    let (known_people, people) = KnownPeople::read(config.known_people, server_key)?;
+    posts.post(Mail::Input(Input::Connected { server_key, people }));
     let reports = posts.clone();
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
     let udp = unspecified(reader.server(), config.udp_port);
-    let (seed, public) = (random_seed()?, config.device.public());
+    let (seed, device) = (random_seed()?, config.device.clone());
     let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), config.device, seed, on_report)
         .map_err(|error| ClientError::udp_port(config.udp_port, &error))?;
     let udp_port = endpoint.port();
 
-    let machine = machine::Client::new(config.accept, udp_port, public, config.seed);
-    let driver = Driver::new(machine, clock, mailbox, frames, endpoint, on_event);
+    let machine = machine::Client::new(config.accept, udp_port, device, config.seed);
+    let driver = Driver::new(machine, clock, mailbox, frames, endpoint, known_people, on_event);
     let mut client = Client { posts: posts.clone(), udp_port, thread: None };
     let body = move || {
         let executor = LocalExecutor::new();

@@ -86,6 +86,7 @@ impl World {
             accept: AcceptPolicy::All,
             device: SecretKey::new(rand_seed()),
             server_key: Some(self.server().key()),
+            known_people: None,
             seed: rand_seed(),
         };
         let client = client::start(config, move |event| drop(sender.send(event))).unwrap();

@@ -8,6 +8,7 @@ use toom_core::client::io::{Input, Output};
 use toom_core::machine::Machine;
 use toom_core::wire::codec;
 use toom_store::files::Sources;
+use toom_store::known_people::KnownPeople;
 use toom_store::system::in_words;
 
 use super::control::Writer;
@@ -38,6 +39,7 @@ pub(super) struct Driver<E> {
     /// Why writing failed; said when the reader has ended too.
     broken: Option<String>,
     endpoint: Endpoint,
+    people: KnownPeople,
     sources: Sources,
     on_event: E,
     /// The last event has been delivered.
@@ -51,10 +53,11 @@ impl<E: FnMut(Event)> Driver<E> {
         mailbox: Mailbox<Mail>,
         writer: Writer,
         endpoint: Endpoint,
+        people: KnownPeople,
         on_event: E,
     ) -> Driver<E> {
         let sources = Sources::default();
-        Driver { machine, clock, mailbox, writer, broken: None, endpoint, sources, on_event, done: false }
+        Driver { machine, clock, mailbox, writer, broken: None, endpoint, people, sources, on_event, done: false }
     }
 
     /// Runs until the last event.
@@ -116,6 +119,7 @@ impl<E: FnMut(Event)> Driver<E> {
                 let source = self.sources.take(&start.side);
                 self.endpoint.start(start, source);
             }
+            Output::Remember(person) => return self.people.remember(&person),
             Output::Cancel { transfer } => self.endpoint.cancel(transfer),
         }
         None

@@ -112,6 +112,7 @@ impl Person {
             accept: AcceptPolicy::All,
             device: SecretKey::new(seed()),
             server_key: Some(world.server.as_ref().unwrap().key()),
+            known_people: None,
             seed: seed(),
         };
         let client = client::start(config, move |event| _ = send.send(event)).unwrap();

@@ -1,6 +1,6 @@
 //! How sessions end.
 
-use super::sending::offering;
+use super::sending::{offering, opened_for_luke};
 use super::*;
 use crate::client::ending::{ANSWERS_PATIENCE, BYE_PATIENCE, TRANSFERS_PATIENCE};
 use crate::client::event::{Failure, TransferFailure, TransferState};
@@ -252,7 +252,7 @@ fn a_file_that_is_opened_too_late_is_closed() {
 fn an_offer_that_is_made_while_one_leaves_is_taken_back() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
-    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
+    opened_for_luke(&mut world, 1);
     world.command(Command::Logout);
     let [offering] = world.requests().try_into().unwrap();
     world.wait(ANSWERS_PATIENCE);
@@ -260,6 +260,21 @@ fn an_offer_that_is_made_while_one_leaves_is_taken_back() {
     assert_eq!(world.answer(ReplyBody::Done), RequestBody::WithdrawOffer { offer: OfferId(1) });
     world.events();
     world.orders();
+    says_bye(&mut world);
+}
+
+#[test]
+fn an_offer_that_is_not_made_yet_when_one_leaves_is_not_made() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.orders();
+    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
+    world.command(Command::Logout);
+    let [asking] = world.requests().try_into().unwrap();
+    world.wait(ANSWERS_PATIENCE);
+    world.reply(asking.id, devices("luke", other_device()));
+    assert_eq!(world.events(), [Event::Error(Failure::NotLoggedIn)]);
+    assert_eq!(world.orders(), [Output::CloseSource { source: SourceId(1) }]);
     says_bye(&mut world);
 }
 
@@ -307,7 +322,7 @@ fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
     world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
     world.command(Command::Finish);
     assert_eq!((world.requests(), world.client.deadline()), (vec![], None));
-    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
+    opened_for_luke(&mut world, 1);
     assert!(matches!(world.answer(ReplyBody::Offered { offer: OfferId(1) }), RequestBody::Offer { .. }));
     assert_eq!(world.requests(), []);
 }

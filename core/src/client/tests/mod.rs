@@ -6,6 +6,7 @@ mod random;
 mod receiving;
 mod sending;
 mod turns;
+mod verify;
 
 use core::time::Duration;
 
@@ -13,15 +14,19 @@ use super::Client;
 use super::command::Command;
 use super::event::{Event, Transfer};
 use super::agreement::{Party, Subject, agreement};
+use super::people::Person;
 use super::io::{AcceptPolicy, Input, Output, Progress, Report};
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::machine::Machine;
 use crate::name::UserName;
-use crate::secure::{Password, PeerAgreement, PeerSecret, PublicKey};
+use crate::secure::{
+    OfferContents, OfferParties, Password, PeerAgreement, PeerSecret, PublicKey, SealedOffer, SecretKey, open_offer,
+    seal_offer,
+};
 use crate::text::FileLabel;
 use crate::time::{Instant, Timestamp};
 use crate::wire::message::{
-    self as wire, PeerEndpoint, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
+    self as wire, Devices, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_654_063_500_000);
@@ -32,26 +37,61 @@ struct World {
     now: Instant,
     events: Vec<Event>,
     requests: Vec<Request>,
+    /// Of people, in order.
+    remembered: Vec<Person>,
     /// All else, in order.
     orders: Vec<Output>,
 }
 
-/// The key of this device, and of everyone else's.
+/// The key of this device, and of luke's.
+fn secret() -> SecretKey {
+    SecretKey::new([1; 32])
+}
+
+fn other_secret() -> SecretKey {
+    SecretKey::new([2; 32])
+}
+
 fn device() -> PublicKey {
-    PublicKey([1; 32])
+    secret().public()
 }
 
 fn other_device() -> PublicKey {
-    PublicKey([2; 32])
+    other_secret().public()
+}
+
+/// The only devices that there are, of one who is active there.
+fn devices(user: &str, key: PublicKey) -> ReplyBody {
+    ReplyBody::Devices(Devices { user: name(user), keys: vec![key], active: Some(key) })
+}
+
+fn asks_devices(user: &str) -> RequestBody {
+    RequestBody::Devices { user: user.into() }
+}
+
+fn film(secret: PeerSecret) -> OfferContents {
+    OfferContents { label: FileLabel::new("film.mp4"), bytes: 1_000, secret }
+}
+
+/// Film.mp4, as the device with this key seals it for yoda in luke's name.
+fn sealed_by(by: &SecretKey) -> SealedOffer {
+    let parties = OfferParties { sender: &name("luke"), receiver: &name("yoda") };
+    seal_offer(parties, by, &device(), &film(PeerSecret([5; 32])), [8; 32]).unwrap()
+}
+
+/// What luke finds in an offer of yoda's.
+fn opened_by_luke(sealed: &SealedOffer) -> OfferContents {
+    let parties = OfferParties { sender: &name("yoda"), receiver: &name("luke") };
+    open_offer(parties, &other_secret(), &device(), sealed).expect("it is sealed for luke")
 }
 
 /// What both ends know of film.mp4, offered as `offer` by `sender` to `receiver`; luke is the other end.
-fn agreed(offer: u64, sender: &str, receiver: &str, shared: PeerSecret) -> PeerAgreement {
+fn agreed(offer: u64, sender: &str, receiver: &str, shared: PeerSecret, sealed: &SealedOffer) -> PeerAgreement {
     let (sender, receiver) = (name(sender), name(receiver));
     let device_of = |name: &UserName| if name.as_str() == "luke" { other_device() } else { device() };
     let [sender, receiver] = [&sender, &receiver].map(|name| Party { name, device: device_of(name) });
     let label = &FileLabel::new("film.mp4");
-    let subject = Subject { offer: OfferId(offer), sender, receiver, label, bytes: 1_000 };
+    let subject = Subject { offer: OfferId(offer), sender, receiver, label, bytes: 1_000, sealed: &sealed.hash() };
     agreement(&subject, other_device(), shared)
 }
 
@@ -60,13 +100,13 @@ fn server_key() -> PublicKey {
 }
 
 fn connected() -> Input {
-    Input::Connected { server_key: server_key() }
+    Input::Connected { server_key: server_key(), people: vec![] }
 }
 
 impl World {
     fn new(accept: AcceptPolicy) -> World {
-        let client = Client::new(accept, 6000, device(), [7; 32]);
-        World { client, now: Instant::ZERO, events: vec![], requests: vec![], orders: vec![] }
+        let client = Client::new(accept, 6000, secret(), [7; 32]);
+        World { client, now: Instant::ZERO, events: vec![], requests: vec![], remembered: vec![], orders: vec![] }
     }
 
     /// Connected and logged in as yoda.
@@ -87,6 +127,7 @@ impl World {
             match output {
                 Output::Event(event) => self.events.push(event),
                 Output::Send(request) => self.requests.push(request),
+                Output::Remember(person) => self.remembered.push(person),
                 order => self.orders.push(order),
             }
         }
@@ -166,12 +207,15 @@ fn room(id: u32) -> RoomInfo {
     RoomInfo { room: RoomId(id), members: vec![name("luke"), name("yoda")] }
 }
 
-fn endpoint() -> PeerEndpoint {
-    PeerEndpoint { index: PeerIndex(99), secret: PeerSecret([5; 32]) }
-}
 
 /// Luke offers a file of 1,000 bytes.
 fn offer(id: u64) -> wire::Event {
-    let (from, label, address) = (name("luke"), FileLabel::new("film.mp4"), ([192, 0, 2, 2], 7000).into());
-    wire::Event::Offer { offer: OfferId(id), from, label, bytes: 1_000, address, endpoint: endpoint(), device: other_device() }
+    offer_by(id, &other_secret())
+}
+
+/// Luke, on the device with this key.
+fn offer_by(id: u64, by: &SecretKey) -> wire::Event {
+    let (from, device, address) = (name("luke"), by.public(), ([192, 0, 2, 2], 7000).into());
+    let (index, sealed) = (PeerIndex(99), sealed_by(by));
+    wire::Event::Offer { offer: OfferId(id), from, device, keys: vec![device], address, index, sealed }
 }

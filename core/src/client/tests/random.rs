@@ -54,6 +54,7 @@ fn commands() -> impl Strategy<Value = Command> {
         1 => id().prop_map(|offer| Command::Reject { offer }),
         1 => Just(Command::Transfers),
         2 => id().prop_map(|transfer| Command::Cancel { transfer }),
+        2 => any::<bool>().prop_map(|confirm| Command::Verify { user: "luke".into(), confirm }),
         1 => Just(Command::Logout),
     ]
 }
@@ -70,7 +71,7 @@ fn events() -> impl Strategy<Value = wire::Event> {
         }),
         Just(wire::Event::RoomCreated(room(ROOM_OF_OTHERS))),
         Just(wire::Event::RoomChanged(room(ROOM_OF_OTHERS))),
-        (0u64..6).prop_map(offer),
+        (0u64..6, 0u8..8).prop_map(|(id, of)| if of == 0 { offer_by(id, &SecretKey::new([3; 32])) } else { offer(id) }),
         (0u64..6).prop_map(|id| wire::Event::OfferAccepted {
             offer: OfferId(id),
             address: ([192, 0, 2, 2], 7).into(),
@@ -131,6 +132,11 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
             ReplyBody::History { messages: vec![], next }
         }
         RequestBody::Offer { .. } => ReplyBody::Offered { offer: OfferId(if how < 8 { 1 } else { fresh % 6 }) },
+        RequestBody::Devices { user } if user == "yoda" => devices("yoda", device()),
+        RequestBody::Devices { user } => {
+            let key = if how < 24 { PublicKey([3; 32]) } else { other_device() };
+            devices(user, key)
+        }
         RequestBody::DirectReceived { .. }
         | RequestBody::AnswerOffer { .. }
         | RequestBody::WithdrawOffer { .. }
@@ -177,6 +183,7 @@ impl Books {
             }
             Output::Cancel { transfer } => prop_assert!(self.running.contains(&transfer), "cancelled and not started"),
             Output::Disconnect => prop_assert!(self.over),
+            Output::Remember(person) => prop_assert_eq!(person.name, name("luke")),
         }
         Ok(())
     }
@@ -194,7 +201,7 @@ impl Books {
                 self.over = true;
                 false
             }
-            Event::DirectMessage { .. } | Event::Offer { .. } => false,
+            Event::DirectMessage { .. } | Event::Offer { .. } | Event::PeerKeyChanged { .. } => false,
             _ => true,
         };
         self.answers += usize::from(answer);
@@ -258,7 +265,7 @@ impl Books {
 
 /// Carries out the steps, then ends the connection, and gives all that was said.
 fn run(accept: AcceptPolicy, finishing: bool, steps: &[Step]) -> Result<(Books, String), TestCaseError> {
-    let mut client = Client::new(accept, 6000, device(), [9; 32]);
+    let mut client = Client::new(accept, 6000, secret(), [9; 32]);
     let mut books = Books { finishing, ..Books::default() };
     let mut now = Instant::ZERO;
     let mut said = String::new();

@@ -8,7 +8,7 @@ use crate::client::transfers::{MAX_INCOMING, MAX_WAITING_OFFERS};
 use crate::wire::message::{OfferEnd, Refusal};
 
 fn shown(id: u64) -> Event {
-    Event::Offer { id: OfferId(id), from: name("luke"), name: FileLabel::new("film.mp4"), bytes: 1_000 }
+    Event::Offer { id: OfferId(id), from: name("luke"), name: FileLabel::new("film.mp4"), bytes: 1_000, held: false }
 }
 
 fn answered(id: u64, accepted: bool) -> Event {
@@ -44,7 +44,7 @@ fn started(world: &mut World, id: u64) -> PeerIndex {
             remote: ([192, 0, 2, 2], 7000).into(),
             local_index,
             remote_index: PeerIndex(99),
-            agreement: agreed(id, "luke", "yoda", PeerSecret([5; 32])),
+            agreement: agreed(id, "luke", "yoda", PeerSecret([5; 32]), &sealed_by(&other_secret())),
             bytes: 1_000,
             side: Side::Receive { from: name("luke"), label: FileLabel::new("film.mp4") },
         }

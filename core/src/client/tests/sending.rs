@@ -6,7 +6,7 @@ use crate::client::io::{Side, SourceId, Start};
 use crate::client::transfers::MAX_OUTGOING;
 use crate::wire::message::{OfferEnd, Refusal};
 
-fn send_file() -> Command {
+pub(super) fn send_file() -> Command {
     Command::SendFile { to: "luke".into(), path: "/tmp/film.mp4".into() }
 }
 
@@ -23,7 +23,7 @@ fn entry(id: u64, state: TransferState) -> Event {
     })
 }
 
-fn opened(source: u64) -> Input {
+pub(super) fn opened(source: u64) -> Input {
     Input::SourceOpened { source: SourceId(source), label: FileLabel::new("film.mp4"), bytes: 1_000 }
 }
 
@@ -40,23 +40,36 @@ fn accepted(id: u64) -> wire::Event {
     wire::Event::OfferAccepted { offer: OfferId(id), address, index: PeerIndex(99), device: other_device() }
 }
 
-/// A world in which the file is open and offered as 1, not answered; and the offer's endpoint.
-pub(super) fn offering() -> (World, PeerEndpoint) {
+/// The index and the sealed part of an offer to luke.
+fn offered(body: RequestBody) -> (PeerIndex, SealedOffer) {
+    let RequestBody::Offer { to, device, index, sealed } = body else { panic!("{body:?}") };
+    assert_eq!((to.as_str(), device), ("luke", other_device()));
+    (index, sealed)
+}
+
+/// The file is open, and the server knows luke's device.
+pub(super) fn opened_for_luke(world: &mut World, source: u64) {
+    world.input(opened(source));
+    assert_eq!(world.answer(devices("luke", other_device())), asks_devices("luke"));
+}
+
+/// A world in which the file is open and offered as 1, not answered; and the offer.
+pub(super) fn offering() -> (World, (PeerIndex, SealedOffer)) {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(send_file());
     let path = "/tmp/film.mp4".into();
     assert_eq!(world.orders(), [Output::OpenSource { source: SourceId(1), path }]);
-    world.input(opened(1));
-    let body = world.answer(ReplyBody::Offered { offer: OfferId(1) });
-    let RequestBody::Offer { to, label, bytes, endpoint } = body else { panic!("{body:?}") };
-    assert_eq!((to.as_str(), label.as_str(), bytes), ("luke", "film.mp4", 1_000));
+    opened_for_luke(&mut world, 1);
+    let offer = offered(world.answer(ReplyBody::Offered { offer: OfferId(1) }));
     assert_eq!(world.events(), [entry(1, TransferState::Starting)]);
-    (world, endpoint)
+    (world, offer)
 }
 
 #[test]
 fn a_file_is_opened_offered_accepted_and_started() {
-    let (mut world, PeerEndpoint { index, secret }) = offering();
+    let (mut world, (index, sealed)) = offering();
+    let contents = opened_by_luke(&sealed);
+    assert_eq!(contents, film(contents.secret.clone()));
     world.server(accepted(1));
     assert_eq!(
         world.orders(),
@@ -65,7 +78,7 @@ fn a_file_is_opened_offered_accepted_and_started() {
             remote: ([192, 0, 2, 2], 7000).into(),
             local_index: index,
             remote_index: PeerIndex(99),
-            agreement: agreed(1, "yoda", "luke", secret),
+            agreement: agreed(1, "yoda", "luke", contents.secret, &sealed),
             bytes: 1_000,
             side: Side::Send { source: SourceId(1) },
         })]
@@ -81,11 +94,11 @@ fn a_file_is_opened_offered_accepted_and_started() {
 fn secrets_and_indices_are_fresh_for_every_offer() {
     let (mut world, first) = offering();
     world.command(send_file());
-    world.input(opened(2));
-    let RequestBody::Offer { endpoint: second, .. } = world.answer(ReplyBody::Offered { offer: OfferId(2) }) else {
-        panic!("no offer");
-    };
-    assert!(first.index != second.index && first.secret != second.secret);
+    opened_for_luke(&mut world, 2);
+    let second = offered(world.answer(ReplyBody::Offered { offer: OfferId(2) }));
+    assert!(first.0 != second.0 && opened_by_luke(&first.1).secret != opened_by_luke(&second.1).secret);
+    // That the ephemeral keys differ is what makes the sealing safe.
+    assert_ne!(first.1.as_bytes()[..32], second.1.as_bytes()[..32]);
 }
 
 #[test]
@@ -108,7 +121,7 @@ fn a_refused_offer_closes_its_file() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(send_file());
     world.orders();
-    world.input(opened(1));
+    opened_for_luke(&mut world, 1);
     world.answer(ReplyBody::Refused(Refusal::UserOffline(vec![name("luke")])));
     assert_eq!(world.events(), [Event::Error(Failure::UserOffline(vec![name("luke")]))]);
     assert_eq!(world.orders(), [close(1)]);
@@ -169,7 +182,7 @@ fn one_s_own_offers_are_bounded() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     for id in 1..=MAX_OUTGOING as u64 {
         world.command(send_file());
-        world.input(opened(id));
+        opened_for_luke(&mut world, id);
         world.answer(ReplyBody::Offered { offer: OfferId(id) });
     }
     world.events();
@@ -192,7 +205,7 @@ fn the_same_offer_number_twice_is_a_broken_server_and_leaves_no_file_open() {
     let (mut world, _) = offering();
     world.command(send_file());
     world.orders();
-    world.input(opened(2));
+    opened_for_luke(&mut world, 2);
     world.answer(ReplyBody::Offered { offer: OfferId(1) });
     let events = world.events();
     assert_eq!(events[0], Event::Error(Failure::ConnectionLost));

@@ -151,6 +151,7 @@ fn what_follows_a_file_waits_until_it_is_offered() {
     world.command(broadcast("hi"));
     assert_eq!((world.events(), world.requests()), (vec![], vec![]));
     world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 5 });
+    world.answer(devices("luke", other_device()));
     world.answer(ReplyBody::Offered { offer: OfferId(1) });
     let [Event::Transfer(starting), Event::Transfers(list)] = &world.events()[..] else { panic!() };
     assert_eq!(&list[..], core::slice::from_ref(starting));

@@ -1,9 +1,8 @@
 use super::super::testing::*;
 use super::*;
 use crate::id::{MessageNumber, OfferId, PeerIndex};
-use crate::secure::PeerSecret;
-use crate::text::FileLabel;
-use crate::wire::message::{Event, PeerEndpoint};
+use crate::secure::{PublicKey, SealedOffer};
+use crate::wire::message::Event;
 
 fn refused(refusal: Refusal) -> ReplyBody {
     ReplyBody::Refused(refusal)
@@ -22,8 +21,8 @@ fn leave(room: u32) -> RequestBody {
 }
 
 fn offer(to: &str) -> RequestBody {
-    let endpoint = PeerEndpoint { index: PeerIndex(1), secret: PeerSecret([1; 32]) };
-    RequestBody::Offer { to: text(to), label: FileLabel::new("f"), bytes: 1, endpoint }
+    let (device, sealed) = (PublicKey([9; 32]), SealedOffer::new(vec![1]).unwrap());
+    RequestBody::Offer { to: text(to), device, index: PeerIndex(1), sealed }
 }
 
 /// A and B are active and share room 1, C is active, D is offline.
