@@ -156,7 +156,7 @@ mod tests {
         let user = UserName::new("yoda").unwrap();
         vec![
             Failure::NoSuchUser(vec!["a\u{1b}[31m".into(), "b".into()]),
-            Failure::UserOffline(vec![user.clone(), user]),
+            Failure::UserOffline(vec![user.clone(), user.clone()]),
             Failure::NoSuchRoom,
             Failure::NotAMember,
             Failure::NobodyElse,

@@ -5,12 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use arbitrary::{Arbitrary, Unstructured};
 use toom_core::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use toom_core::name::UserName;
-use toom_core::secure::{Password, PeerSecret, PublicKey};
-use toom_core::text::FileLabel;
+use toom_core::secure::{Password, PublicKey, SealedOffer};
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
 use toom_core::wire::message::{
-    ActiveUser, Cursor, Event, HistoryKind, LoginRefusal, OfferEnd, PastMessage, PeerEndpoint, Refusal, Reply,
+    ActiveUser, Cursor, Devices, Event, HistoryKind, LoginRefusal, OfferEnd, PastMessage, Refusal, Reply,
     ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
 };
 
@@ -114,13 +113,15 @@ pub enum AnyBody {
     /// As it says.
     History { rooms: bool, minutes: i8, after: Option<(Option<AnyNumber>, AnyNumber)> },
     /// As it says.
-    Offer { to: AnyName, label: AnyText, bytes: AnyNumber, index: u8 },
+    Offer { to: AnyName, device: u8, index: u8 },
     /// As it says.
     AnswerOffer { offer: AnyNumber, index: Option<u8> },
     /// As it says.
     WithdrawOffer { offer: AnyNumber },
     /// As it says.
     CatchUp,
+    /// As it says.
+    Devices { user: AnyName },
 }
 
 /// What others depend on is what is asked most; what ends a session is asked seldom.
@@ -139,13 +140,13 @@ impl<'a> Arbitrary<'a> for AnyBody {
                 AnyBody::History { rooms, minutes, after }
             }
             48..=50 => {
-                let (to, label) = (bytes.arbitrary()?, bytes.arbitrary()?);
-                AnyBody::Offer { to, label, bytes: bytes.arbitrary()?, index: bytes.arbitrary()? }
+                AnyBody::Offer { to: bytes.arbitrary()?, device: bytes.arbitrary()?, index: bytes.arbitrary()? }
             }
             51..=53 => AnyBody::AnswerOffer { offer: bytes.arbitrary()?, index: bytes.arbitrary()? },
             54 => AnyBody::WithdrawOffer { offer: bytes.arbitrary()? },
             55..=56 => AnyBody::ActiveUsers,
-            57..=58 => AnyBody::Rooms,
+            57 => AnyBody::Rooms,
+            58 => AnyBody::Devices { user: bytes.arbitrary()? },
             59 => AnyBody::CatchUp,
             60 => AnyBody::Logout,
             61..=63 => AnyBody::Login { name: bytes.arbitrary()?, password: bytes.arbitrary()? },
@@ -188,12 +189,13 @@ impl AnyBody {
                     number: MessageNumber(number.number()),
                 }),
             },
-            AnyBody::Offer { to, label, bytes, index } => RequestBody::Offer {
+            AnyBody::Offer { to, device: of, index } => RequestBody::Offer {
                 to: to.text(),
-                label: FileLabel::new(&label.text()),
-                bytes: bytes.number(),
-                endpoint: endpoint(*index),
+                device: device(*of),
+                index: PeerIndex((*index).into()),
+                sealed: sealed(*index),
             },
+            AnyBody::Devices { user } => RequestBody::Devices { user: user.text() },
             AnyBody::AnswerOffer { offer, index } => RequestBody::AnswerOffer {
                 offer: OfferId(offer.number()),
                 index: index.map(|index| PeerIndex(index.into())),
@@ -234,8 +236,14 @@ fn since(minutes: i8) -> Timestamp {
     }
 }
 
-fn endpoint(index: u8) -> PeerEndpoint {
-    PeerEndpoint { index: PeerIndex(index.into()), secret: PeerSecret([index; 32]) }
+/// One of few devices, so that people use them again.
+pub fn device(which: u8) -> PublicKey {
+    PublicKey([which % 4; 32])
+}
+
+/// What nobody can open.
+fn sealed(index: u8) -> SealedOffer {
+    SealedOffer::new(vec![index; index.into()]).expect("few bytes")
 }
 
 /// What a server says.
@@ -283,8 +291,12 @@ impl AnyServerMessage {
             15 => ReplyBody::Offered { offer },
             16 => ReplyBody::Refused(Refusal::NoSuchUser(vec![self.who.text(); usize::from(self.list % 8)])),
             17 => ReplyBody::Refused(Refusal::UserOffline(users)),
-            18 => ReplyBody::Refused(Refusal::LimitReached(self.text.text())),
-            _ => ReplyBody::Refused(Refusal::StorageFailed),
+            18 if self.list % 2 == 0 => ReplyBody::Refused(Refusal::LimitReached(self.text.text())),
+            18 => ReplyBody::Refused(Refusal::StorageFailed),
+            _ => {
+                let keys = (0..self.list % 4).map(device).collect();
+                ReplyBody::Devices(Devices { user: self.who.name(), keys, active: None })
+            }
         }
     }
 
@@ -302,8 +314,8 @@ impl AnyServerMessage {
             25 => Event::RoomCreated(self.room()),
             26 => Event::RoomChanged(self.room()),
             27 => {
-                let (label, endpoint) = (FileLabel::new(&text), endpoint(self.list));
-                Event::Offer { offer, from, label, bytes: number.0, address, endpoint, device: PublicKey([self.list; 32]) }
+                let (device, index, sealed) = (device(self.list), PeerIndex(self.list.into()), sealed(self.list));
+                Event::Offer { offer, from, device, keys: vec![device], address, index, sealed }
             }
             28 => {
                 let (index, device) = (PeerIndex(self.list.into()), PublicKey([self.list; 32]));

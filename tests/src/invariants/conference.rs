@@ -4,6 +4,7 @@
 use toom_core::server::io::Output;
 use toom_core::wire::message::{Event, Reply, ServerMessage};
 
+use super::devices::Devices;
 use super::direct::Direct;
 use super::facts::Facts;
 use super::history::History;
@@ -28,6 +29,7 @@ pub struct Conference {
     direct: Direct,
     history: History,
     offers: Offers,
+    devices: Devices,
     shown: Shown,
 }
 
@@ -51,7 +53,7 @@ pub(super) trait Part {
 
 impl Conference {
     fn each(&mut self, mut ask: impl FnMut(&mut dyn Part, &Model) -> Result<(), Broken>) -> Result<(), Broken> {
-        let parts: [&mut dyn Part; 9] = [
+        let parts: [&mut dyn Part; 10] = [
             &mut self.facts,
             &mut self.presence,
             &mut self.rooms,
@@ -60,6 +62,7 @@ impl Conference {
             &mut self.direct,
             &mut self.history,
             &mut self.offers,
+            &mut self.devices,
             &mut self.shown,
         ];
         parts.into_iter().try_for_each(|part| ask(part, &self.model))

@@ -88,7 +88,7 @@ impl Facts {
             self.latest.is_none_or(|latest| latest < ticket) && self.proposed.insert(ticket, fact.clone()).is_none();
         self.latest = Some(ticket);
         ensure(fresh, ONE_POST, || format!("{ticket:?} is used twice"))?;
-        if matches!(fact, Fact::Blocked { .. }) {
+        if matches!(fact, Fact::Blocked { .. } | Fact::DeviceAdded { .. }) {
             return Ok(());
         }
         let asked = model.turn.asked.as_ref();

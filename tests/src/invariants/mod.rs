@@ -15,6 +15,7 @@ pub mod conference;
 pub mod content;
 pub mod datagrams;
 pub mod deadlines;
+pub mod devices;
 pub mod direct;
 pub mod facts;
 pub mod history;

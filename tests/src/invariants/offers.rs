@@ -108,19 +108,18 @@ mod tests {
     use super::super::testing::Stage;
     use super::*;
     use toom_core::id::PeerIndex;
-    use toom_core::secure::PeerSecret;
+    use toom_core::secure::{PublicKey, SealedOffer};
     use toom_core::server::io::Output;
-    use toom_core::text::FileLabel;
-    use toom_core::wire::message::{PeerEndpoint, ServerMessage};
+    use toom_core::wire::message::ServerMessage;
 
     /// `a` and `b`, with the offers 1 to 4 from one to the other.
     fn stage() -> (Stage, [ConnectionId; 2]) {
         let mut stage = Stage::new(&["a", "b"]);
         let [a, b] = stage.all(["a", "b"]);
         for _ in 0..4 {
-            let endpoint = PeerEndpoint { index: PeerIndex(1), secret: PeerSecret([7; 32]) };
-            let (to, label) = ("b".to_owned(), FileLabel::new("film"));
-            stage.ask(a, RequestBody::Offer { to, label, bytes: 1, endpoint });
+            let (device, index) = (PublicKey([b.0 as u8; 32]), PeerIndex(1));
+            let sealed = SealedOffer::new(vec![7; 300]).expect("few bytes");
+            stage.ask(a, RequestBody::Offer { to: "b".to_owned(), device, index, sealed });
         }
         (stage, [a, b])
     }

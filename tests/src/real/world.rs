@@ -129,14 +129,29 @@ impl World for RealWorld {
 
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId {
         let number = self.clients.len();
+        self.connect_on(&format!("the device of {number}"), accept)
+    }
+
+    fn connect_on(&mut self, device: &str, accept: AcceptPolicy) -> ClientId {
+        let number = self.clients.len();
         let downloads = self.folder.path().join(format!("downloads of {number}"));
         std::fs::create_dir_all(&downloads).expect("a folder for downloads");
         let seed: [u8; 32] = blake3::hash(downloads.as_os_str().as_encoded_bytes()).into();
         let server = self.server_address().to_string();
         let server_key = self.server.as_ref().map(Server::key);
-        let device = SecretKey::new(blake3::hash(&seed).into());
+        let known_people = Some(self.folder.path().join(format!("people known on {device}")));
+        let device = SecretKey::new(blake3::hash(device.as_bytes()).into());
         let downloads_of_it = downloads.clone();
-        let config = ClientConfig { server, udp_port: 0, downloads: downloads_of_it, accept, device, server_key, seed };
+        let config = ClientConfig {
+            server,
+            udp_port: 0,
+            downloads: downloads_of_it,
+            accept,
+            device,
+            server_key,
+            known_people,
+            seed,
+        };
         let told = Arc::new(Told::default());
         let on_event = {
             let told = told.clone();
@@ -247,6 +262,10 @@ impl World for RealWorld {
             }
         }
         found
+    }
+
+    fn activities(&mut self) -> String {
+        self.report()
     }
 
     fn user_log(&mut self) -> String {

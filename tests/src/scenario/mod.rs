@@ -20,6 +20,7 @@ pub mod rooms;
 pub mod sealed;
 pub mod steps;
 pub mod transfer;
+pub mod verify;
 mod world;
 
 pub use world::{ClientId, Downloaded, RawId, Setup, TestFile, World};
@@ -103,6 +104,12 @@ macro_rules! play_all_scenarios {
                 an_offer_ends_when_either_person_leaves,
                 several_files_cross_at_once,
                 the_list_shows_what_waits;
+            verify:
+                both_see_the_same_number_and_confirm_it,
+                two_laptops_are_no_alarm,
+                a_new_device_of_who_was_verified_is_refused_both_ways,
+                a_new_device_of_who_was_met_is_told_and_not_accepted_automatically,
+                the_server_is_not_told_what_a_file_is_called;
             misbehaviour:
                 a_wrong_greeting_is_closed,
                 a_frame_that_is_none_is_closed,

@@ -273,9 +273,9 @@ fn nothing_is_left(world: &mut dyn World, client: ClientId) {
     world.until("nothing is left of the file", |world| world.downloads(client).is_empty());
 }
 
-fn offered(world: &mut dyn World, client: ClientId) -> (OfferId, String, String, u64) {
+pub(super) fn offered(world: &mut dyn World, client: ClientId) -> (OfferId, String, String, u64) {
     world.pick(client, "an offer", |event| match event {
-        Event::Offer { id, from, name, bytes } => Some((*id, from.to_string(), name.to_string(), *bytes)),
+        Event::Offer { id, from, name, bytes, .. } => Some((*id, from.to_string(), name.to_string(), *bytes)),
         _ => None,
     })
 }
@@ -287,7 +287,7 @@ fn done(world: &mut dyn World, client: ClientId, id: OfferId) -> ([u8; 32], Opti
     }
 }
 
-fn failed(world: &mut dyn World, client: ClientId, id: OfferId) -> TransferFailure {
+pub(super) fn failed(world: &mut dyn World, client: ClientId, id: OfferId) -> TransferFailure {
     match ended(world, client, id) {
         TransferState::Failed(failure) => failure,
         other => panic!("the transfer ended with {other:?}\n{}", world.report()),

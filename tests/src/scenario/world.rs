@@ -62,6 +62,9 @@ pub trait World {
     /// A new client, connected, not logged in.
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId;
 
+    /// The same on a device that keeps its key, and what it knows of people, under this name.
+    fn connect_on(&mut self, device: &str, accept: AcceptPolicy) -> ClientId;
+
     /// The person at a client asks for something.
     fn command(&mut self, client: ClientId, command: Command);
 
@@ -113,6 +116,9 @@ pub trait World {
 
     /// The files in a client's folder of downloads, by name, partial ones included.
     fn downloads(&mut self, client: ClientId) -> BTreeMap<String, Downloaded>;
+
+    /// What the server tells its operator, lately.
+    fn activities(&mut self) -> String;
 
     /// `userlog.txt`.
     fn user_log(&mut self) -> String;

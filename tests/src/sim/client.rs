@@ -11,6 +11,7 @@ use toom_core::client::Client;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::{AcceptPolicy, Input, Output};
+use toom_core::client::people::Person;
 use toom_core::config::TransferConfig;
 use toom_core::id::{ConnectionId, OfferId};
 use toom_core::link::{Arrived, Input as LinkInput, Link};
@@ -46,6 +47,8 @@ pub struct ClientNode {
     address: SocketAddr,
     disk: Disk,
     files: BTreeMap<PathBuf, Content>,
+    /// What it keeps of people, the oldest first.
+    people: Vec<Person>,
     keys: Keys,
     running: BTreeSet<OfferId>,
     dropped: Dropped,
@@ -65,6 +68,8 @@ pub struct ClientOptions {
     pub transfer: TransferConfig,
     /// What is in its folder already.
     pub downloads: BTreeMap<String, Vec<u8>>,
+    /// Whom it knows already.
+    pub people: Vec<Person>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +97,12 @@ impl ClientNode {
         work: WorkOptions,
         mut dice: Dice,
     ) -> Self {
-        let ClientOptions { address, accept, transfer, downloads } = options;
-        let device = keys::device(number);
+        let ClientOptions { address, accept, transfer, downloads, people } = options;
+        let device = keys::device(address.ip());
         ClientNode {
             number,
             events: VecDeque::new(),
-            machine: Client::new(accept, address.port(), device.secret.public(), dice.seed()),
+            machine: Client::new(accept, address.port(), device.secret.clone(), dice.seed()),
             transfers: Transfers::new(transfer, device.secret.clone(), dice.seed()),
             inbox: VecDeque::new(),
             connection,
@@ -105,6 +110,7 @@ impl ClientNode {
             address,
             disk: Disk::new(work, dice.fork(), downloads),
             files: BTreeMap::new(),
+            people,
             keys: Keys::default(),
             running: BTreeSet::new(),
             dropped: Dropped::default(),
@@ -228,6 +234,11 @@ impl ClientNode {
         self.state == State::Open
     }
 
+    /// What it keeps of people.
+    pub fn people(&self) -> &[Person] {
+        &self.people
+    }
+
     /// What it leaves behind.
     pub fn into_disk(self) -> Disk {
         self.disk
@@ -262,7 +273,7 @@ impl ClientNode {
         for arrived in arrived {
             match arrived {
                 Arrived::Established(server_key) => {
-                    self.inbox.push_back(Happened::ForClient(Input::Connected { server_key }));
+                    self.inbox.push_back(Happened::ForClient(Input::Connected { server_key, people: self.people.clone() }));
                 }
                 Arrived::Message(message) => self.inbox.push_back(Happened::ForClient(Input::Message(message))),
                 Arrived::Closed(violation) => {
@@ -385,6 +396,10 @@ impl ClientNode {
             Output::OpenSource { source, path } => self.disk.ask(ctx.now, Work::Open { source, path }),
             Output::CloseSource { source } => self.disk.close_source(source),
             Output::Start(start) => self.start(start),
+            Output::Remember(person) => match self.people.iter_mut().find(|known| known.name == person.name) {
+                Some(known) => *known = person,
+                None => self.people.push(person),
+            },
             Output::Cancel { transfer } => {
                 self.inbox.push_back(Happened::ForTransfers(TransferInput::Cancel { transfer }));
             }

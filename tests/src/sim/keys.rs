@@ -1,5 +1,6 @@
 //! Who everyone is in the simulator: keys that are the same in every run.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use toom_core::link::Identity;
@@ -16,10 +17,14 @@ pub fn server_key() -> PublicKey {
     *KEY.get_or_init(|| server().secret.public())
 }
 
-/// The device of client `number`. Some like another cipher best than the server.
-pub fn device(number: usize) -> Arc<Identity> {
+/// The device at an address, whoever uses it. Some like another cipher best than the server.
+pub fn device(host: IpAddr) -> Arc<Identity> {
+    let number = match host {
+        IpAddr::V4(host) => u128::from(host.to_bits()),
+        IpAddr::V6(host) => host.to_bits(),
+    };
     let mut secret = [0xde; 32];
-    secret[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    secret[..16].copy_from_slice(&number.to_be_bytes());
     let best = if number % 4 == 3 { Suite::ChaChaPoly } else { Suite::AesGcm };
     Arc::new(Identity { secret: SecretKey::new(secret), best })
 }

@@ -30,6 +30,8 @@ pub struct SimulatedWorld {
     pub simulation: Simulation,
     settings: Option<Settings>,
     received: BTreeMap<RawId, Vec<u8>>,
+    /// The latest client on each device with a name.
+    devices: BTreeMap<String, usize>,
 }
 
 impl SimulatedWorld {
@@ -37,7 +39,7 @@ impl SimulatedWorld {
     pub fn new(options: Options) -> Self {
         let mut simulation = Simulation::new(options);
         *simulation.watch() = Watch::new(every_checker());
-        SimulatedWorld { simulation, settings: None, received: BTreeMap::new() }
+        SimulatedWorld { simulation, settings: None, received: BTreeMap::new(), devices: BTreeMap::new() }
     }
 
     /// Runs until `done` says so; `false` if it will not.
@@ -86,6 +88,15 @@ impl World for SimulatedWorld {
 
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId {
         ClientId(self.simulation.connect(accept))
+    }
+
+    fn connect_on(&mut self, device: &str, accept: AcceptPolicy) -> ClientId {
+        let client = match self.devices.get(device) {
+            Some(earlier) => self.simulation.connect_from(accept, *earlier),
+            None => self.simulation.connect(accept),
+        };
+        self.devices.insert(device.to_owned(), client);
+        ClientId(client)
     }
 
     fn command(&mut self, client: ClientId, command: Command) {
@@ -176,6 +187,11 @@ impl World for SimulatedWorld {
         let partial = disk.partial_files().map(|(name, content)| (format!("{name}.part"), facts(content)));
         let whole = disk.downloads().iter().map(|(name, content)| (name.clone(), facts(content)));
         whole.chain(partial).collect()
+    }
+
+    fn activities(&mut self) -> String {
+        let latest = self.simulation.trace().latest().to_string();
+        latest.lines().filter(|line| line.contains("server: ")).collect::<Vec<_>>().join("\n")
     }
 
     fn user_log(&mut self) -> String {

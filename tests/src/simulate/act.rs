@@ -93,6 +93,13 @@ pub enum Act {
         /// Which of those that are known, or none of them.
         which: usize,
     },
+    /// Shows a safety number, or confirms it.
+    Verify {
+        /// Of whom.
+        user: Whom,
+        /// Whether it is right.
+        confirm: bool,
+    },
     /// Which transfers are there?
     Transfers,
     /// Logs out.

@@ -40,6 +40,7 @@ kinds! {
         RequestBody::AnswerOffer { index: None, .. } => "AnswerOffer, no",
         RequestBody::WithdrawOffer { .. } => "WithdrawOffer",
         RequestBody::CatchUp => "CatchUp",
+        RequestBody::Devices { .. } => "Devices",
     }
 }
 
@@ -75,6 +76,8 @@ kinds! {
         ReplyBody::Refused(Refusal::LimitReached(_)) => "Refused, limit reached",
         ReplyBody::Refused(Refusal::StorageFailed) => "Refused, storage failed",
         ReplyBody::Refused(Refusal::OutOfOrder) => "Refused, out of order",
+        ReplyBody::Refused(Refusal::DeviceChanged) => "Refused, device changed",
+        ReplyBody::Devices(_) => "Devices",
     }
 }
 
@@ -124,6 +127,7 @@ kinds! {
         Fact::RoomMessage { .. } => "RoomMessage",
         Fact::DirectMessage { .. } => "DirectMessage",
         Fact::DirectReceived { .. } => "DirectReceived",
+        Fact::DeviceAdded { .. } => "DeviceAdded",
     }
 }
 
@@ -149,6 +153,11 @@ kinds! {
         ClientEvent::Transfer(_) => "Transfer",
         ClientEvent::Transfers(_) => "Transfers",
         ClientEvent::OfferAnswered { .. } => "OfferAnswered",
+        ClientEvent::SafetyNumber { verified: false, .. } => "SafetyNumber",
+        ClientEvent::SafetyNumber { verified: true, .. } => "SafetyNumber, verified",
+        ClientEvent::PeerKeyChanged { verified: false, .. } => "PeerKeyChanged",
+        ClientEvent::PeerKeyChanged { verified: true, .. } => "PeerKeyChanged, verified",
+        ClientEvent::NotRemembered { .. } => "NotRemembered",
         ClientEvent::Error(_) => "Error",
         ClientEvent::Bye { .. } => "Bye",
         ClientEvent::ConnectionLost { was_logged_in: true, .. } => "ConnectionLost",
@@ -175,6 +184,7 @@ kinds! {
         TransferState::Failed(TransferFailure::Write(_)) => "Failed, write",
         TransferState::Failed(TransferFailure::PeerStorage) => "Failed, peer storage",
         TransferState::Failed(TransferFailure::Protocol) => "Failed, protocol",
+        TransferState::Failed(TransferFailure::KeyChanged) => "Failed, key changed",
         TransferState::Failed(TransferFailure::ServerLost) => "Failed, server lost",
     }
 }

@@ -1,16 +1,18 @@
 //! Connections without a client: guesses of passwords, and what no client does.
 
 use core::time::Duration;
+use std::net::Ipv4Addr;
 
 use toom_core::id::{MessageNumber, OfferId, PeerIndex, RoomId};
-use toom_core::secure::{Password, PeerSecret};
+use toom_core::secure::{OfferContents, OfferParties, Password, PeerSecret, seal_offer};
 use toom_core::text::FileLabel;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
-use toom_core::wire::message::{Cursor, HistoryKind, PeerEndpoint, RequestBody};
+use toom_core::wire::message::{Cursor, HistoryKind, RequestBody};
 
 use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
 use super::stage::{Later, Stage};
+use crate::sim::keys;
 use crate::scenario::steps::{login_request, request, user};
 
 /// A login takes no longer, mostly.
@@ -64,7 +66,7 @@ impl Stage {
             Odd::Request(requested) => request(SECOND, self.odd_request(number, requested)),
             Odd::Flood { count, of } => {
                 let ids = SECOND..SECOND + u64::from(count);
-                ids.flat_map(|id| request(id, self.flooded(id, of))).collect()
+                ids.flat_map(|id| request(id, self.flooded(number, raw, id, of))).collect()
             }
         };
         let wait = if beginning == Beginning::Login { LOGIN } else { Duration::ZERO };
@@ -72,17 +74,30 @@ impl Stage {
         self.until(raw, wait + lasting);
     }
 
-    fn flooded(&self, id: u64, of: Flooded) -> RequestBody {
+    fn flooded(&mut self, number: usize, raw: usize, id: u64, of: Flooded) -> RequestBody {
         match of {
             Flooded::ActiveUsers => RequestBody::ActiveUsers,
             Flooded::Broadcast { mark } => RequestBody::Broadcast { text: format!("{mark}.{id}:") },
-            Flooded::Offer { to, mark } => RequestBody::Offer {
-                to: self.typed_name(to),
-                label: FileLabel::new("nothing"),
-                bytes: id,
-                endpoint: PeerEndpoint { index: PeerIndex(id as u32), secret: secret_of(mark, id) },
-            },
+            Flooded::Offer { to, mark } => self.flooded_offer(number, raw, to, (mark, id)),
         }
+    }
+
+    /// One that the receiver opens, if they are who they seem to be.
+    fn flooded_offer(&mut self, number: usize, raw: usize, to: Whom, (mark, id): (u64, u64)) -> RequestBody {
+        let by = keys::stranger(self.simulation.raw(raw).connection().0);
+        let receiver = self.person_meant(to);
+        let device = keys::device(self.people[receiver].home.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
+        let device = device.secret.public();
+        let [sender, receiver] = [number, receiver].map(|person| user(self.people[person].name));
+        let parties = OfferParties { sender: &sender, receiver: &receiver };
+        let PeerSecret(seed) = secret_of(mark, id + 1_000_000);
+        let contents = OfferContents { label: FileLabel::new("nothing"), bytes: id, secret: secret_of(mark, id) };
+        let sealed = seal_offer(parties, &by.secret, &device, &contents, seed).expect("a small offer");
+        RequestBody::Offer { to: self.typed_name(to), device, index: PeerIndex(id as u32), sealed }
+    }
+
+    fn person_meant(&self, whom: Whom) -> usize {
+        if let Whom::Person(number) = whom { number % self.people.len() } else { 0 }
     }
 
     fn odd_request(&self, number: usize, requested: Requested) -> RequestBody {

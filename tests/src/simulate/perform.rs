@@ -75,6 +75,7 @@ impl Stage {
             Act::Accept { which } => Command::Accept { offer: offer(&person.offers, *which) },
             Act::Reject { which } => Command::Reject { offer: offer(&person.offers, *which) },
             Act::Cancel { which } => Command::Cancel { transfer: offer(&person.transfers, *which) },
+            Act::Verify { user, confirm } => Command::Verify { user: self.typed_name(*user), confirm: *confirm },
             Act::Transfers => Command::Transfers,
             Act::LogOut => Command::Logout,
             Act::Finish => Command::Finish,

@@ -52,6 +52,12 @@ impl Model {
                 self.blocks.push((name.clone(), at.as_millis()));
                 return self.block(&name);
             }
+            Fact::DeviceAdded { name, device, .. } => {
+                if self.accounts.contains_key(&name) {
+                    self.known_devices.entry(name).or_default().insert(device);
+                }
+                return;
+            }
             fact => self.done(fact),
         };
         let Some(Asked { connection, request, .. }) = asked else { return };
@@ -146,6 +152,7 @@ impl Model {
         if self.accounts.remove(user).is_none() {
             return;
         }
+        self.known_devices.remove(user);
         let peers: Vec<UserName> = self.said_before.iter().map(|it| it.from.clone()).collect();
         for peer in peers {
             let missed = self.missed_from(user, &peer).next().is_some();

@@ -118,6 +118,11 @@ impl Model {
         let (since, udp_port) = (Timestamp::from_millis(self.wall), attempt.udp_port);
         self.active.insert(user.clone(), Session { connection, since, udp_port });
         self.tell_missed(&user);
+        let device = self.device(&user);
+        if self.known_devices.get(&user).is_none_or(|known| !known.contains(&device)) {
+            let fact = Fact::DeviceAdded { name: user, device, at: Timestamp::from_millis(self.wall) };
+            self.proposals.push_back((None, fact));
+        }
     }
 
     fn wrong(&mut self, name: &str, attempt: Attempt) {

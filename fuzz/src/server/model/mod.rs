@@ -21,6 +21,7 @@ use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::limits::LOGIN_DEADLINE;
 use toom_core::wire::message::{Event, Refusal, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
 
+use super::super::operations::messages::device as device_of;
 use super::super::operations::messages::{AnyName, EPOCH_MS, NAMES, PASSWORDS, name as user_name};
 use super::super::operations::pick;
 use super::super::operations::server::{SLOTS, ServerOperation, requests_in};
@@ -100,6 +101,8 @@ pub struct Model {
     active: BTreeMap<UserName, Session>,
     /// By name: which of [`PASSWORDS`].
     accounts: BTreeMap<UserName, usize>,
+    /// Those in the log; fewer than are ever forgotten.
+    known_devices: BTreeMap<UserName, BTreeSet<PublicKey>>,
     failures: BTreeMap<String, u32>,
     blocked_until: BTreeMap<String, u64>,
     /// Blocks that were committed, for the next start.
@@ -114,7 +117,7 @@ pub struct Model {
     shown: BTreeMap<(UserName, UserName), u64>,
     offers: BTreeMap<u64, Offer>,
     last_offer: u64,
-    /// What waits for the log; who asked for it, unless it is a block.
+    /// What waits for the log; who asked for it, unless it is a block or a device.
     proposals: VecDeque<(Option<Asked>, Fact)>,
     questions: Vec<Question>,
     /// What the last operation led to.
@@ -134,6 +137,7 @@ impl Default for Model {
             connections: BTreeMap::new(),
             active: BTreeMap::new(),
             accounts: NAMES[..3].iter().map(|it| (user_name(it), 0)).collect(),
+            known_devices: BTreeMap::new(),
             failures: BTreeMap::new(),
             blocked_until: BTreeMap::new(),
             blocks: Vec::new(),
@@ -155,7 +159,7 @@ impl Default for Model {
 
 /// The key of the device at the other end of a connection.
 pub fn device(connection: ConnectionId) -> PublicKey {
-    PublicKey([connection.0 as u8; 32])
+    device_of(connection.0 as u8)
 }
 
 impl Model {

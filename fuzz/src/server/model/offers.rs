@@ -1,13 +1,13 @@
 //! Files that were offered and not answered.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
-use toom_core::secure::PublicKey;
-use toom_core::text::FileLabel;
+use toom_core::secure::{PublicKey, SealedOffer};
 use toom_core::wire::limits::{MAX_OFFERS_PER_USER, OFFER_LIFETIME};
-use toom_core::wire::message::{Event, OfferEnd, PeerEndpoint, Refusal, ReplyBody};
+use toom_core::wire::message::{Devices, Event, OfferEnd, Refusal, ReplyBody};
 
 use super::Model;
 
@@ -24,11 +24,14 @@ impl Model {
         &mut self,
         from: &UserName,
         to: &str,
-        (label, bytes, endpoint): (FileLabel, u64, PeerEndpoint),
+        (device, index, sealed): (PublicKey, PeerIndex, SealedOffer),
     ) -> Result<ReplyBody, Refusal> {
         let to = self.other(from, to)?;
         if !self.active.contains_key(&to) {
             return Err(Refusal::UserOffline(vec![to]));
+        }
+        if self.device(&to) != device {
+            return Err(Refusal::DeviceChanged);
         }
         if self.offers.values().filter(|offer| offer.from == *from).count() >= MAX_OFFERS_PER_USER {
             return Err(Refusal::LimitReached(String::new()));
@@ -36,7 +39,8 @@ impl Model {
         self.last_offer += 1;
         let offer = OfferId(self.last_offer);
         let (address, device) = (self.udp_address(from), self.device(from));
-        self.tell(&to, &Event::Offer { offer, from: from.clone(), label, bytes, address, endpoint, device });
+        let keys = self.keys(from);
+        self.tell(&to, &Event::Offer { offer, from: from.clone(), device, keys, address, index, sealed });
         let ends = self.ms + OFFER_LIFETIME.as_millis() as u64;
         self.offers.insert(offer.0, Offer { from: from.clone(), to, ends });
         Ok(ReplyBody::Offered { offer })
@@ -94,7 +98,20 @@ impl Model {
         Ok(it)
     }
 
-    fn device(&self, user: &UserName) -> PublicKey {
+    pub(super) fn devices(&self, typed: &str) -> Result<ReplyBody, Refusal> {
+        let user = self.account(typed)?;
+        let active = self.active.contains_key(&user).then(|| self.device(&user));
+        Ok(ReplyBody::Devices(Devices { keys: self.keys(&user), user, active }))
+    }
+
+    /// Those in the log, and that of the session.
+    fn keys(&self, user: &UserName) -> Vec<PublicKey> {
+        let mut keys: BTreeSet<PublicKey> = self.known_devices.get(user).cloned().unwrap_or_default();
+        keys.extend(self.active.contains_key(user).then(|| self.device(user)));
+        keys.into_iter().collect()
+    }
+
+    pub(super) fn device(&self, user: &UserName) -> PublicKey {
         super::device(self.active[user].connection)
     }
 

@@ -117,8 +117,9 @@ impl Model {
                 self.members(room, user)?;
                 Next::Propose(Fact::RoomLeft { room, user: from, at })
             }
-            RequestBody::Offer { to, label, bytes, endpoint } => {
-                Next::Answer(self.offer(user, &to, (label, bytes, endpoint))?)
+            RequestBody::Devices { user } => Next::Answer(self.devices(&user)?),
+            RequestBody::Offer { to, device, index, sealed } => {
+                Next::Answer(self.offer(user, &to, (device, index, sealed))?)
             }
             RequestBody::AnswerOffer { offer, index } => Next::Answer(self.answer_offer(user, offer, index)?),
             RequestBody::WithdrawOffer { offer } => Next::Answer(self.withdraw_offer(user, offer)?),

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toom_core::id::{LogIndex, MessageNumber, RoomId};
 use toom_core::name::UserName;
+use toom_core::secure::PublicKey;
 use toom_core::server::fact::{Committed, Conversation, Fact, Message};
 use toom_core::time::Timestamp;
-use toom_core::wire::limits::{MAX_ROOM_MEMBERS, MAX_ROOMS_PER_USER};
+use toom_core::wire::limits::{MAX_DEVICES_PER_USER, MAX_ROOM_MEMBERS, MAX_ROOMS_PER_USER};
 use toom_core::wire::message::{HistoryKind, PastMessage, RoomInfo};
 
 /// Who comes and goes in a room more often than this can no longer read what they read first.
@@ -19,6 +20,8 @@ pub type Key = (Option<RoomId>, MessageNumber);
 #[derive(Debug, Default)]
 pub struct Conference {
     accounts: BTreeSet<UserName>,
+    /// Of each account, the oldest first.
+    devices: BTreeMap<UserName, Vec<PublicKey>>,
     /// The members of each room; the one with id 1 comes first.
     rooms: Vec<BTreeSet<UserName>>,
     said: BTreeMap<Conversation, Vec<Said>>,
@@ -79,6 +82,10 @@ impl Conference {
                 self.accounts.insert(name);
                 Some(Outcome::Quiet)
             }
+            Fact::DeviceAdded { name, device, .. } => {
+                self.add_device(name, device);
+                Some(Outcome::Quiet)
+            }
             Fact::PasswordChanged { .. } | Fact::Blocked { .. } => Some(Outcome::Quiet),
             Fact::AccountRemoved { name } => Some(self.remove(&name)),
             Fact::Broadcast { from, text, at } => self.post(Conversation::Broadcast, from, text, at, committed.index),
@@ -105,6 +112,21 @@ impl Conference {
     /// Whether somebody has an account.
     pub fn has_account(&self, name: &UserName) -> bool {
         self.accounts.contains(name)
+    }
+
+    /// The devices of an account, the oldest first.
+    pub fn devices(&self, name: &UserName) -> &[PublicKey] {
+        self.devices.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn add_device(&mut self, name: UserName, device: PublicKey) {
+        if self.accounts.contains(&name) {
+            let devices = self.devices.entry(name).or_default();
+            if !devices.contains(&device) {
+                devices.push(device);
+                devices.drain(..devices.len().saturating_sub(MAX_DEVICES_PER_USER));
+            }
+        }
     }
 
     /// The members of a room, if it exists.
@@ -228,6 +250,7 @@ impl Conference {
         if !self.accounts.remove(name) {
             return Outcome::Quiet;
         }
+        self.devices.remove(name);
         let rooms: Vec<RoomId> = self.rooms_of(name).map(|it| it.room).collect();
         for members in &mut self.rooms {
             members.remove(name);

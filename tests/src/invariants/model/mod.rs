@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use toom_core::id::{ConnectionId, LogIndex, RequestId, Ticket};
 use toom_core::name::UserName;
+use toom_core::secure::PublicKey;
 use toom_core::server::fact::Committed;
 use toom_core::server::io::{Input, Output};
 use toom_core::time::Timestamp;
@@ -44,6 +45,8 @@ pub struct Model {
 pub struct Connection {
     /// From where.
     pub address: IpAddr,
+    /// The key of the device.
+    pub device: PublicKey,
     /// The user who is active on it.
     pub user: Option<UserName>,
     /// The requests that have no reply, oldest first.
@@ -135,9 +138,9 @@ impl Model {
                 self.turn.wall = Some(*wall);
                 self.apply(committed);
             }
-            Input::Connected { connection, address, .. } => {
-                let address = address.ip().to_canonical();
-                self.connections.insert(*connection, Connection { address, user: None, requests: Vec::new() });
+            Input::Connected { connection, address, device } => {
+                let (address, device) = (address.ip().to_canonical(), *device);
+                self.connections.insert(*connection, Connection { address, device, user: None, requests: Vec::new() });
             }
             Input::Request { connection, request, wall } => {
                 self.turn.wall = Some(*wall);

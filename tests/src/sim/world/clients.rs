@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use toom_core::client::io::AcceptPolicy;
+use toom_core::client::people::Person;
 use toom_core::config::TransferConfig;
 
 use super::super::client::{ClientNode, ClientOptions};
@@ -23,6 +24,8 @@ pub(super) fn port(first: u16, number: usize) -> u16 {
 pub(crate) struct Remains {
     /// Where it was.
     pub(crate) address: SocketAddr,
+    /// What it knew of people.
+    pub(crate) people: Vec<Person>,
     /// Its disk.
     pub(crate) disk: Disk,
 }
@@ -31,17 +34,20 @@ impl Simulation {
     /// A new client that connects from a host of its own; its number.
     pub fn connect(&mut self, accept: AcceptPolicy) -> usize {
         let host = self.fresh_address();
-        self.start_client(accept, host, BTreeMap::new())
+        self.start_client(accept, host, BTreeMap::new(), Vec::new())
     }
 
     /// A new client on the host of an earlier one, with another UDP port. If the earlier one is gone, it is the
     /// same person's, and finds the files that were received.
     pub fn connect_from(&mut self, accept: AcceptPolicy, earlier: usize) -> usize {
-        let (host, downloads) = match self.remains.get(&earlier) {
-            Some(remains) => (remains.address.ip(), remains.disk.downloads().clone()),
-            None => (self.client(earlier).address().ip(), BTreeMap::new()),
+        let (host, downloads, people) = match self.remains.get(&earlier) {
+            Some(remains) => (remains.address.ip(), remains.disk.downloads().clone(), remains.people.clone()),
+            None => {
+                let earlier = self.client(earlier);
+                (earlier.address().ip(), BTreeMap::new(), earlier.people().to_vec())
+            }
         };
-        self.start_client(accept, host, downloads)
+        self.start_client(accept, host, downloads, people)
     }
 
     /// The living client that is meant by a number, taken modulo how many there are; if that one was killed, the
@@ -57,13 +63,19 @@ impl Simulation {
         self.settle();
     }
 
-    fn start_client(&mut self, accept: AcceptPolicy, host: IpAddr, downloads: BTreeMap<String, Vec<u8>>) -> usize {
+    fn start_client(
+        &mut self,
+        accept: AcceptPolicy,
+        host: IpAddr,
+        downloads: BTreeMap<String, Vec<u8>>,
+        people: Vec<Person>,
+    ) -> usize {
         let number = self.clients.len();
         let address = SocketAddr::new(host, port(40_000, number));
         self.network.bind(number, address);
         let connection = self.network.connect(self.now, host);
         let dice = Dice::new(self.options.seed, &format!("client {number}"));
-        let options = ClientOptions { address, accept, transfer: TransferConfig::default(), downloads };
+        let options = ClientOptions { address, accept, transfer: TransferConfig::default(), downloads, people };
         self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
         self.ports.insert(address, number);
         self.context().observe(&Observation::ClientStarts { client: number, address, connection });
@@ -79,7 +91,7 @@ impl Simulation {
         let Some(client) = self.clients[number].take() else { return };
         let (address, connection) = (client.address(), client.connection());
         self.ports.remove(&address);
-        self.remains.insert(number, Remains { address, disk: client.into_disk() });
+        self.remains.insert(number, Remains { address, people: client.people().to_vec(), disk: client.into_disk() });
         self.context().observe(&Observation::ClientEnds(number));
         self.network.end(self.now, connection, Toward::Server);
         self.update(Node::Client(number));
