@@ -53,6 +53,9 @@ pub(crate) fn sentence(happened: &Activity) -> Option<String> {
         }
         Activity::LeftRoom { user, room } => replied(user, "LEAVE", format!("{user} has left separate room {room}")),
         Activity::ListedActive { user, shown } => replied(user, "ATU", active_users(shown)),
+        Activity::ListedDevices { user, of, devices } => {
+            replied(user, "VERIFY", format!("{of} has logged in from {devices} devices"))
+        }
         Activity::ListedRooms { user, rooms } => replied(user, "ROOMS", format!("{rooms} rooms")),
         Activity::ReadHistory { user, kind, not_before, messages, more } => {
             let and_more = if *more { " and more" } else { "" };
@@ -115,6 +118,9 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
         Activity::LeftRoom { user, room } => ("left_room", json!({"user": user, "room": room})),
         Activity::ListedActive { user, shown } => {
             ("active_users", json!({"user": user, "users": shown.iter().map(presence).collect::<Vec<_>>()}))
+        }
+        Activity::ListedDevices { user, of, devices } => {
+            ("devices", json!({"user": user, "of": of, "devices": devices}))
         }
         Activity::ListedRooms { user, rooms } => ("rooms", json!({"user": user, "rooms": rooms})),
         Activity::ReadHistory { user, kind, not_before, messages, more } => {

@@ -8,3 +8,4 @@ mod moving;
 mod run;
 mod terminal;
 mod trust;
+mod verify;

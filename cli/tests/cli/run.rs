@@ -263,10 +263,17 @@ pub(crate) struct Client {
 impl Client {
     /// Logs in as `name`.
     pub(crate) fn start(server: &Server, name: &str, options: &[&str]) -> Client {
+        Client::start_at(&fresh_home(), server, name, options)
+    }
+
+    /// The same, in this home.
+    pub(crate) fn start_at(home: &Path, server: &Server, name: &str, options: &[&str]) -> Client {
         let args = server.client_args(name);
         let args: Vec<&str> =
             args.iter().map(String::as_str).chain(["--json"]).chain(options.iter().copied()).collect();
-        let (talker, stdin) = Talker::start(toom(&args));
+        let mut command = toom(&args);
+        command.env("XDG_DATA_HOME", home);
+        let (talker, stdin) = Talker::start(command);
         let mut client = Client { talker, stdin: Some(stdin) };
         assert_eq!(client.event("welcome")["user"], name);
         client

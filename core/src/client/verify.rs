@@ -23,7 +23,8 @@ impl Client {
     }
 
     pub(super) fn ask_devices(&mut self, user: &UserName, wanted: Wanted, out: &mut Vec<Output>) {
-        self.requests.ask(RequestBody::Devices { user: user.to_string() }, Asked::Devices(wanted), out);
+        let offering = matches!(wanted, Wanted::Receiver { .. });
+        self.requests.ask(RequestBody::Devices { user: user.to_string(), offering }, Asked::Devices(wanted), out);
     }
 
     pub(super) fn devices_told(&mut self, wanted: Wanted, devices: Devices, out: &mut Vec<Output>) {

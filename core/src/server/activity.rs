@@ -115,6 +115,15 @@ pub enum Activity {
         /// How many they are in.
         rooms: usize,
     },
+    /// Someone issued `VERIFY`.
+    ListedDevices {
+        /// Who.
+        user: UserName,
+        /// About whom.
+        of: UserName,
+        /// How many devices were told.
+        devices: usize,
+    },
     /// Someone issued `RDM`.
     ReadHistory {
         /// Who.

@@ -1,5 +1,6 @@
 //! The devices of each account. Who has which is in the log, so that people can compare keys across restarts.
 
+use super::activity::Activity;
 use super::fact::Fact;
 use super::machine::Server;
 use super::pending::{MAX_PROPOSALS, Proposal};
@@ -29,10 +30,26 @@ impl Server {
     }
 
     /// The answer to who asks for somebody's devices.
-    pub(super) fn list_devices(&self, user: &str) -> Result<ReplyBody, Refusal> {
+    pub(super) fn list_devices(
+        &self,
+        turn: &mut Turn<'_>,
+        asker: &UserName,
+        user: &str,
+        offering: bool,
+    ) -> Result<ReplyBody, Refusal> {
         let user = self.find_user(user)?;
-        let keys = self.devices_of(&user);
         let active = self.sessions.get(&user).map(|it| it.device);
+        if offering && user == *asker {
+            return Err(Refusal::Oneself);
+        }
+        if offering && active.is_none() {
+            return Err(Refusal::UserOffline(vec![user]));
+        }
+        let keys = self.devices_of(&user);
+        // An offer follows, and is told; and who compares keys asks for their own, too.
+        if !offering && user != *asker {
+            turn.activity(Activity::ListedDevices { user: asker.clone(), of: user.clone(), devices: keys.len() });
+        }
         Ok(ReplyBody::Devices(Devices { user, keys, active }))
     }
 }
@@ -45,8 +62,12 @@ mod tests {
     use crate::wire::limits::MAX_DEVICES_PER_USER;
     use crate::wire::message::RequestBody;
 
+    fn ask(user: &str) -> RequestBody {
+        RequestBody::Devices { user: text(user), offering: false }
+    }
+
     fn devices(world: &mut World, asker: ConnectionId, user: &str) -> (Vec<PublicKey>, Option<PublicKey>) {
-        match world.ask(asker, RequestBody::Devices { user: text(user) }) {
+        match world.ask(asker, ask(user)) {
             ReplyBody::Devices(Devices { user: whose, keys, active }) if whose == name(user) => (keys, active),
             other => panic!("{other:?}"),
         }
@@ -78,7 +99,32 @@ mod tests {
         assert_eq!(devices(&mut world, a, "a"), (vec![device(a)], Some(device(a))));
         world.hold_proposals = false;
         let unknown = ReplyBody::Refused(Refusal::NoSuchUser(vec![text("x")]));
-        assert_eq!(world.ask(a, RequestBody::Devices { user: text("x") }), unknown);
+        assert_eq!(world.ask(a, ask("x")), unknown);
+    }
+
+    #[test]
+    fn who_asks_is_told_to_the_operator_as_the_command_that_it_is() {
+        let mut world = World::new(&["a", "b", "c"]);
+        let [a, _] = world.login_all(["a", "b"]);
+        for user in ["a", "b"] {
+            devices(&mut world, a, user);
+        }
+        let listed = |of: &str| Activity::ListedDevices { user: name("a"), of: name(of), devices: 1 };
+        assert_eq!(world.activities, [listed("b")]);
+        world.forget();
+        let offering = |user: &str| RequestBody::Devices { user: text(user), offering: true };
+        assert!(matches!(world.ask(a, offering("b")), ReplyBody::Devices(_)));
+        assert_eq!(world.activities, [], "the offer is told");
+        for (body, command, refusal) in [
+            (offering("c"), "UPD", Refusal::UserOffline(vec![name("c")])),
+            (offering("a"), "UPD", Refusal::Oneself),
+            (offering("x"), "UPD", Refusal::NoSuchUser(vec![text("x")])),
+            (ask("x"), "VERIFY", Refusal::NoSuchUser(vec![text("x")])),
+        ] {
+            world.forget();
+            assert_eq!(world.ask(a, body), ReplyBody::Refused(refusal.clone()));
+            assert_eq!(world.activities, [Activity::Refused { user: name("a"), command, refusal }]);
+        }
     }
 
     #[test]

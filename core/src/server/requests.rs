@@ -167,7 +167,9 @@ impl Server {
             }
             RequestBody::AnswerOffer { offer, index } => self.answer_offer(turn, user, offer, index).map(Next::Answer),
             RequestBody::WithdrawOffer { offer } => self.withdraw_offer(turn, user, offer).map(Next::Answer),
-            RequestBody::Devices { user } => self.list_devices(&user).map(Next::Answer),
+            RequestBody::Devices { user: of, offering } => {
+                self.list_devices(turn, user, &of, offering).map(Next::Answer)
+            }
             RequestBody::Login { .. } | RequestBody::Logout => Err(Refusal::OutOfOrder),
         }
     }
@@ -268,8 +270,8 @@ fn quoted(text: &str) -> String {
 fn command(body: &RequestBody) -> Option<&'static str> {
     match body {
         RequestBody::Login { .. } | RequestBody::DirectReceived { .. } | RequestBody::CatchUp => None,
-        // Asked before files are offered, too.
-        RequestBody::Devices { .. } => None,
+        RequestBody::Devices { offering: true, .. } => Some("UPD"),
+        RequestBody::Devices { offering: false, .. } => Some("VERIFY"),
         RequestBody::Logout => Some("OUT"),
         RequestBody::Broadcast { .. } => Some("BCM"),
         RequestBody::RoomMessage { .. } => Some("SRM"),

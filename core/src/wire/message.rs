@@ -121,6 +121,8 @@ pub enum RequestBody {
     Devices {
         /// Any text; what is no user's name is an unknown user.
         user: String,
+        /// Whether a file is to be offered: then they must be active, and somebody else.
+        offering: bool,
     },
 }
 

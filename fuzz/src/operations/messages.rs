@@ -121,7 +121,7 @@ pub enum AnyBody {
     /// As it says.
     CatchUp,
     /// As it says.
-    Devices { user: AnyName },
+    Devices { user: AnyName, offering: bool },
 }
 
 /// What others depend on is what is asked most; what ends a session is asked seldom.
@@ -146,7 +146,7 @@ impl<'a> Arbitrary<'a> for AnyBody {
             54 => AnyBody::WithdrawOffer { offer: bytes.arbitrary()? },
             55..=56 => AnyBody::ActiveUsers,
             57 => AnyBody::Rooms,
-            58 => AnyBody::Devices { user: bytes.arbitrary()? },
+            58 => AnyBody::Devices { user: bytes.arbitrary()?, offering: bytes.arbitrary()? },
             59 => AnyBody::CatchUp,
             60 => AnyBody::Logout,
             61..=63 => AnyBody::Login { name: bytes.arbitrary()?, password: bytes.arbitrary()? },
@@ -195,7 +195,7 @@ impl AnyBody {
                 index: PeerIndex((*index).into()),
                 sealed: sealed(*index),
             },
-            AnyBody::Devices { user } => RequestBody::Devices { user: user.text() },
+            AnyBody::Devices { user, offering } => RequestBody::Devices { user: user.text(), offering: *offering },
             AnyBody::AnswerOffer { offer, index } => RequestBody::AnswerOffer {
                 offer: OfferId(offer.number()),
                 index: index.map(|index| PeerIndex(index.into())),

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use toom_core::client::io::{Output, Side, Start};
 use toom_core::id::{ConnectionId, OfferId};
+use toom_core::wire::codec::{LENGTH_BYTES, encode};
 use toom_core::wire::message::{Event, OfferEnd, ReplyBody, RequestBody};
 
 use super::conference::{Part, event, reply};
@@ -13,6 +15,12 @@ use super::{Broken, Observation, ensure};
 pub const TOLD: &str =
     "offers: once an offer is answered, withdrawn or expired, or one of its ends has left, the other end is told";
 
+/// Only who is offered a file knows what it is.
+pub const SEALED: &str = "offers: what the server passes on has neither the file's name nor what both ends share";
+
+/// Shorter ones are found in any bytes.
+const TELLING_BYTES: usize = 8;
+
 /// The offers that nobody has answered.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
@@ -21,6 +29,8 @@ pub(super) struct Offers {
     open: BTreeMap<OfferId, Ends>,
     /// Those that were answered or withdrawn just now.
     done: BTreeSet<OfferId>,
+    /// What the server passed on, encoded.
+    passed: BTreeMap<OfferId, Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +56,8 @@ impl Part for Offers {
             *self = Offers::default();
         }
         match event(what) {
-            Some((to, Event::Offer { offer, .. })) => {
+            Some((to, event @ Event::Offer { offer, .. })) => {
+                self.passed.insert(*offer, encode(event).to_vec());
                 self.shown.extend(to.iter().map(|receiver| (*offer, *receiver)));
             }
             Some((to, Event::OfferAccepted { offer, .. })) => {
@@ -61,6 +72,9 @@ impl Part for Offers {
                 return self.ended(*offer, to, who, model);
             }
             _ => {}
+        }
+        if let Observation::ClientSays(_, Output::Start(start)) = what {
+            self.is_sealed(start)?;
         }
         if let Some(([connection], reply)) = reply(what) {
             self.replied(model, *connection, &reply.body);
@@ -85,6 +99,17 @@ impl Offers {
         }
     }
 
+    fn is_sealed(&self, start: &Start) -> Result<(), Broken> {
+        let Some(passed) = self.passed.get(&start.transfer) else { return Ok(()) };
+        let secret = &start.agreement.shared;
+        let mut hidden = vec![secret.0.to_vec(), encode(secret)[LENGTH_BYTES..].to_vec()];
+        if let Side::Receive { label, .. } = &start.side {
+            hidden.push(label.as_str().as_bytes().to_vec());
+        }
+        let open = hidden.iter().filter(|it| it.len() >= TELLING_BYTES).find(|it| contains(passed, it));
+        ensure(open.is_none(), SEALED, || format!("{start:?} was passed on as {passed:?}"))
+    }
+
     /// The end of an offer is told to `to`; of those who must be told, whoever is there must be among them.
     fn ended(
         &mut self,
@@ -103,13 +128,18 @@ impl Offers {
     }
 }
 
+fn contains(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|window| window == what)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Stage;
+    use super::super::testing::{Stage, name};
     use super::*;
     use toom_core::id::PeerIndex;
-    use toom_core::secure::{PublicKey, SealedOffer};
-    use toom_core::server::io::Output;
+    use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, SealedOffer};
+    use toom_core::server::io::Output as ServerOutput;
+    use toom_core::text::FileLabel;
     use toom_core::wire::message::ServerMessage;
 
     /// `a` and `b`, with the offers 1 to 4 from one to the other.
@@ -124,13 +154,43 @@ mod tests {
         (stage, [a, b])
     }
 
-    fn is_end(output: &Output) -> bool {
-        let Output::Send { message: ServerMessage::Event(event), .. } = output else { return false };
+    fn is_end(output: &ServerOutput) -> bool {
+        let ServerOutput::Send { message: ServerMessage::Event(event), .. } = output else { return false };
         matches!(event, Event::OfferEnded { .. } | Event::OfferAccepted { .. })
     }
 
     fn answer(offer: u64, index: Option<PeerIndex>) -> RequestBody {
         RequestBody::AnswerOffer { offer: OfferId(offer), index }
+    }
+
+    fn starts(stage: &mut Stage, secret: [u8; 32], label: &str) {
+        let side = Side::Receive { from: name("a"), label: FileLabel::new(label) };
+        let shared = PeerSecret(secret);
+        let agreement =
+            PeerAgreement { remote: PublicKey([1; 32]), shared, context: [0; 32], suite: toom_core::secure::Suite::AesGcm };
+        let remote = ([127, 0, 0, 1], 1).into();
+        let (local_index, remote_index) = (PeerIndex(1), PeerIndex(2));
+        let start = Start { transfer: OfferId(1), remote, local_index, remote_index, agreement, bytes: 1, side };
+        stage.tell(&Observation::ClientSays(0, &Output::Start(start)));
+    }
+
+    #[test]
+    fn what_is_not_sealed_is_found() {
+        let secret: [u8; 32] = core::array::from_fn(|place| 200 + place as u8);
+        for (said, broken) in [
+            (b"something else".to_vec(), None),
+            (b"the plans of the death star".to_vec(), Some(SEALED)),
+            (secret.to_vec(), Some(SEALED)),
+            (encode(&PeerSecret(secret)).to_vec(), Some(SEALED)),
+        ] {
+            let mut stage = Stage::new(&["a", "b"]);
+            let [a, b] = stage.all(["a", "b"]);
+            let (device, index) = (PublicKey([b.0 as u8; 32]), PeerIndex(1));
+            let sealed = SealedOffer::new(said).expect("few bytes");
+            stage.ask(a, RequestBody::Offer { to: "b".to_owned(), device, index, sealed });
+            starts(&mut stage, secret, "plans of the death star");
+            assert_eq!(stage.broken(), broken);
+        }
     }
 
     #[test]

@@ -145,6 +145,6 @@ fn fits(request: &RequestBody, reply: &ReplyBody) -> bool {
         ReplyBody::Left { .. } => matches!(request, Ask::Leave { .. }),
         ReplyBody::History { .. } => matches!(request, Ask::History { .. }),
         ReplyBody::Offered { .. } => matches!(request, Ask::Offer { .. }),
-        ReplyBody::Devices(devices) => matches!(request, Ask::Devices { user } if user == devices.user.as_str()),
+        ReplyBody::Devices(devices) => matches!(request, Ask::Devices { user, .. } if user == devices.user.as_str()),
     }
 }

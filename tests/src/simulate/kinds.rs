@@ -40,7 +40,8 @@ kinds! {
         RequestBody::AnswerOffer { index: None, .. } => "AnswerOffer, no",
         RequestBody::WithdrawOffer { .. } => "WithdrawOffer",
         RequestBody::CatchUp => "CatchUp",
-        RequestBody::Devices { .. } => "Devices",
+        RequestBody::Devices { offering: true, .. } => "Devices, to offer",
+        RequestBody::Devices { offering: false, .. } => "Devices, to verify",
     }
 }
 

@@ -65,8 +65,8 @@ fn devices(user: &str, key: PublicKey) -> ReplyBody {
     ReplyBody::Devices(Devices { user: name(user), keys: vec![key], active: Some(key) })
 }
 
-fn asks_devices(user: &str) -> RequestBody {
-    RequestBody::Devices { user: user.into() }
+fn asks_devices(user: &str, offering: bool) -> RequestBody {
+    RequestBody::Devices { user: user.into(), offering }
 }
 
 fn film(secret: PeerSecret) -> OfferContents {

@@ -132,8 +132,8 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
             ReplyBody::History { messages: vec![], next }
         }
         RequestBody::Offer { .. } => ReplyBody::Offered { offer: OfferId(if how < 8 { 1 } else { fresh % 6 }) },
-        RequestBody::Devices { user } if user == "yoda" => devices("yoda", device()),
-        RequestBody::Devices { user } => {
+        RequestBody::Devices { user, .. } if user == "yoda" => devices("yoda", device()),
+        RequestBody::Devices { user, .. } => {
             let key = if how < 24 { PublicKey([3; 32]) } else { other_device() };
             devices(user, key)
         }

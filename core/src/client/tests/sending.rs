@@ -50,7 +50,7 @@ fn offered(body: RequestBody) -> (PeerIndex, SealedOffer) {
 /// The file is open, and the server knows luke's device.
 pub(super) fn opened_for_luke(world: &mut World, source: u64) {
     world.input(opened(source));
-    assert_eq!(world.answer(devices("luke", other_device())), asks_devices("luke"));
+    assert_eq!(world.answer(devices("luke", other_device())), asks_devices("luke", true));
 }
 
 /// A world in which the file is open and offered as 1, not answered; and the offer.

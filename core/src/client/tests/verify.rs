@@ -146,7 +146,7 @@ fn a_receiver_who_has_just_changed_devices_is_offered_once_more() {
     opened_for_luke(&mut world, 1);
     let refused = || ReplyBody::Refused(Refusal::DeviceChanged);
     assert!(matches!(world.answer(refused()), RequestBody::Offer { .. }));
-    assert_eq!(world.answer(devices("luke", other_device())), asks_devices("luke"));
+    assert_eq!(world.answer(devices("luke", other_device())), asks_devices("luke", true));
     assert!(matches!(world.answer(refused()), RequestBody::Offer { .. }));
     assert_eq!((world.events(), world.requests()), (vec![Event::Error(Failure::DeviceChanged)], vec![]));
 }
@@ -176,7 +176,7 @@ fn told(world: &mut World, theirs: &[PublicKey], own: &[PublicKey]) {
         let mut keys = keys.to_vec();
         keys.sort();
         let told = ReplyBody::Devices(Devices { user: name(user), keys, active: None });
-        assert_eq!(world.answer(told), asks_devices(user));
+        assert_eq!(world.answer(told), asks_devices(user, false));
     }
 }
 

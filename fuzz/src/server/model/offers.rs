@@ -98,8 +98,11 @@ impl Model {
         Ok(it)
     }
 
-    pub(super) fn devices(&self, typed: &str) -> Result<ReplyBody, Refusal> {
-        let user = self.account(typed)?;
+    pub(super) fn devices(&self, asker: &UserName, typed: &str, offering: bool) -> Result<ReplyBody, Refusal> {
+        let user = if offering { self.other(asker, typed)? } else { self.account(typed)? };
+        if offering && !self.active.contains_key(&user) {
+            return Err(Refusal::UserOffline(vec![user]));
+        }
         let active = self.active.contains_key(&user).then(|| self.device(&user));
         Ok(ReplyBody::Devices(Devices { keys: self.keys(&user), user, active }))
     }

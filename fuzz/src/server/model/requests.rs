@@ -117,7 +117,7 @@ impl Model {
                 self.members(room, user)?;
                 Next::Propose(Fact::RoomLeft { room, user: from, at })
             }
-            RequestBody::Devices { user } => Next::Answer(self.devices(&user)?),
+            RequestBody::Devices { user: of, offering } => Next::Answer(self.devices(user, &of, offering)?),
             RequestBody::Offer { to, device, index, sealed } => {
                 Next::Answer(self.offer(user, &to, (device, index, sealed))?)
             }
