@@ -1,9 +1,10 @@
 //! Who has an account.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::machine::Usage;
-use crate::name::UserName;
+use crate::name::{UserName, normalised};
 use crate::secure::PasswordHash;
 use crate::wire::limits::MAX_ACCOUNTS;
 
@@ -14,9 +15,19 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// The account's name if `text`, as somebody typed it, is one.
+    /// The account's name if `text`, as somebody typed it, is one, be its letters composed or not.
     pub(super) fn find(&self, text: &str) -> Option<&UserName> {
-        self.hashes.get_key_value(text).map(|(name, _)| name)
+        // As it is first: accounts of earlier versions may have names that are not normalised.
+        let found = self.hashes.get_key_value(text).or_else(|| self.hashes.get_key_value(&*normalised(text)));
+        found.map(|(name, _)| name)
+    }
+
+    /// The one spelling under which logins of what somebody typed are counted and blocked.
+    pub(super) fn spelling<'a>(&'a self, text: &'a str) -> Cow<'a, str> {
+        match self.find(text) {
+            Some(name) => Cow::Borrowed(name.as_str()),
+            None => normalised(text),
+        }
     }
 
     /// The hash of the account's password.

@@ -6,7 +6,7 @@ mod hidden;
 mod log_field;
 mod terminal;
 
-pub use file_name::{FileLabel, MAX_FILE_NAME_BYTES, alternative_name, received_name};
+pub use file_name::{FileLabel, MAX_FILE_NAME_BYTES, received_name};
 pub use hidden::{is_control, is_default_ignorable, is_unprintable};
 pub use log_field::{escape_log_field, unescape_log_field};
 pub use terminal::{printable, printable_lines};
