@@ -130,6 +130,20 @@ fn composed(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_new_name_is_normalised_and_can_be_shown(text in "[a-zA-Zé\u{301}\u{308}\u{212a}\u{37e}क\u{93c}\u{200d} -]{0,12}|\\PC{0,12}") {
+            if let Ok(name) = UserName::new(&text) {
+                prop_assert_eq!(UserName::new(name.as_str()), Ok(name.clone()));
+                prop_assert_eq!(UserName::read(name.as_str()), Ok(name.clone()));
+                prop_assert_eq!(&*normalised(&text), name.as_str());
+                prop_assert_eq!(printable(name.as_str()), name.as_str());
+                prop_assert!(unicode_normalization::is_nfc(name.as_str()) && name.as_str().len() <= MAX_NAME_BYTES);
+            }
+        }
+    }
 
     #[test]
     fn names_are_checked() {

@@ -192,6 +192,16 @@ mod tests {
     }
 
     #[test]
+    fn whoever_sends_a_path_is_heard_as_a_label() {
+        for (sent, label) in
+            [("../../.ssh/authorized_keys", "authorized_keys"), ("\u{1b}]0;x\u{7}", "_"), ("..", "unnamed")]
+        {
+            let heard: FileLabel = rmp_serde::from_slice(&rmp_serde::to_vec(sent).unwrap()).unwrap();
+            assert_eq!(heard.as_str(), label);
+        }
+    }
+
+    #[test]
     fn a_cut_within_an_emoji_leaves_nothing_hidden() {
         let label = FileLabel::new(&format!("{}{}", "x".repeat(153), "👩\u{200d}👧"));
         assert_eq!(label.as_str(), format!("{}👩_", "x".repeat(153)));

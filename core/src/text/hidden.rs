@@ -32,7 +32,7 @@ pub fn is_unprintable(c: char) -> bool {
 pub(super) fn belongs_after(before: Option<char>, c: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     match c {
-        '\u{200d}' if is_emoji(before) || is_emoji_selector(before) => after.is_some_and(is_emoji),
+        '\u{200d}' if is_emoji(before) || before == '\u{fe0f}' => after.is_some_and(is_emoji),
         _ if is_joiner(c) => joins(before),
         // Free variation selectors and the vowel separator of Mongolian.
         '\u{180b}'..='\u{180f}' => matches!(before, '\u{1820}'..='\u{18aa}'),
@@ -49,10 +49,6 @@ fn is_joiner(c: char) -> bool {
 
 fn is_selector(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
-}
-
-fn is_emoji_selector(c: char) -> bool {
-    matches!(c, '\u{fe0e}' | '\u{fe0f}')
 }
 
 /// Scripts whose letters take another shape beside a joiner, or that have no spaces between words: from Arabic to
