@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use toom_core::text::printable_lines;
+use toom_core::text::printable;
 
 use crate::args::Color;
 use crate::color::Paint;
@@ -32,11 +32,11 @@ pub(crate) fn failure(error: &io::Error) -> Option<Failure> {
 
 /// Writes `text`, made harmless, and a line end to standard error. What cannot be said there cannot be said at all.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", printable_lines(text));
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
 }
 
 /// The same for what went wrong.
 pub(crate) fn error(text: &str, color: Color) {
     let paint = Paint::new(color, &io::stderr());
-    let _ = writeln!(io::stderr().lock(), "{}", paint.error(&printable_lines(text)));
+    let _ = writeln!(io::stderr().lock(), "{}", paint.error(&printable(text)));
 }

@@ -61,3 +61,42 @@ impl Accounts {
         self.hashes.remove(name).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::hash;
+    use super::*;
+
+    const COMPOSED: &str = "Zo\u{eb}";
+    const DECOMPOSED: &str = "Zoe\u{308}";
+
+    fn accounts(names: &[&str]) -> Accounts {
+        let mut accounts = Accounts::default();
+        for name in names {
+            assert!(accounts.add(UserName::read(name).unwrap(), hash("x")));
+        }
+        accounts
+    }
+
+    #[test]
+    fn a_name_is_found_and_counted_in_one_spelling() {
+        let some = accounts(&[COMPOSED]);
+        for typed in [COMPOSED, DECOMPOSED] {
+            assert_eq!(some.find(typed).map(UserName::as_str), Some(COMPOSED));
+            assert_eq!(some.spelling(typed), COMPOSED);
+            assert_eq!(accounts(&[]).spelling(typed), COMPOSED, "without an account too");
+        }
+    }
+
+    #[test]
+    fn an_account_of_an_earlier_version_keeps_its_spelling_and_is_not_mixed_up() {
+        for old in [DECOMPOSED, "yo\u{200b}da"] {
+            assert_eq!(accounts(&[old]).find(old).map(UserName::as_str), Some(old));
+            assert_eq!(accounts(&[old]).spelling(old), old);
+        }
+        let both = accounts(&[COMPOSED, DECOMPOSED]);
+        for typed in [COMPOSED, DECOMPOSED] {
+            assert_eq!((both.find(typed).map(UserName::as_str), &*both.spelling(typed)), (Some(typed), typed));
+        }
+    }
+}
