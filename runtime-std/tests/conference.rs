@@ -22,7 +22,8 @@ fn a_wrong_password_is_refused_and_the_right_one_welcomed_on_the_same_connection
     yoda.give(Command::Login { name: "yoda".into(), password: Password("vader".into()) });
     assert_eq!(yoda.next(), Event::LoginFailed(LoginRefusal::InvalidCredentials));
     yoda.give(Command::Login { name: "yoda".into(), password: Password("yoda".into()) });
-    assert_eq!(yoda.next(), Event::Welcome { user: user("yoda"), udp_port: yoda.client.udp_port() });
+    let key = world.server.as_ref().unwrap().key();
+    assert_eq!(yoda.next(), Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port() });
     assert_ne!(yoda.client.udp_port(), 0);
 }
 
@@ -139,6 +140,8 @@ fn a_server_that_is_not_there_is_named_in_one_sentence() {
         udp_port: 0,
         downloads: world.data.path().to_owned(),
         accept: toom_core::client::io::AcceptPolicy::None,
+        device: toom_core::secure::SecretKey::new([1; 32]),
+        server_key: None,
         seed: [1; 32],
     };
     let error = toom_std::client::start(config, |_| {}).unwrap_err();

@@ -155,7 +155,8 @@ impl World {
         self.last_connection += 1;
         let connection = ConnectionId(self.last_connection);
         self.connections[place] = connection;
-        self.tell(Input::Connected { connection, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1) });
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
+        self.tell(Input::Connected { connection, address, device: toom_core::secure::PublicKey([1; 32]) });
     }
 
     fn login(&mut self, place: usize, name: &str, password: String) {

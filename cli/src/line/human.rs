@@ -15,7 +15,7 @@ use super::failure::{list, login_sentence, sentence};
 /// What there is to do about an offer depends on `accept`.
 pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
     let text = match event {
-        Event::Welcome { user, udp_port } => {
+        Event::Welcome { user, udp_port, .. } => {
             format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.")
         }
         Event::LoginFailed(refusal) => format!("{}.", login_sentence(*refusal)),

@@ -8,3 +8,4 @@ mod login;
 mod moving;
 mod run;
 mod terminal;
+mod trust;

@@ -33,7 +33,11 @@ impl Client {
             (Asked::Login, ReplyBody::Welcome { user }) => {
                 self.logging_in = false;
                 self.user = Some(user.clone());
-                show(Event::Welcome { user, udp_port: self.udp_port }, out)
+                let udp_port = self.udp_port;
+                out.extend(
+                    self.server_key.map(|server_key| Output::Event(Event::Welcome { user, server_key, udp_port })),
+                );
+                None
             }
             (Asked::Login, ReplyBody::LoginFailed(refusal)) => {
                 self.logging_in = false;

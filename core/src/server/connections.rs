@@ -8,6 +8,7 @@ use super::machine::Server;
 use super::turn::Turn;
 use crate::id::{ConnectionId, RequestId};
 use crate::name::UserName;
+use crate::secure::PublicKey;
 use crate::wire::limits::{LOGIN_DEADLINE, MAX_CONNECTIONS};
 
 /// One connection, until the driver says that it is gone.
@@ -15,6 +16,8 @@ use crate::wire::limits::{LOGIN_DEADLINE, MAX_CONNECTIONS};
 pub(super) struct Connection {
     /// From where; an IPv4 address even if it came through an IPv6 socket.
     pub(super) address: IpAddr,
+    /// The key of the device at its other end.
+    pub(super) device: PublicKey,
     /// How far it has come.
     pub(super) state: State,
     /// Its requests that have not been answered.
@@ -43,7 +46,13 @@ pub(super) enum State {
 }
 
 impl Server {
-    pub(super) fn connected(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, address: IpAddr) {
+    pub(super) fn connected(
+        &mut self,
+        turn: &mut Turn<'_>,
+        connection: ConnectionId,
+        address: IpAddr,
+        device: PublicKey,
+    ) {
         let address = address.to_canonical();
         let state = State::Fresh;
         let full = self.connections.len() >= MAX_CONNECTIONS;
@@ -52,7 +61,8 @@ impl Server {
             turn.activity(Activity::Closed { address, reason: CloseReason::TooManyConnections });
             return;
         }
-        self.connections.insert(connection, Connection { address, state, in_flight: 0, logging_out: None });
+        let it = Connection { address, device, state, in_flight: 0, logging_out: None };
+        self.connections.insert(connection, it);
         self.login_timeouts.start(turn.now + LOGIN_DEADLINE, connection);
     }
 

@@ -6,7 +6,7 @@ use super::activity::Activity;
 use super::fact::{Committed, Conversation, Fact, Message};
 use crate::id::{CheckId, ConnectionId, MessageNumber, QueryId, Ticket};
 use crate::name::UserName;
-use crate::secure::{Password, PasswordHash};
+use crate::secure::{Password, PasswordHash, PublicKey};
 use crate::time::Timestamp;
 use crate::wire::message::{Request, ServerMessage};
 
@@ -20,12 +20,14 @@ pub enum Input<'a> {
         /// The wall clock.
         wall: Timestamp,
     },
-    /// Someone connected and greeted properly.
+    /// Someone connected, and the handshake is done.
     Connected {
         /// Never used before.
         connection: ConnectionId,
         /// From where.
         address: SocketAddr,
+        /// The key of the device, as the handshake proved it.
+        device: PublicKey,
     },
     /// A request arrived.
     Request {

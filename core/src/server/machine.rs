@@ -148,7 +148,9 @@ impl Machine for Server {
         self.expire(turn);
         match input {
             Input::Recovered { committed, .. } => self.committed(turn, committed.clone()),
-            Input::Connected { connection, address } => self.connected(turn, connection, address.ip()),
+            Input::Connected { connection, address, device } => {
+                self.connected(turn, connection, address.ip(), device);
+            }
             Input::Request { connection, request, .. } => self.requested(turn, connection, request),
             Input::Disconnected { connection, .. } => self.disconnected(turn, connection),
             Input::PasswordChecked { check, matches, .. } => self.password_checked(turn, check, matches),

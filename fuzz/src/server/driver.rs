@@ -176,7 +176,11 @@ impl Driver {
             let connection = self.last_connection;
             self.slots[slot] = Some(connection);
             let address = SocketAddr::from(([192, 0, 2, slot as u8], 50_000));
-            self.input(Input::Connected { connection, address });
+            self.input(Input::Connected {
+                connection,
+                address,
+                device: toom_core::secure::PublicKey([connection.0 as u8; 32]),
+            });
         }
     }
 

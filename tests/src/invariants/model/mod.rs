@@ -135,7 +135,7 @@ impl Model {
                 self.turn.wall = Some(*wall);
                 self.apply(committed);
             }
-            Input::Connected { connection, address } => {
+            Input::Connected { connection, address, .. } => {
                 let address = address.ip().to_canonical();
                 self.connections.insert(*connection, Connection { address, user: None, requests: Vec::new() });
             }
