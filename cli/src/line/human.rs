@@ -394,7 +394,6 @@ mod tests {
         let moving = Transfer { peer: early.clone(), ..transfer(Direction::In, TransferState::Moving) };
         assert!(progress(&moving).contains("yo\u{fffd}da"));
         for event in [
-            Event::Welcome { user: early.clone(), udp_port: 1 },
             Event::Broadcast { number: MessageNumber(1), at: AT, from: early.clone(), text: "x".into() },
             Event::Joined { user: early.clone() },
             Event::RoomCreated(RoomInfo { room: RoomId(1), members: vec![early.clone()] }),
