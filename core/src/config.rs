@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::client::io::AcceptPolicy;
+use crate::server::PostRates;
 
 /// A server's settings.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct ServerConfig {
     pub attempts: u32,
     /// For how long.
     pub block: Duration,
+    /// How much one user may post.
+    pub post_rates: PostRates,
 }
 
 /// A client's settings.

@@ -30,10 +30,10 @@ impl Client {
             return self.broken("a reply to nothing", out);
         };
         let wrong = match (asked, reply.body) {
-            (Asked::Login, ReplyBody::Welcome { user }) => {
+            (Asked::Login, ReplyBody::Welcome { user, failed_logins }) => {
                 self.logging_in = false;
                 self.user = Some(user.clone());
-                show(Event::Welcome { user, udp_port: self.udp_port }, out)
+                show(Event::Welcome { user, udp_port: self.udp_port, failed_logins }, out)
             }
             (Asked::Login, ReplyBody::LoginFailed(refusal)) => {
                 self.logging_in = false;
@@ -212,6 +212,7 @@ impl From<Refusal> for Failure {
             Refusal::BadText => Failure::BadText,
             Refusal::LimitReached(limit) => Failure::LimitReached(limit),
             Refusal::StorageFailed => Failure::StorageFailed,
+            Refusal::RateLimited { retry_after_ms } => Failure::RateLimited { retry_after_ms },
             Refusal::OutOfOrder => Failure::NotLoggedIn,
         }
     }

@@ -46,7 +46,8 @@ impl Server {
         let (address, udp_port, since) = (attempt.address, attempt.udp_port, turn.wall);
         let session = Session { connection, address, udp_port, since, delivery: Delivery::default() };
         self.sessions.insert(user.clone(), session);
-        turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone() });
+        let failed_logins = self.failed_logins.take(&user);
+        turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone(), failed_logins });
         if self.sessions.len() <= MAX_ANNOUNCED {
             turn.event(self.all_but(&user), Event::Joined { user: user.clone() });
         }

@@ -46,8 +46,8 @@ impl World {
         let mut world = World::new(accept);
         world.input(Input::Connected);
         world.command(login());
-        world.answer(ReplyBody::Welcome { user: name("yoda") });
-        assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), udp_port: 6000 }]);
+        world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
+        assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), udp_port: 6000, failed_logins: 0 }]);
         world
     }
 
