@@ -17,9 +17,10 @@ use super::parse::ParseError;
 pub(crate) fn render(event: &Event, user: &str) -> Value {
     match event {
         // The server has no key of its own yet that could be shown.
-        Event::Welcome { user, udp_port } => {
-            json!({"event": "welcome", "user": name(user), "server_key": null, "udp_port": udp_port})
-        }
+        Event::Welcome { user, udp_port, failed_logins } => json!({
+            "event": "welcome", "user": name(user), "server_key": null, "udp_port": udp_port,
+            "failed_logins": failed_logins,
+        }),
         Event::LoginFailed(refusal) => login_failed(*refusal),
         Event::Broadcast { number, at, from, text } => {
             json!({"event": "broadcast", "number": number.0, "at": rfc3339(*at), "from": name(from), "text": text})
@@ -171,6 +172,7 @@ fn error(failure: &Failure) -> Value {
     match failure {
         Failure::NoSuchUser(users) => object["users"] = json!(users),
         Failure::UserOffline(users) => object["users"] = names(users),
+        Failure::RateLimited { retry_after_ms } => object["retry_after_ms"] = json!(retry_after_ms),
         _ => {}
     }
     object
@@ -221,8 +223,8 @@ mod tests {
     #[test]
     fn logins_and_ends() {
         check(
-            Event::Welcome { user: yoda(), udp_port: 6000 },
-            json!({"event": "welcome", "user": "yoda", "server_key": null, "udp_port": 6000}),
+            Event::Welcome { user: yoda(), udp_port: 6000, failed_logins: 3 },
+            json!({"event": "welcome", "user": "yoda", "server_key": null, "udp_port": 6000, "failed_logins": 3}),
         );
         for (refusal, reason, retry) in [
             (LoginRefusal::InvalidCredentials, "invalid_credentials", None),

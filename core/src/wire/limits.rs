@@ -38,9 +38,9 @@ pub const MAX_STRANGERS_PER_ADDRESS: usize = 512;
 /// Password checks that may be under way or waiting. More logins at once are answered with `busy`.
 pub const MAX_PASSWORD_CHECKS: usize = 1_024;
 /// Names without an account whose failed logins are remembered, so that guessing names costs no memory: some
-/// 16 MiB. Who wants a name forgotten, to see whether it has an account, has to fail for as many others first,
-/// which keeps the password checks of a server busy for ten minutes.
-pub const MAX_UNKNOWN_NAMES: usize = 65_536;
+/// 4 MiB. Who wants a name forgotten, to see whether it has an account, has to fail for as many others first,
+/// which keeps the password checks of a server busy for minutes, and takes many addresses.
+pub const MAX_UNKNOWN_NAMES: usize = 16_384;
 /// Names that may fail to log in from one network within [`FAILED_NAMES_WINDOW`]; with more of them it is refused.
 /// An office behind one address has fewer people who mistype at the same time.
 pub const MAX_FAILED_NAMES_PER_ADDRESS: usize = 100;

@@ -31,15 +31,12 @@ impl Connection {
     /// Reads until either end closes the connection.
     pub(super) async fn read(mut self) {
         let mut out = Vec::new();
-        let mut known = false;
+        self.posts.send(Mail::Input(Input::Accepted { connection: self.id, address: self.address })).await;
         'open: loop {
             self.reader.read(&mut out).await;
             for output in out.drain(..) {
                 let input = match output {
-                    Output::Greeted => {
-                        known = true;
-                        Input::Connected { connection: self.id, address: self.address }
-                    }
+                    Output::Greeted => Input::Connected { connection: self.id, address: self.address },
                     Output::Message(request) => Input::Request { connection: self.id, request, wall: wall::now() },
                     Output::Close(why) => {
                         self.count(why);
@@ -53,10 +50,8 @@ impl Connection {
             // A connection that always has something to read must not keep the others of its shard waiting.
             future::yield_now().await;
         }
-        if known {
-            let input = Input::Disconnected { connection: self.id, wall: wall::now() };
-            self.posts.send(Mail::Input(input)).await;
-        }
+        let input = Input::Disconnected { connection: self.id, wall: wall::now() };
+        self.posts.send(Mail::Input(input)).await;
     }
 
     fn count(&self, why: Option<Violation>) {

@@ -30,15 +30,12 @@ impl Connection {
     /// Reads until either end closes the connection.
     pub(super) fn read(mut self) {
         let mut out = Vec::new();
-        let mut known = false;
+        self.posts.send(Mail::Input(Input::Accepted { connection: self.id, address: self.address }));
         'open: loop {
             self.reader.read(&mut out);
             for output in out.drain(..) {
                 let input = match output {
-                    Output::Greeted => {
-                        known = true;
-                        Input::Connected { connection: self.id, address: self.address }
-                    }
+                    Output::Greeted => Input::Connected { connection: self.id, address: self.address },
                     Output::Message(request) => Input::Request { connection: self.id, request, wall: wall::now() },
                     Output::Close(why) => {
                         self.count(why);
@@ -48,9 +45,7 @@ impl Connection {
                 self.posts.send(Mail::Input(input));
             }
         }
-        if known {
-            self.posts.send(Mail::Input(Input::Disconnected { connection: self.id, wall: wall::now() }));
-        }
+        self.posts.send(Mail::Input(Input::Disconnected { connection: self.id, wall: wall::now() }));
     }
 
     fn count(&self, why: Option<Violation>) {

@@ -75,6 +75,7 @@ fn start(data: &Path) -> (Server, Receiver<Activity>) {
         data: data.to_owned(),
         attempts: 3,
         block: Duration::from_secs(10),
+        post_rates: toom_core::server::PostRates::default(),
     };
     let on_activity = move |activity| _ = send.send(activity);
     (server::start(config, on_activity).unwrap(), activity)

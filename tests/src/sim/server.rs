@@ -56,8 +56,6 @@ struct Connection {
     address: SocketAddr,
     inbound: Inbound<Request>,
     outbound: Outbound,
-    /// Whether the machine knows it.
-    greeted: bool,
     /// Whether it is closed as soon as everything is written.
     closing: bool,
 }
@@ -204,7 +202,8 @@ impl ServerNode {
     fn accept(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr) {
         ctx.network.accept(ctx.now, connection);
         let (inbound, outbound) = (Inbound::new(ctx.now), Outbound::new());
-        self.connections.insert(connection, Connection { address, inbound, outbound, greeted: false, closing: false });
+        self.connections.insert(connection, Connection { address, inbound, outbound, closing: false });
+        self.inbox.push_back(Input::Accepted { connection, address });
         self.dirty.insert(connection);
     }
 
@@ -212,8 +211,7 @@ impl ServerNode {
         for output in out {
             match output {
                 LinkOutput::Greeted => {
-                    let Some(known) = self.connections.get_mut(&connection) else { return };
-                    known.greeted = true;
+                    let Some(known) = self.connections.get(&connection) else { return };
                     self.inbox.push_back(Input::Connected { connection, address: known.address });
                 }
                 LinkOutput::Message(request) => {
@@ -228,9 +226,8 @@ impl ServerNode {
     }
 
     fn drop_connection(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
-        let Some(known) = self.connections.remove(&connection) else { return };
-        ctx.network.end(ctx.now, connection, Toward::Client);
-        if known.greeted {
+        if self.connections.remove(&connection).is_some() {
+            ctx.network.end(ctx.now, connection, Toward::Client);
             self.inbox.push_back(Input::Disconnected { connection, wall: ctx.wall });
         }
     }
