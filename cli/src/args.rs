@@ -12,6 +12,7 @@ use toom_core::name::UserName;
 use toom_core::wire::limits::{DEFAULT_POST_BYTES_RATE, DEFAULT_POST_RATE};
 
 use crate::runtime::Runtime;
+use crate::trust::Trust;
 use crate::units::{parse_duration, parse_server, parse_size};
 
 /// Messaging, rooms and file transfer for people who want no cloud: server and client in one binary.
@@ -145,6 +146,9 @@ pub(crate) struct ClientArgs {
     /// Line mode: one command a line
     #[arg(long)]
     pub(crate) line: bool,
+    /// What to do about a server whose key is not known here [default: ask on a terminal, else new]
+    #[arg(long, value_enum, env = "TOOM_TRUST", hide_env_values = true)]
+    pub(crate) trust: Option<Trust>,
     /// What to do with files that others offer [default: ask on a terminal, else none]
     #[arg(long, value_enum, env = "TOOM_ACCEPT", hide_env_values = true)]
     pub(crate) accept: Option<Accept>,

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Refused = 3,
     /// The server cannot be reached, is too busy, or was lost.
     Unreachable = 4,
+    /// The server's or a peer's key is another one than before, or is not trusted.
+    KeyChanged = 8,
     /// Ctrl-C, or asked to terminate.
     Interrupted = 130,
 }

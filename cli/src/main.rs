@@ -22,6 +22,7 @@ mod credentials;
 mod demo;
 mod dirs;
 mod exit;
+mod known_servers;
 mod line;
 mod log;
 mod made_up;
@@ -31,6 +32,7 @@ mod random;
 mod runtime;
 mod server;
 mod signals;
+mod trust;
 mod units;
 mod user;
 

@@ -9,8 +9,10 @@ use toom_core::client::event::Event;
 use toom_core::client::io::{Report, Start};
 use toom_core::config::{ClientConfig, ServerConfig, TransferConfig};
 use toom_core::id::OfferId;
+use toom_core::secure::PublicKey;
 use toom_core::server::activity::Activity;
 use toom_core::transfer::io::Counters;
+use toom_store::client::ClientError;
 use toom_store::files::Source;
 
 use crate::exit::Failure;
@@ -68,18 +70,10 @@ impl Runtime {
         self,
         config: ClientConfig,
         on_event: impl FnMut(Event) + Send + 'static,
-    ) -> Result<Client, Failure> {
+    ) -> Result<Client, ClientError> {
         match self {
-            Runtime::Smol => {
-                toom_smol::client::start(config, on_event).map(Client::Smol).map_err(|error| match error {
-                    toom_smol::client::ClientError::Unreachable(why) => Failure::unreachable(why),
-                    toom_smol::client::ClientError::Local(why) => Failure::failed(why),
-                })
-            }
-            Runtime::Std => toom_std::client::start(config, on_event).map(Client::Std).map_err(|error| match error {
-                toom_std::client::ClientError::Unreachable(why) => Failure::unreachable(why),
-                toom_std::client::ClientError::Local(why) => Failure::failed(why),
-            }),
+            Runtime::Smol => toom_smol::client::start(config, on_event).map(Client::Smol),
+            Runtime::Std => toom_std::client::start(config, on_event).map(Client::Std),
         }
     }
 
@@ -109,6 +103,14 @@ impl Server {
         match self {
             Server::Smol(server) => server.address(),
             Server::Std(server) => server.address(),
+        }
+    }
+
+    /// By which clients know it.
+    pub(crate) fn key(&self) -> PublicKey {
+        match self {
+            Server::Smol(server) => server.key(),
+            Server::Std(server) => server.key(),
         }
     }
 

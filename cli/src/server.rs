@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
     let post_rates = PostRates { posts: args.post_rate, bytes: args.post_bytes_rate };
     let config = ServerConfig { listen: args.listen, data: data.clone(), attempts, block: args.block, post_rates };
     let server = global.runtime.serve(config, printer(global))?;
-    announce(&server.address().to_string(), &data, global);
+    announce(&server.address().to_string(), &server.key().to_string(), &data, global);
     if accounts::existing(&data)?.is_empty() {
         output::note("There is no account yet; add one with: toom user add NAME");
     }
@@ -58,12 +58,12 @@ fn parse_attempts(value: &str) -> Result<u32, Failure> {
 }
 
 /// Says where the server is. Scripts wait for this line, so `--quiet` does not take it from them.
-fn announce(address: &str, data: &Path, global: &Global) {
+fn announce(address: &str, key: &str, data: &Path, global: &Global) {
     let _ = match (global.json, global.quiet) {
-        (true, _) => output::line(&json!({"event": "listening", "address": address, "key": null}).to_string()),
+        (true, _) => output::line(&json!({"event": "listening", "address": address, "key": key}).to_string()),
         (false, true) => Ok(()),
         (false, false) => output::line(&format!(
-            "The server is listening on {address}.\nIts data is in {}. Press Ctrl-C to stop it.",
+            "The server is listening on {address}. Its key is {key}.\nIts data is in {}. Press Ctrl-C to stop it.",
             data.display()
         )),
     };

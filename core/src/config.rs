@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::client::io::AcceptPolicy;
+use crate::secure::{PublicKey, SecretKey};
 use crate::server::PostRates;
 
 /// A server's settings.
@@ -33,6 +34,10 @@ pub struct ClientConfig {
     pub downloads: PathBuf,
     /// What to do with offers.
     pub accept: AcceptPolicy,
+    /// The key of this device.
+    pub device: SecretKey,
+    /// The server's key; without one, connecting ends as soon as it is known.
+    pub server_key: Option<PublicKey>,
     /// Random bytes, never used twice.
     pub seed: [u8; 32],
 }

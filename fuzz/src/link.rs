@@ -1,38 +1,87 @@
 //! Both halves of a connection: what one sends is what the other hears, however it is cut; and what is no message is
 //! a reason to close.
 
+use std::sync::Arc;
+
 use arbitrary::{Arbitrary, Unstructured};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toom_core::link::{Inbound, Input, Outbound, Output};
+use toom_core::link::{Arrived, Identity, Input, Link};
 use toom_core::machine::Machine;
+use toom_core::secure::{SecretKey, Suite};
 use toom_core::time::Instant;
 use toom_core::wire::codec::{LENGTH_BYTES, decode, encode};
-use toom_core::wire::limits::{FRAME_DEADLINE, MAX_FRAME_BYTES, PREAMBLE_DEADLINE};
+use toom_core::wire::limits::{FRAME_DEADLINE, MAX_FRAME_BYTES};
 use toom_core::wire::message::{Request, ServerMessage};
-use toom_core::wire::preamble::preamble;
 
 use super::operations::all;
 use super::operations::messages::{AnyBody, AnyServerMessage};
 
-/// The receiving half of a link, at both ends, in pieces: closes at most once, and says nothing after it.
-pub fn inbound(data: &[u8]) {
-    fn run<M: DeserializeOwned>(piece: usize, data: &[u8]) {
-        let mut link = Inbound::<M>::new(Instant::ZERO);
-        let mut out = Vec::new();
-        link.handle(Instant::ZERO, Input::Bytes(&mut preamble()), &mut out);
-        for chunk in data.chunks(piece) {
-            link.handle(Instant::ZERO, Input::Bytes(&mut chunk.to_vec()), &mut out);
-        }
-        link.handle(Instant::ZERO, Input::Ended, &mut out);
-        let closes = out.iter().filter(|output| matches!(output, Output::Close(_))).count();
-        assert_eq!(closes, 1, "a link closes once");
-        assert!(matches!(out.last(), Some(Output::Close(_))), "nothing follows a close");
-        assert_eq!(link.deadline(), None, "a closed link waits for nothing");
+/// Two ends that have connected, the client's first words in its outbox.
+fn connected<A, B>() -> (Link<A>, Link<B>) {
+    let identity = |byte| Arc::new(Identity { secret: SecretKey::new([byte; 32]), best: Suite::AesGcm });
+    let server_key = identity(2).secret.public();
+    let client = Link::client(Instant::ZERO, identity(1), [3; 32], Some(server_key));
+    (client, Link::server(Instant::ZERO, identity(2), [4; 32]))
+}
+
+/// Two ends whose handshake is done.
+pub(crate) fn established<A: DeserializeOwned, B: DeserializeOwned>() -> (Link<A>, Link<B>) {
+    let (mut client, mut server) = connected();
+    for _ in 0..2 {
+        carry(&mut client, &mut server);
+        carry(&mut server, &mut client);
     }
-    let Some((&piece, data)) = data.split_first() else { return };
-    run::<Request>(usize::from(piece) + 1, data);
-    run::<ServerMessage>(usize::from(piece) + 1, data);
+    (client, server)
+}
+
+fn carry<A, B: DeserializeOwned>(from: &mut Link<A>, to: &mut Link<B>) {
+    let mut bytes = from.outbound.pending().to_vec();
+    from.outbound.written(bytes.len());
+    to.handle(Instant::ZERO, Input::Bytes(&mut bytes));
+}
+
+/// What arrives at both ends, in pieces: within records, in place of them, or in place of the handshake. A link closes
+/// at most once, and says nothing after it.
+pub fn inbound(data: &[u8]) {
+    fn run<M: DeserializeOwned>(mut link: Link<M>, piece: usize, data: &[u8]) {
+        let mut said = Vec::new();
+        for chunk in data.chunks(piece) {
+            said.extend(link.handle(Instant::ZERO, Input::Bytes(&mut chunk.to_vec())));
+        }
+        said.extend(link.handle(Instant::ZERO, Input::Ended));
+        let closes = said.iter().filter(|arrived| matches!(arrived, Arrived::Closed(_))).count();
+        assert_eq!(closes, 1, "a link closes once");
+        assert!(matches!(said.last(), Some(Arrived::Closed(_))), "nothing follows a close");
+        assert_eq!(link.inbound.deadline(), None, "a closed link waits for nothing");
+    }
+    fn sealed<M>(mut from: Link<M>, data: &[u8]) -> Vec<u8> {
+        let _ = from.outbound.push(data);
+        from.outbound.seal(Instant::ZERO);
+        from.outbound.pending().to_vec()
+    }
+    let Some((&first, data)) = data.split_first() else { return };
+    let piece = usize::from(first / 4) + 1;
+    match first % 4 {
+        0 => {
+            let (client, server) = established::<ServerMessage, Request>();
+            run(server, piece, &sealed(client, data));
+        }
+        1 => {
+            let (client, server) = established::<ServerMessage, Request>();
+            run(client, piece, &sealed(server, data));
+        }
+        2 => {
+            let (client, server) = established::<ServerMessage, Request>();
+            run(client, piece, data);
+            run(server, piece, data);
+        }
+        _ => {
+            let (client, server) = connected::<ServerMessage, Request>();
+            run(client, piece, data);
+            run(server, piece, data);
+        }
+    }
 }
 
 /// A message that can be decoded is encoded to something that means the same.
@@ -96,52 +145,55 @@ where
 /// One direction of a connection.
 struct Wire<M> {
     now: Instant,
-    outbound: Outbound,
+    client: Link<()>,
     travelling: Vec<u8>,
-    inbound: Inbound<M>,
+    server: Link<M>,
     /// What was sent, encoded: a message may be large, and is only compared.
     sent: Vec<Vec<u8>>,
     heard: usize,
-    greeted: bool,
     closed: bool,
     damaged: bool,
-    pushed: usize,
+    /// All that was written, from the end of the handshake on.
+    written: Vec<u8>,
+    /// How much was written whenever everything that was pushed had been sealed.
+    batches: Vec<usize>,
     /// How many bytes have arrived; as long as there is no damage, the first of what was sent.
     arrived: usize,
 }
 
 impl<M: Serialize + DeserializeOwned> Wire<M> {
     fn new() -> Wire<M> {
+        let (client, server) = established();
         Wire {
             now: Instant::ZERO,
-            outbound: Outbound::new(),
+            client,
             travelling: Vec::new(),
-            inbound: Inbound::new(Instant::ZERO),
+            server,
             sent: Vec::new(),
             heard: 0,
-            greeted: false,
             closed: false,
             damaged: false,
-            pushed: preamble().len(),
+            written: Vec::new(),
+            batches: vec![0],
             arrived: 0,
         }
     }
 
     fn send(&mut self, message: &M) {
         let frame = encode(message);
-        if frame.len() <= MAX_FRAME_BYTES && self.outbound.push(&frame).is_ok() {
-            self.pushed += frame.len();
+        if frame.len() <= MAX_FRAME_BYTES && self.client.outbound.push(&frame).is_ok() {
             self.sent.push(frame.to_vec());
         }
     }
 
     fn write(&mut self, most: usize) {
-        self.outbound.seal();
-        let pending = self.outbound.pending();
+        self.client.outbound.seal(self.now);
+        let pending = self.client.outbound.pending();
+        self.batches.push(self.written.len() + pending.len());
         let count = pending.len().min(most);
         self.travelling.extend_from_slice(&pending[..count]);
-        self.outbound.written(count);
-        self.pushed -= count;
+        self.written.extend_from_slice(&pending[..count]);
+        self.client.outbound.written(count);
     }
 
     fn arrive(&mut self, most: usize) {
@@ -171,7 +223,7 @@ impl<M: Serialize + DeserializeOwned> Wire<M> {
     /// Time passes, and whoever waits too long for the rest of something closes, at its time and not before.
     fn wait(&mut self, milliseconds: u64) {
         let end = self.now + core::time::Duration::from_millis(milliseconds);
-        while let Some(at) = self.inbound.deadline().filter(|at| *at <= end) {
+        while let Some(at) = self.server.inbound.deadline().filter(|at| *at <= end) {
             assert!(at >= self.now, "a deadline in the past");
             self.now = at;
             self.hear(Input::Woke);
@@ -182,63 +234,55 @@ impl<M: Serialize + DeserializeOwned> Wire<M> {
     }
 
     fn hear(&mut self, input: Input<'_>) {
-        let early = matches!(input, Input::Woke) && self.inbound.deadline().is_none_or(|at| at > self.now);
-        let mut out = Vec::new();
-        self.inbound.handle(self.now, input, &mut out);
+        let early = matches!(input, Input::Woke) && self.server.inbound.deadline().is_none_or(|at| at > self.now);
+        let out = self.server.handle(self.now, input);
         assert!(out.is_empty() || !self.closed, "something follows a close");
         assert!(out.is_empty() || !early, "woken early, and did something");
-        for output in out {
+        for arrived in out {
             assert!(!self.closed, "something follows a close");
-            match output {
-                Output::Greeted => {
-                    assert!(!self.greeted, "greeted twice");
-                    self.greeted = true;
-                }
-                Output::Message(message) => {
-                    assert!(self.greeted, "a message before the greeting");
-                    // Damage may make another message of one, or one of nothing; never without it.
-                    if !self.damaged {
-                        let sent = self.sent.get(self.heard).expect("a message that nobody sent");
-                        assert_eq!(encode(&message), sent, "another message than was sent");
-                    }
+            match arrived {
+                Arrived::Established(_) => panic!("established twice"),
+                Arrived::Message(message) => {
+                    // Whatever the damage: what was sealed comes as it was, or not at all.
+                    let sent = self.sent.get(self.heard).expect("a message that nobody sent");
+                    assert_eq!(encode(&message), sent, "another message than was sent");
                     self.heard += 1;
                 }
-                Output::Close(_) => self.closed = true,
+                Arrived::Closed(_) => self.closed = true,
             }
         }
-        let latest = self.now + PREAMBLE_DEADLINE.max(FRAME_DEADLINE);
-        assert!(self.inbound.deadline().is_none_or(|at| at >= self.now && at <= latest), "a deadline that is none");
-        assert!(!self.closed || self.inbound.deadline().is_none(), "a closed link waits for nothing");
+        let latest = self.now + FRAME_DEADLINE;
+        let deadline = self.server.inbound.deadline();
+        assert!(deadline.is_none_or(|at| at >= self.now && at <= latest), "a deadline that is none");
+        assert!(!self.closed || deadline.is_none(), "a closed link waits for nothing");
         if !self.damaged && !self.closed {
-            assert_eq!(self.inbound.deadline().is_none(), self.is_between_frames(), "it waits for what was begun");
+            assert!(deadline.is_none() || !self.batches.contains(&self.arrived), "it waits, and all is there");
+            assert!(deadline.is_some() || self.is_between_records(), "it waits for what was begun");
         }
     }
 
-    /// Whether all of the greeting has arrived, and nothing of a frame without the rest.
-    fn is_between_frames(&self) -> bool {
-        let mut boundary = preamble().len();
-        let mut frames = self.sent.iter().map(Vec::len);
+    /// Whether nothing of a record has arrived without the rest.
+    fn is_between_records(&self) -> bool {
+        let mut boundary = 0;
         while boundary < self.arrived {
-            boundary += frames.next().unwrap_or(usize::MAX / 2);
+            let length = u16::from_be_bytes([self.written[boundary], self.written[boundary + 1]]) & 0x7fff;
+            boundary += 2 + usize::from(length);
         }
         boundary == self.arrived
     }
 
     /// What is under way arrives, and the other end closes.
     fn finish(mut self) {
-        self.outbound.seal();
-        assert_eq!(self.outbound.pending().len(), self.pushed, "bytes that were not sent once");
         self.write(usize::MAX);
         self.arrive(usize::MAX);
         let silent = self.closed;
         if !self.damaged && !silent {
-            assert!(self.greeted && self.heard == self.sent.len(), "{} of {} heard", self.heard, self.sent.len());
+            assert_eq!(self.heard, self.sent.len(), "all were heard");
         }
-        let mut out = Vec::new();
-        self.inbound.handle(self.now, Input::Ended, &mut out);
+        let out = self.server.handle(self.now, Input::Ended);
         assert_eq!(out.len(), usize::from(!silent), "a link closes once");
         if !self.damaged && !silent {
-            assert!(matches!(out[..], [Output::Close(None)]), "an end between messages is no violation");
+            assert!(matches!(out[..], [Arrived::Closed(None)]), "an end between messages is no violation");
         }
     }
 }

@@ -38,8 +38,8 @@ where
     Inbound<M>: for<'a> Machine<Input<'a> = Input<'a>, Output = Output<M>>,
 {
     /// A connection that has just been made.
-    pub(crate) fn new(socket: Arc<Async<TcpStream>>, clock: Clock, buffer: Buffer) -> Reader<M> {
-        Reader { socket, inbound: Inbound::new(clock.now()), clock, alarm: Alarm::new(clock), buffer }
+    pub(crate) fn new(socket: Arc<Async<TcpStream>>, clock: Clock, buffer: Buffer, inbound: Inbound<M>) -> Reader<M> {
+        Reader { socket, inbound, clock, alarm: Alarm::new(clock), buffer }
     }
 
     /// Waits until something arrives, the other end is done, or its time is up; what follows from it is

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use toom_core::client::event::Event;
 use toom_core::id::RequestId;
+use toom_core::secure::{SecretKey, Suite};
 use toom_core::wire::codec::encode;
 use toom_core::wire::limits::MAX_TEXT_BYTES;
 use toom_core::wire::message::{Reply, ReplyBody, Request, RequestBody, ServerMessage};
-use toom_core::wire::preamble::preamble;
-use world::{DEADLINE, Person, World, eventually, login_frame};
+use toom_core::wire::preamble::Preamble;
+use world::{DEADLINE, Person, Stranger, World, eventually, login_frame};
 
 /// Waits until the server has ended `stream`.
 fn wait_for_end(stream: &mut TcpStream) {
@@ -49,10 +50,17 @@ fn bad_greetings_and_frames_end_their_own_connection_only() {
     .enumerate()
     {
         let mut stream = match past_greeting {
-            true => world.stranger(),
-            false => TcpStream::connect(world.server().address()).unwrap(),
+            true => {
+                let mut stranger = world.stranger();
+                stranger.write(bytes).unwrap();
+                stranger.stream
+            }
+            false => {
+                let mut stream = TcpStream::connect(world.server().address()).unwrap();
+                stream.write_all(bytes).unwrap();
+                stream
+            }
         };
-        stream.write_all(bytes).unwrap();
         wait_for_end(&mut stream);
         eventually("it is counted", || world.server().counters().violations == count as u64 + 1);
         converse(&yoda, &luke, &format!("still here after {count}"));
@@ -65,7 +73,7 @@ fn half_a_frame_and_then_the_end_is_a_violation_and_the_end_between_frames_is_no
     let (yoda, luke) = (world.person("yoda"), world.person("luke"));
     drop(world.stranger());
     let mut stream = world.stranger();
-    stream.write_all(&login_frame("nobody")[..10]).unwrap();
+    stream.write(&login_frame("nobody")[..10]).unwrap();
     drop(stream);
     eventually("it is counted", || world.server().counters().violations == 1);
     converse(&yoda, &luke, "still here");
@@ -76,9 +84,8 @@ fn half_a_frame_and_then_the_end_is_a_violation_and_the_end_between_frames_is_no
 fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
     let world = World::new(&["yoda", "luke"]);
     let luke = world.person("luke");
-    let mut yoda = small_window(&world);
-    yoda.write_all(&preamble()).unwrap();
-    yoda.write_all(&login_frame("yoda")).unwrap();
+    let mut yoda = Stranger::greet(small_window(&world), world.server().key());
+    yoda.write(&login_frame("yoda")).unwrap();
     luke.wait_for("yoda to come", |event| matches!(event, Event::Joined { .. }).then_some(()));
     // More than the connection holds at once, and less than it may be behind.
     for _ in 0..20 {
@@ -86,14 +93,13 @@ fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
         luke.wait_for("a confirmation", |event| matches!(event, Event::Sent { .. }).then_some(()));
     }
     let request = |id, body| encode(&Request { id: RequestId(id), body });
-    yoda.write_all(&request(2, RequestBody::Logout)).unwrap();
+    yoda.write(&request(2, RequestBody::Logout)).unwrap();
     luke.wait_for("yoda to go", |event| matches!(event, Event::Left { .. }).then_some(()));
     // Nobody will answer this; but a connection that is closed already would answer it with a reset.
     for id in 3..100 {
-        yoda.write_all(&request(id, RequestBody::ActiveUsers)).unwrap();
+        yoda.write(&request(id, RequestBody::ActiveUsers)).unwrap();
     }
-    let mut said = Vec::new();
-    yoda.read_to_end(&mut said).expect("the end, and no reset");
+    let said = yoda.read_to_end().expect("the end, and no reset");
     assert!(said.ends_with(&encode(&ServerMessage::Reply(Reply { id: RequestId(2), body: ReplyBody::Bye }))));
     assert!(said.len() > 20 * MAX_TEXT_BYTES);
 }
@@ -111,7 +117,7 @@ fn a_reader_that_never_reads_is_cut_off_and_the_others_get_everything() {
     let world = World::new(&["yoda", "luke", "jabba"]);
     let (yoda, luke) = (world.person("yoda"), world.person("luke"));
     let mut jabba = world.stranger();
-    jabba.write_all(&login_frame("jabba")).unwrap();
+    jabba.write(&login_frame("jabba")).unwrap();
     yoda.wait_for("jabba", |event| matches!(event, Event::Joined { .. }).then_some(()));
     let text = "x".repeat(MAX_TEXT_BYTES);
     let mut sent = 0;
@@ -135,7 +141,7 @@ fn a_stop_ends_within_its_deadline_whatever_the_other_ends_do() {
     let (yoda, luke) = (world.person("yoda"), world.person("luke"));
     let _silent = TcpStream::connect(world.server().address()).unwrap();
     let mut jabba = world.stranger();
-    jabba.write_all(&login_frame("jabba")).unwrap();
+    jabba.write(&login_frame("jabba")).unwrap();
     yoda.wait_for("jabba", |event| matches!(event, Event::Joined { .. }).then_some(()));
     let text = "x".repeat(MAX_TEXT_BYTES);
     for _ in 0..200 {
@@ -157,15 +163,15 @@ fn a_preamble_byte_by_byte_is_a_preamble() {
     let world = World::new(&["yoda"]);
     let mut stream = TcpStream::connect(world.server().address()).unwrap();
     stream.set_nodelay(true).unwrap();
-    for byte in preamble() {
+    let preamble = Preamble::new(Suite::ChaChaPoly);
+    // Any 32 bytes are an ephemeral key.
+    for byte in preamble.encode().into_iter().chain([7; 32]) {
         stream.write_all(&[byte]).unwrap();
     }
-    stream.write_all(&login_frame("yoda")).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    // The server's greeting, and the length of its welcome.
-    let mut reply = [0; 12];
+    let mut reply = [0; 8];
     stream.read_exact(&mut reply).unwrap();
-    assert_eq!(reply[..8], preamble());
+    assert_eq!(reply, preamble.encode());
 }
 
 #[test]
@@ -176,6 +182,8 @@ fn an_unreachable_server_is_said_in_one_sentence() {
         udp_port: 0,
         downloads: ".".into(),
         accept: toom_core::client::io::AcceptPolicy::None,
+        device: SecretKey::new([1; 32]),
+        server_key: None,
         seed: world::rand_seed(),
     };
     let error = toom_smol::client::start(config, |_| {}).unwrap_err();

@@ -28,8 +28,7 @@ where
     Inbound<M>: for<'a> Machine<Input<'a> = Input<'a>, Output = Output<M>>,
 {
     /// A connection that has just been made.
-    pub(crate) fn new(socket: Arc<TcpStream>, clock: Clock) -> Reader<M> {
-        let inbound = Inbound::new(clock.now());
+    pub(crate) fn new(socket: Arc<TcpStream>, clock: Clock, inbound: Inbound<M>) -> Reader<M> {
         Reader { socket, inbound, clock, buffer: vec![0; READ_BYTES].into(), limited: false }
     }
 

@@ -22,7 +22,11 @@ fn a_wrong_password_is_refused_and_the_right_one_welcomed_on_the_same_connection
     yoda.give(Command::Login { name: "yoda".into(), password: Password("vader".into()) });
     assert_eq!(yoda.next(), Event::LoginFailed(LoginRefusal::InvalidCredentials));
     yoda.give(Command::Login { name: "yoda".into(), password: Password("yoda".into()) });
-    assert_eq!(yoda.next(), Event::Welcome { user: user("yoda"), udp_port: yoda.client.udp_port() });
+    let key = world.server.as_ref().unwrap().key();
+    assert_eq!(
+        yoda.next(),
+        Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port(), failed_logins: 0 }
+    );
     assert_ne!(yoda.client.udp_port(), 0);
 }
 

@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 
-use common::{PATIENCE, Person, World, greeted, login_frame, raw, read_to_end};
+use common::{PATIENCE, Person, Stranger, World, greeted, login_frame, raw, read_to_end};
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::id::RequestId;
@@ -13,7 +13,6 @@ use toom_core::server::activity::Activity;
 use toom_core::wire::codec::encode;
 use toom_core::wire::limits::{MAX_OUTBOX_BYTES, MAX_TEXT_BYTES};
 use toom_core::wire::message::{Reply, ReplyBody, Request, RequestBody, ServerMessage};
-use toom_core::wire::preamble::preamble;
 use toom_std::server::Counters;
 
 /// `luke` hears what `yoda` broadcasts.
@@ -32,30 +31,28 @@ fn connections_that_break_the_protocol_are_closed_and_disturb_nobody() {
     let mut other_version = raw(&world);
     other_version.write_all(b"TOOM\x07\0\0\0").unwrap();
     let mut oversized = greeted(&world);
-    oversized.write_all(&[0xff; 4]).unwrap();
+    oversized.write(&[0xff; 4]).unwrap();
     let mut garbage = greeted(&world);
-    garbage.write_all(&[0, 0, 0, 3, 0xc1, 0xc1, 0xc1]).unwrap();
+    garbage.write(&[0, 0, 0, 3, 0xc1, 0xc1, 0xc1]).unwrap();
+    let mut in_clear = greeted(&world);
+    in_clear.stream.write_all(&login_frame("yoda")).unwrap();
     let mut half = greeted(&world);
-    half.write_all(&login_frame("yoda")[..10]).unwrap();
-    half.shutdown(std::net::Shutdown::Write).unwrap();
+    half.write(&login_frame("yoda")[..10]).unwrap();
+    half.stream.shutdown(std::net::Shutdown::Write).unwrap();
 
-    // Who speaks another version learns which one this is.
-    assert_eq!(read_to_end(http), preamble());
-    assert_eq!(read_to_end(other_version), preamble());
-    for stream in [oversized, garbage, half] {
+    for stream in [http, other_version, oversized.stream, garbage.stream, in_clear.stream, half.stream] {
         assert_eq!(read_to_end(stream), []);
     }
     can_talk(&yoda, &mut luke, "still here");
     let counters = world.server.as_ref().unwrap().counters();
-    assert_eq!(counters, Counters { accepted: 7, violations: 5, ..Counters::default() });
+    assert_eq!(counters, Counters { accepted: 8, violations: 6, ..Counters::default() });
 }
 
 #[test]
 fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
     let world = World::new(&["yoda", "luke"]);
-    let mut yoda = small_window(&world);
-    yoda.write_all(&preamble()).unwrap();
-    yoda.write_all(&login_frame("yoda")).unwrap();
+    let mut yoda = Stranger::greet(small_window(&world), world.server.as_ref().unwrap().key());
+    yoda.write(&login_frame("yoda")).unwrap();
     world.until(|activity| matches!(activity, Activity::LoggedIn(_)));
     // More than the connection holds at once, and less than it may be behind.
     let mut luke = Person::login(&world, "luke");
@@ -64,14 +61,13 @@ fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
         luke.find(|event| matches!(event, Event::Sent { .. }).then_some(()));
     }
     let request = |id, body| encode(&Request { id: RequestId(id), body });
-    yoda.write_all(&request(2, RequestBody::Logout)).unwrap();
+    yoda.write(&request(2, RequestBody::Logout)).unwrap();
     world.until(|activity| matches!(activity, Activity::LoggedOut { .. }));
     // Nobody will answer this; but a connection that is closed already would answer it with a reset.
     for id in 3..100 {
-        yoda.write_all(&request(id, RequestBody::ActiveUsers)).unwrap();
+        yoda.write(&request(id, RequestBody::ActiveUsers)).unwrap();
     }
-    let mut said = Vec::new();
-    yoda.read_to_end(&mut said).expect("the end, and no reset");
+    let said = yoda.read_to_end().expect("the end, and no reset");
     assert!(said.ends_with(&encode(&ServerMessage::Reply(Reply { id: RequestId(2), body: ReplyBody::Bye }))));
     assert!(said.len() > 20 * MAX_TEXT_BYTES);
 }
@@ -80,8 +76,8 @@ fn what_was_written_last_is_read_also_by_one_who_goes_on_writing() {
 fn a_request_before_the_login_closes_the_connection() {
     let world = World::new(&[]);
     let mut stranger = greeted(&world);
-    stranger.write_all(&encode(&Request { id: RequestId(1), body: RequestBody::ActiveUsers })).unwrap();
-    read_to_end(stranger);
+    stranger.write(&encode(&Request { id: RequestId(1), body: RequestBody::ActiveUsers })).unwrap();
+    read_to_end(stranger.stream);
     world.until(|activity| matches!(activity, Activity::Closed { .. }));
 }
 
@@ -89,9 +85,8 @@ fn a_request_before_the_login_closes_the_connection() {
 fn a_reader_that_never_reads_is_cut_off_and_the_others_get_everything() {
     let world = World::new(&["yoda", "luke", "sloth"]);
     let (mut yoda, mut luke) = (Person::login(&world, "yoda"), Person::login(&world, "luke"));
-    let mut sloth = small_window(&world);
-    sloth.write_all(&preamble()).unwrap();
-    sloth.write_all(&login_frame("sloth")).unwrap();
+    let mut sloth = Stranger::greet(small_window(&world), world.server.as_ref().unwrap().key());
+    sloth.write(&login_frame("sloth")).unwrap();
     world.until(|activity| matches!(activity, Activity::LoggedIn(presence) if presence.name.as_str() == "sloth"));
 
     // Kernel buffers come on top of the outbox, and their size is the system's business: send until it is over.
@@ -152,15 +147,14 @@ fn stopping_does_not_wait_for_silent_connections() {
     let silent = raw(&world);
     let idle = greeted(&world);
     let mut in_a_frame = greeted(&world);
-    in_a_frame.write_all(&login_frame("yoda")[..10]).unwrap();
-    let mut deaf = small_window(&world);
-    deaf.write_all(&preamble()).unwrap();
-    deaf.write_all(&login_frame("yoda")).unwrap();
+    in_a_frame.write(&login_frame("yoda")[..10]).unwrap();
+    let mut deaf = Stranger::greet(small_window(&world), world.server.as_ref().unwrap().key());
+    deaf.write(&login_frame("yoda")).unwrap();
     world.until(|activity| matches!(activity, Activity::LoggedIn(_)));
     let begun = std::time::Instant::now();
     world.stop();
     assert!(begun.elapsed() < PATIENCE / 2);
-    for stream in [silent, idle, in_a_frame] {
+    for stream in [silent, idle.stream, in_a_frame.stream] {
         read_to_end(stream);
     }
 }

@@ -8,12 +8,14 @@
 //! | [`server`] | the start of a server from these, and what it counts |
 //! | [`client`] | why a client could not start |
 //! | [`files`] | files being sent and received |
+//! | [`key_file`] | the long-lived secrets of servers and devices |
 //! | [`wall`] | the wall clock, and times as people write them |
 //! | [`system`] | seeds, limits, sockets, and errors in words |
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod files;
+pub mod key_file;
 pub mod log;
 pub mod server;
 pub mod system;

@@ -166,7 +166,8 @@ impl World {
         self.connections[place] = connection;
         let address = SocketAddr::new(address, 1);
         self.tell(Input::Accepted { connection, address });
-        self.tell(Input::Connected { connection, address });
+        let device = toom_core::secure::PublicKey([1; 32]);
+        self.tell(Input::Connected { connection, address, device });
     }
 
     fn login(&mut self, place: usize, name: &str, password: String) {

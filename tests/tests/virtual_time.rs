@@ -7,10 +7,11 @@ use toom_core::client::event::{Event, Transfer, TransferFailure, TransferState};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::OfferId;
 use toom_core::link::Violation;
+use toom_core::secure::Suite;
 use toom_core::server::io::CloseReason;
-use toom_core::wire::limits::{FRAME_DEADLINE, LOGIN_DEADLINE, OFFER_LIFETIME, PREAMBLE_DEADLINE};
+use toom_core::wire::limits::{FRAME_DEADLINE, HANDSHAKE_DEADLINE, LOGIN_DEADLINE, OFFER_LIFETIME};
 use toom_core::wire::message::LoginRefusal::{Blocked, InvalidCredentials};
-use toom_core::wire::preamble::preamble;
+use toom_core::wire::preamble::Preamble;
 use toom_tests::scenario::steps::{log_in, log_in_with, login_request, password_of, start};
 use toom_tests::scenario::transfer::{arrives, send, two, two_accepting};
 use toom_tests::scenario::{ClientId, RawId, World};
@@ -55,9 +56,9 @@ fn silence_before_the_greeting_is_closed() {
     let mut world = calm();
     start(&mut world, &["yoda"]);
     let raw = world.connect_raw(None);
-    world.write_raw(raw, &preamble()[..3]);
-    is_closed_after(&mut world, raw, PREAMBLE_DEADLINE);
-    assert_eq!(world.simulation.server().map(|s| s.violations().to_vec()), Some(vec![Violation::SilentGreeting]));
+    world.write_raw(raw, &Preamble::new(Suite::AesGcm).encode()[..3]);
+    is_closed_after(&mut world, raw, HANDSHAKE_DEADLINE);
+    assert_eq!(world.simulation.server().map(|s| s.violations().to_vec()), Some(vec![Violation::SilentHandshake]));
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn silence_before_the_login_is_closed() {
     let mut world = calm();
     start(&mut world, &["yoda"]);
     let raw = world.connect_raw(None);
-    world.write_raw(raw, &preamble());
+    world.greet_raw(raw);
     is_closed_after(&mut world, raw, LOGIN_DEADLINE);
     assert_eq!(world.simulation.server().map(|s| s.closes().to_vec()), Some(vec![CloseReason::LoginTimedOut]));
 }
@@ -77,7 +78,7 @@ fn half_a_frame_then_silence_is_closed_and_nobody_else_notices() {
     let [yoda, luke] = ["yoda", "luke"].map(|name| log_in(&mut world, name));
     let raw = world.connect_raw(None);
     let login = login_request(1, "leia", &password_of("leia"));
-    world.write_raw(raw, &preamble());
+    world.greet_raw(raw);
     world.write_raw(raw, &login[..login.len() / 2]);
     is_closed_after(&mut world, raw, FRAME_DEADLINE);
     assert_eq!(world.simulation.server().map(|s| s.violations().to_vec()), Some(vec![Violation::SilentFrame]));

@@ -22,7 +22,8 @@ use toom_core::config::ClientConfig;
 
 use crate::args::{ClientArgs, Global};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{password, random, signals};
+use crate::trust::{self, Trust};
+use crate::{dirs, password, random, signals};
 use input::{Input, Typed};
 use screen::Screen;
 use session::{Next, Session};
@@ -44,11 +45,14 @@ enum Happening {
 pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
     let password = password::given(&args.password)?;
     let accept = args.accept.map_or_else(|| default_policy(global.json), AcceptPolicy::from);
+    let folder = dirs::client()?;
     let config = ClientConfig {
         server: args.server.clone(),
         udp_port: args.udp_port,
         downloads: args.downloads.clone().unwrap_or_else(|| PathBuf::from(".")),
         accept,
+        device: trust::device_key(&folder)?,
+        server_key: None,
         seed: random::bytes()?,
     };
     if !config.downloads.is_dir() {
@@ -57,8 +61,12 @@ pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
     let (happened, happenings) = mpsc::sync_channel(QUEUE);
     let signal = happened.clone();
     signals::watch(move || send(&signal, Happening::Signal))?;
-    let event = happened.clone();
-    let client = global.runtime.connect(config, move |said| send(&event, Happening::Event(said)))?;
+    let events = || {
+        let event = happened.clone();
+        move |said| send(&event, Happening::Event(said))
+    };
+    let trust = Trust::or_default(args.trust, global);
+    let client = trust::connect(global, &folder, trust, config, events)?;
     let terminal = editor::Terminal::remember();
     let (mut screen, editor) = Screen::new(global, accept);
     let input = Input::start(editor, screen.is_json(), move |typed| send(&happened, Happening::Typed(typed)));

@@ -8,7 +8,7 @@ use toom_core::client::command::Command;
 use toom_core::client::event::{Event, TransferState};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::ClientConfig;
-use toom_core::secure::Password;
+use toom_core::secure::{Password, PublicKey, SecretKey};
 
 use crate::exit::Failure;
 use crate::line::{failure, human, json};
@@ -35,7 +35,7 @@ impl Person {
     pub(super) fn connect(
         name: &'static str,
         runtime: Runtime,
-        server: String,
+        (server, server_key): (String, PublicKey),
         downloads: PathBuf,
         show: bool,
     ) -> Result<Person, Failure> {
@@ -46,9 +46,11 @@ impl Person {
             udp_port: 0,
             downloads: downloads.clone(),
             accept: AcceptPolicy::All,
+            device: SecretKey::new(random::bytes()?),
+            server_key: Some(server_key),
             seed: random::bytes()?,
         };
-        let client = runtime.connect(config, move |event| {
+        let connected = runtime.connect(config, move |event| {
             if show {
                 let mut object = json::render(&event, name);
                 object["person"] = name.into();
@@ -56,7 +58,8 @@ impl Person {
             }
             // Nobody waits any more once the story is over.
             let _ = told.send(event);
-        })?;
+        });
+        let client = connected.map_err(|error| Failure::failed(format!("{name} cannot connect: {error}.")))?;
         Ok(Person { name, runtime, downloads, client, events })
     }
 

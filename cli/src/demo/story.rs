@@ -50,11 +50,11 @@ impl Figures {
 pub(super) fn tell(file: &Path, dir: &Path, global: &Global) -> Result<Figures, Failure> {
     let say = Teller { quiet: global.quiet || global.json };
     let (server, passwords) = open_server(dir)?;
-    let address = server.address();
+    let (address, key) = (server.address(), server.key());
     say.line(&format!("A server ({}) listens on {address}. Its users are {}.", SERVER.name(), names()))?;
     let mut people = Vec::new();
     for ((name, runtime), password) in CAST.into_iter().zip(passwords) {
-        let person = Person::connect(name, runtime, address.to_string(), dir.join(name), global.json)?;
+        let person = Person::connect(name, runtime, (address.to_string(), key), dir.join(name), global.json)?;
         let port = person.log_in(password)?;
         say.line(&format!("{name} ({}) logs in; files reach them at UDP port {port}.", runtime.name()))?;
         people.push(person);

@@ -15,7 +15,7 @@ use super::failure::{list, login_sentence, sentence};
 /// What there is to do about an offer depends on `accept`.
 pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
     let text = match event {
-        Event::Welcome { user, udp_port, failed_logins } => {
+        Event::Welcome { user, udp_port, failed_logins, .. } => {
             let welcome = format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.");
             match failed_logins {
                 0 => welcome,
@@ -232,6 +232,7 @@ mod tests {
     use toom_core::client::event::{Failure, TransferFailure};
     use toom_core::id::{MessageNumber, OfferId, RoomId};
     use toom_core::name::UserName;
+    use toom_core::secure::PublicKey;
     use toom_core::text::{FileLabel, is_unprintable};
     use toom_core::wire::message::LoginRefusal;
 
@@ -295,7 +296,12 @@ mod tests {
         assert_eq!(lines(&Event::ActiveUsers(vec![])), "no other active user");
         assert_eq!(lines(&Event::History { kind: HistoryKind::Rooms, messages: vec![] }), "no new message");
         assert_eq!(lines(&Event::Bye { user: yoda() }), "Bye, yoda!");
-        let welcome = |failed_logins| Event::Welcome { user: yoda(), udp_port: 6000, failed_logins };
+        let welcome = |failed_logins| Event::Welcome {
+            user: yoda(),
+            server_key: PublicKey([7; 32]),
+            udp_port: 6000,
+            failed_logins,
+        };
         assert_eq!(lines(&welcome(0)), "Welcome to Toom, yoda! Files reach this computer at UDP port 6000.");
         for (count, sentence) in [
             (1, "1 failed attempt to log in as yoda since your last login."),

@@ -16,9 +16,8 @@ use super::parse::ParseError;
 /// The object for `event`; `user` is who is logged in, the recipient of direct messages.
 pub(crate) fn render(event: &Event, user: &str) -> Value {
     match event {
-        // The server has no key of its own yet that could be shown.
-        Event::Welcome { user, udp_port, failed_logins } => json!({
-            "event": "welcome", "user": name(user), "server_key": null, "udp_port": udp_port,
+        Event::Welcome { user, server_key, udp_port, failed_logins } => json!({
+            "event": "welcome", "user": name(user), "server_key": server_key.to_string(), "udp_port": udp_port,
             "failed_logins": failed_logins,
         }),
         Event::LoginFailed(refusal) => login_failed(*refusal),
@@ -201,6 +200,7 @@ mod tests {
 
     use toom_core::client::event::TransferFailure;
     use toom_core::id::{MessageNumber, OfferId, RoomId};
+    use toom_core::secure::PublicKey;
     use toom_core::text::FileLabel;
 
     use super::*;
@@ -223,8 +223,11 @@ mod tests {
     #[test]
     fn logins_and_ends() {
         check(
-            Event::Welcome { user: yoda(), udp_port: 6000, failed_logins: 3 },
-            json!({"event": "welcome", "user": "yoda", "server_key": null, "udp_port": 6000, "failed_logins": 3}),
+            Event::Welcome { user: yoda(), server_key: PublicKey([7; 32]), udp_port: 6000, failed_logins: 3 },
+            json!({
+                "event": "welcome", "user": "yoda", "server_key": PublicKey([7; 32]).to_string(), "udp_port": 6000,
+                "failed_logins": 3,
+            }),
         );
         for (refusal, reason, retry) in [
             (LoginRefusal::InvalidCredentials, "invalid_credentials", None),

@@ -2,6 +2,7 @@
 
 use crate::id::{MessageNumber, OfferId, RoomId};
 use crate::name::UserName;
+use crate::secure::PublicKey;
 use crate::text::FileLabel;
 use crate::time::Timestamp;
 use crate::wire::message::{ActiveUser, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
@@ -13,6 +14,8 @@ pub enum Event {
     Welcome {
         /// As whom.
         user: UserName,
+        /// The key of the server.
+        server_key: PublicKey,
         /// The UDP port that this client really has.
         udp_port: u16,
         /// How many logins of this user failed since the last one that succeeded.

@@ -8,15 +8,18 @@ use super::event::{Event, TransferFailure};
 use crate::id::{OfferId, PeerIndex};
 use crate::link::Violation;
 use crate::name::UserName;
-use crate::secure::PeerSecret;
+use crate::secure::{PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::wire::message::{Request, ServerMessage};
 
 /// What has happened.
 #[derive(Debug)]
 pub enum Input {
-    /// The connection is there and the server greeted us properly.
-    Connected,
+    /// The connection is there, and the server has proved that it has this key.
+    Connected {
+        /// The server's.
+        server_key: PublicKey,
+    },
     /// The connection is gone; `reason` in words.
     Disconnected {
         /// In words.
@@ -179,7 +182,7 @@ mod tests {
     fn a_lost_connection_is_told_in_words() {
         assert_eq!(disconnect_reason(None), "the server closed the connection");
         assert_eq!(disconnect_reason(Some(Violation::Truncated)), "the connection to the server broke");
-        let silent = disconnect_reason(Some(Violation::SilentGreeting));
-        assert_eq!(silent, Violation::SilentGreeting.to_string());
+        let silent = disconnect_reason(Some(Violation::SilentHandshake));
+        assert_eq!(silent, Violation::SilentHandshake.to_string());
     }
 }

@@ -33,7 +33,10 @@ impl Client {
             (Asked::Login, ReplyBody::Welcome { user, failed_logins }) => {
                 self.logging_in = false;
                 self.user = Some(user.clone());
-                show(Event::Welcome { user, udp_port: self.udp_port, failed_logins }, out)
+                let udp_port = self.udp_port;
+                let welcome = |server_key| Event::Welcome { user, server_key, udp_port, failed_logins };
+                out.extend(self.server_key.map(welcome).map(Output::Event));
+                None
             }
             (Asked::Login, ReplyBody::LoginFailed(refusal)) => {
                 self.logging_in = false;

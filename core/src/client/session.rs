@@ -17,6 +17,7 @@ use super::requests::{MAX_COMMANDS_IN_FLIGHT, Requests};
 use super::transfers::Transfers;
 use crate::machine::Machine;
 use crate::name::UserName;
+use crate::secure::PublicKey;
 use crate::time::Instant;
 
 /// Commands that wait for their turn: a script's burst, at most 64 MiB of text.
@@ -29,6 +30,8 @@ pub struct Client {
     pub(super) udp_port: u16,
     pub(super) random: ChaCha20Rng,
     pub(super) connection: Connection,
+    /// The server's, once it has proved it.
+    pub(super) server_key: Option<PublicKey>,
     /// Who is logged in.
     pub(super) user: Option<UserName>,
     /// Whether a login has no reply yet.
@@ -69,6 +72,7 @@ impl Client {
             udp_port,
             random: ChaCha20Rng::from_seed(seed),
             connection: Connection::Awaited,
+            server_key: None,
             user: None,
             logging_in: false,
             waiting: VecDeque::new(),
@@ -87,7 +91,10 @@ impl Client {
 
     fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Connected => self.connection = Connection::Open,
+            Input::Connected { server_key } => {
+                self.connection = Connection::Open;
+                self.server_key = Some(server_key);
+            }
             Input::Disconnected { reason } => self.lost(reason, out),
             Input::Message(message) => self.message(now, message, out),
             Input::Command(Command::Finish) => self.finishing = true,

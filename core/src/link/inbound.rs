@@ -1,26 +1,31 @@
-//! What arrives on a connection, taken apart.
+//! What arrives on a connection, taken apart: first the handshake, then records, and frames in them.
 
 use core::fmt;
 use core::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::handshake::{Established, Handshaking, Identity, MAX_HANDSHAKE_BYTES};
 use crate::machine::{Bounded, Machine, Usage};
-use crate::secure::Opener;
+use crate::secure::{
+    HandshakeFailed, MAX_RECORD_BYTES, Opener, PublicKey, RECORD_HEADER_BYTES, RecordForged, RecordHeader,
+};
 use crate::time::Instant;
 use crate::wire::codec::{DecodeError, LENGTH_BYTES, decode, decode_length};
-use crate::wire::limits::{FRAME_DEADLINE, MAX_FRAME_BYTES, PREAMBLE_DEADLINE};
-use crate::wire::preamble::{PREAMBLE_BYTES, PreambleError, check_preamble};
+use crate::wire::limits::{FRAME_DEADLINE, HANDSHAKE_DEADLINE, MAX_FRAME_BYTES};
+use crate::wire::preamble::PreambleError;
 
 /// The receiving half of a connection, decoding messages of type `M`.
 #[derive(Debug)]
 pub struct Inbound<M> {
     state: State,
-    /// What has arrived of the preamble or of the frame at hand; never more than one frame.
-    partial: Vec<u8>,
-    /// When the preamble or the frame at hand must be whole.
+    /// What has arrived of the handshake's next step, or of the record at hand; never more than one record.
+    sealed: Vec<u8>,
+    /// What has been opened of the frame at hand; never more than one frame.
+    frame: Vec<u8>,
+    /// When the handshake or the frame at hand must be whole.
     due: Option<Instant>,
-    opener: Opener,
     message: PhantomData<fn() -> M>,
 }
 
@@ -36,10 +41,13 @@ pub enum Input<'a> {
 }
 
 /// What must be done.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Output<M> {
-    /// The other end greeted us properly.
-    Greeted,
+    /// Write this part of the handshake, as it is ([`Outbound::push_handshake`](super::Outbound::push_handshake)).
+    Handshake(Vec<u8>),
+    /// The other end has proved who it is; what is written from now on is sealed
+    /// ([`Outbound::establish`](super::Outbound::establish)).
+    Established(Box<Established>),
     /// A message arrived.
     Message(M),
     /// Close the connection: the other end is done (`None`) or misbehaved. Nothing follows.
@@ -52,108 +60,213 @@ pub enum Violation {
     /// Its greeting was not ours.
     #[error(transparent)]
     Preamble(#[from] PreambleError),
+    /// It does not have the key that it shows, or something on the way changed the handshake.
+    #[error("the handshake failed: something on the way changed it, or the other end is not what it says")]
+    Handshake,
+    /// The server's key, when none was expected: to be trusted or not, and expected the next time.
+    #[error("the server's key is not known: {0}")]
+    UnknownKey(PublicKey),
+    /// The server's key is another one than expected.
+    #[error("the server's key is {presented}, but {expected} was expected")]
+    ChangedKey {
+        /// What was expected.
+        expected: PublicKey,
+        /// What the server has.
+        presented: PublicKey,
+    },
+    /// A record was altered on the way.
+    #[error(transparent)]
+    Record(#[from] RecordForged),
     /// A frame was none.
     #[error(transparent)]
     Frame(#[from] DecodeError),
-    /// It closed in the middle of its greeting or of a frame.
+    /// It closed in the middle of the handshake or of a frame.
     #[error("the connection ended in the middle of a message")]
     Truncated,
-    /// Its greeting did not come in time.
+    /// Its handshake was not done in time.
     #[error("the other end did not greet in time")]
-    SilentGreeting,
+    SilentHandshake,
     /// It began a frame and did not finish it in time.
     #[error("the other end began a message and did not finish it in time")]
     SilentFrame,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl From<HandshakeFailed> for Violation {
+    fn from(_: HandshakeFailed) -> Violation {
+        Violation::Handshake
+    }
+}
+
+#[derive(Debug)]
 enum State {
-    Preamble,
-    Frames,
+    Handshake(Box<Handshaking>),
+    Records(Box<Opener>),
     Closed,
 }
 
 impl<M> Inbound<M> {
-    /// A connection that was made at `now`.
-    pub fn new(now: Instant) -> Self {
+    /// The server's end of a connection that was made at `now`. `seed` is random and used for nothing else.
+    pub fn server(now: Instant, identity: Arc<Identity>, seed: [u8; 32]) -> Self {
+        Inbound::new(now, Handshaking::server(identity, seed))
+    }
+
+    /// The client's end of a connection that was made at `now`, and what must be written first. `expected` is the
+    /// server's key; without one the connection ends with [`Violation::UnknownKey`] as soon as it is known. `seed` is
+    /// random and used for nothing else.
+    pub fn client(
+        now: Instant,
+        identity: Arc<Identity>,
+        seed: [u8; 32],
+        expected: Option<PublicKey>,
+    ) -> (Self, Vec<u8>) {
+        let (handshaking, hello) = Handshaking::client(identity, seed, expected);
+        (Inbound::new(now, handshaking), hello)
+    }
+
+    fn new(now: Instant, handshaking: Handshaking) -> Self {
         Inbound {
-            state: State::Preamble,
-            partial: Vec::new(),
-            due: Some(now + PREAMBLE_DEADLINE),
-            opener: Opener::default(),
+            state: State::Handshake(Box::new(handshaking)),
+            sealed: Vec::new(),
+            frame: Vec::new(),
+            due: Some(now + HANDSHAKE_DEADLINE),
             message: PhantomData,
         }
     }
 
     fn close(&mut self, why: Option<Violation>, out: &mut Vec<Output<M>>) {
         self.state = State::Closed;
-        self.partial = Vec::new();
+        (self.sealed, self.frame) = (Vec::new(), Vec::new());
         self.due = None;
         out.push(Output::Close(why));
     }
 
-    /// Moves bytes from `bytes` until `partial` has `wanted`; whether it has.
-    fn gather(&mut self, bytes: &mut &[u8], wanted: usize) -> bool {
-        let missing = wanted.saturating_sub(self.partial.len()).min(bytes.len());
-        let (taken, rest) = bytes.split_at(missing);
-        self.partial.extend_from_slice(taken);
-        *bytes = rest;
-        self.partial.len() >= wanted
+    /// Takes the steps of the handshake that are whole; what is left of `bytes` are records.
+    fn take_handshake<'a>(
+        &mut self,
+        now: Instant,
+        mut bytes: &'a mut [u8],
+        out: &mut Vec<Output<M>>,
+    ) -> Result<&'a mut [u8], Violation> {
+        while let State::Handshake(handshaking) = &mut self.state {
+            if !gather(&mut self.sealed, &mut bytes, handshaking.wanted()) {
+                break;
+            }
+            let stepped = handshaking.step(now, &self.sealed)?;
+            self.sealed.clear();
+            out.extend(stepped.reply.map(Output::Handshake));
+            if let Some((established, opener)) = stepped.done {
+                self.state = State::Records(Box::new(opener));
+                self.due = None;
+                out.push(Output::Established(Box::new(established)));
+            }
+        }
+        Ok(bytes)
     }
 }
 
 impl<M: DeserializeOwned> Inbound<M> {
-    fn take(&mut self, now: Instant, mut bytes: &[u8], out: &mut Vec<Output<M>>) -> Result<(), Violation> {
-        if self.state == State::Preamble {
-            if !self.gather(&mut bytes, PREAMBLE_BYTES) {
-                return Ok(());
-            }
-            let mut preamble = [0; PREAMBLE_BYTES];
-            preamble.copy_from_slice(&self.partial);
-            check_preamble(&preamble)?;
-            self.partial.clear();
-            self.due = None;
-            self.state = State::Frames;
-            out.push(Output::Greeted);
-        }
+    fn take(&mut self, now: Instant, bytes: &mut [u8], out: &mut Vec<Output<M>>) -> Result<(), Violation> {
+        let mut bytes = self.take_handshake(now, bytes, out)?;
+        let State::Records(opener) = &mut self.state else { return Ok(()) };
+        let before = out.len();
         while !bytes.is_empty() {
-            match self.take_frame(&mut bytes)? {
-                Some(message) => {
-                    out.push(Output::Message(message));
-                    self.due = None;
-                }
-                None => self.due = self.due.or(Some(now + FRAME_DEADLINE)),
+            if let Some(length) = whole_record(&self.sealed, bytes)? {
+                // Opened where it arrived.
+                let (record, rest) = bytes.split_at_mut(length.length);
+                bytes = rest;
+                take_frames(&mut self.frame, opener.open(length, record)?, out)?;
+                continue;
             }
+            if !gather(&mut self.sealed, &mut bytes, RECORD_HEADER_BYTES) {
+                break;
+            }
+            let header = record_header(&self.sealed)?;
+            if !gather(&mut self.sealed, &mut bytes, header.length) {
+                break;
+            }
+            take_frames(&mut self.frame, opener.open(header, &mut self.sealed)?, out)?;
+            self.sealed.clear();
+        }
+        if out.len() > before {
+            self.due = None;
+        }
+        if self.sealed.is_empty() && self.frame.is_empty() {
+            self.due = None;
+        } else {
+            self.due = self.due.or(Some(now + FRAME_DEADLINE));
         }
         Ok(())
     }
+}
 
-    /// The next message, if all of it is there; decoded where it arrived if it arrived whole.
-    fn take_frame(&mut self, bytes: &mut &[u8]) -> Result<Option<M>, Violation> {
-        if self.partial.is_empty()
+/// Moves bytes from `bytes` until `into` has `wanted`; whether it has.
+fn gather(into: &mut Vec<u8>, bytes: &mut &mut [u8], wanted: usize) -> bool {
+    let missing = wanted.saturating_sub(into.len()).min(bytes.len());
+    let (taken, rest) = core::mem::take(bytes).split_at_mut(missing);
+    into.extend_from_slice(taken);
+    *bytes = rest;
+    into.len() >= wanted
+}
+
+/// The header of the record that begins `bytes`, if all of it is there and nothing of it came before.
+fn whole_record(partial: &[u8], bytes: &[u8]) -> Result<Option<RecordHeader>, Violation> {
+    if !partial.is_empty() || bytes.len() < RECORD_HEADER_BYTES {
+        return Ok(None);
+    }
+    let header = record_header(bytes)?;
+    Ok(Some(header).filter(|header| header.length <= bytes.len()))
+}
+
+/// The header of the record that begins `bytes`, of which there are enough.
+fn record_header(bytes: &[u8]) -> Result<RecordHeader, Violation> {
+    let header = bytes.first_chunk::<RECORD_HEADER_BYTES>().and_then(|bytes| RecordHeader::decode(*bytes));
+    header.ok_or(Violation::Record(RecordForged))
+}
+
+/// The messages in opened bytes; what begins a frame and does not end it is kept in `partial`.
+fn take_frames<M: DeserializeOwned>(
+    partial: &mut Vec<u8>,
+    mut bytes: &[u8],
+    out: &mut Vec<Output<M>>,
+) -> Result<(), DecodeError> {
+    while !bytes.is_empty() {
+        if partial.is_empty()
             && let Some((&length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>()
             && let Some((body, rest)) = rest.split_at_checked(decode_length(length)?)
         {
-            *bytes = rest;
-            return Ok(Some(decode(body)?));
+            // Decoded where it was opened.
+            bytes = rest;
+            out.push(Output::Message(decode(body)?));
+            continue;
         }
-        if !self.gather(bytes, LENGTH_BYTES) {
-            return Ok(None);
+        if !gather_shared(partial, &mut bytes, LENGTH_BYTES) {
+            return Ok(());
         }
         let mut length = [0; LENGTH_BYTES];
-        length.copy_from_slice(&self.partial[..LENGTH_BYTES]);
-        if !self.gather(bytes, LENGTH_BYTES + decode_length(length)?) {
-            return Ok(None);
+        length.copy_from_slice(&partial[..LENGTH_BYTES]);
+        if !gather_shared(partial, &mut bytes, LENGTH_BYTES + decode_length(length)?) {
+            return Ok(());
         }
-        let message = decode(&self.partial[LENGTH_BYTES..])?;
-        self.partial.clear();
-        Ok(Some(message))
+        out.push(Output::Message(decode(&partial[LENGTH_BYTES..])?));
+        partial.clear();
     }
+    Ok(())
+}
+
+/// Like [`gather`], from bytes that are not opened in place any more.
+fn gather_shared(into: &mut Vec<u8>, bytes: &mut &[u8], wanted: usize) -> bool {
+    let missing = wanted.saturating_sub(into.len()).min(bytes.len());
+    let (taken, rest) = bytes.split_at(missing);
+    into.extend_from_slice(taken);
+    *bytes = rest;
+    into.len() >= wanted
 }
 
 impl<M: fmt::Debug> Bounded for Inbound<M> {
     fn usage(&self, each: &mut dyn FnMut(Usage)) {
-        each(Usage::new("bytes of a frame that is not whole", self.partial.len(), LENGTH_BYTES + MAX_FRAME_BYTES));
+        let limit = MAX_RECORD_BYTES.max(MAX_HANDSHAKE_BYTES);
+        each(Usage::new("bytes of a record that is not whole", self.sealed.len(), limit));
+        each(Usage::new("bytes of a frame that is not whole", self.frame.len(), LENGTH_BYTES + MAX_FRAME_BYTES));
     }
 }
 
@@ -162,25 +275,25 @@ impl<M: DeserializeOwned> Machine for Inbound<M> {
     type Output = Output<M>;
 
     fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output<M>>) {
-        if self.state == State::Closed {
+        if matches!(self.state, State::Closed) {
             return;
         }
         if self.due.is_some_and(|due| due <= now) {
             let silent = match self.state {
-                State::Preamble => Violation::SilentGreeting,
+                State::Handshake(_) => Violation::SilentHandshake,
                 _ => Violation::SilentFrame,
             };
             return self.close(Some(silent), out);
         }
         match input {
             Input::Bytes(bytes) => {
-                let opened = self.opener.open(bytes);
-                if let Err(violation) = self.take(now, &bytes[..opened], out) {
+                if let Err(violation) = self.take(now, bytes, out) {
                     self.close(Some(violation), out);
                 }
             }
             Input::Ended => {
-                let whole = self.state == State::Frames && self.partial.is_empty();
+                let records = matches!(self.state, State::Records(_));
+                let whole = records && self.sealed.is_empty() && self.frame.is_empty();
                 self.close((!whole).then_some(Violation::Truncated), out);
             }
             Input::Woke => {}
@@ -193,101 +306,4 @@ impl<M: DeserializeOwned> Machine for Inbound<M> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::codec::encode;
-    use crate::wire::preamble::preamble;
-    use proptest::prelude::*;
-
-    type Link = Inbound<(String, u32)>;
-
-    fn feed(link: &mut Link, now: Instant, bytes: &[u8]) -> Vec<Output<(String, u32)>> {
-        let mut out = Vec::new();
-        link.handle(now, Input::Bytes(&mut bytes.to_vec()), &mut out);
-        out
-    }
-
-    fn greeted() -> Link {
-        let mut link = Link::new(Instant::ZERO);
-        assert_eq!(feed(&mut link, Instant::ZERO, &preamble()), [Output::Greeted]);
-        link
-    }
-
-    #[test]
-    fn silence_closes_in_the_preamble_and_in_a_frame_but_not_between_frames() {
-        let mut out = Vec::new();
-        let mut link = Link::new(Instant::ZERO);
-        assert_eq!(link.deadline(), Some(Instant::ZERO + PREAMBLE_DEADLINE));
-        link.handle(Instant::ZERO + PREAMBLE_DEADLINE, Input::Woke, &mut out);
-        assert_eq!(out, [Output::Close(Some(Violation::SilentGreeting))]);
-
-        let mut link = greeted();
-        assert_eq!(link.deadline(), None);
-        assert_eq!(feed(&mut link, Instant::ZERO, &[0, 0]), []);
-        // More bytes of the same frame do not buy more time.
-        assert_eq!(feed(&mut link, Instant::ZERO + FRAME_DEADLINE / 2, &[0]), []);
-        out.clear();
-        link.handle(Instant::ZERO + FRAME_DEADLINE, Input::Woke, &mut out);
-        assert_eq!(out, [Output::Close(Some(Violation::SilentFrame))]);
-        assert_eq!(link.deadline(), None);
-    }
-
-    #[test]
-    fn misbehaviour_closes_with_its_reason() {
-        let oversized = [0xff; 8];
-        for (bytes, why) in [
-            (&oversized[..], DecodeError::TooLong),
-            (&[0, 0, 0, 0], DecodeError::Empty),
-            (&[0, 0, 0, 1, 0xc1], DecodeError::Malformed),
-        ] {
-            assert_eq!(feed(&mut greeted(), Instant::ZERO, bytes), [Output::Close(Some(why.into()))]);
-        }
-        let http = feed(&mut Link::new(Instant::ZERO), Instant::ZERO, b"GET / HTTP/1.1\r\n");
-        assert_eq!(http, [Output::Close(Some(PreambleError::NotToom.into()))]);
-    }
-
-    #[test]
-    fn an_end_within_a_frame_is_told_from_an_end_between_frames() {
-        for (bytes, why) in [(&[][..], None), (&[0, 0, 0], Some(Violation::Truncated))] {
-            let mut link = greeted();
-            feed(&mut link, Instant::ZERO, bytes);
-            let mut out = Vec::new();
-            link.handle(Instant::ZERO, Input::Ended, &mut out);
-            assert_eq!(out, [Output::Close(why)]);
-            assert_eq!(feed(&mut link, Instant::ZERO, b"more"), []);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn messages_survive_any_split(
-            messages in prop::collection::vec((".{0,40}", any::<u32>()), 0..20),
-            cuts in prop::collection::vec(0usize..64, 1..40),
-        ) {
-            let mut stream = preamble().to_vec();
-            for message in &messages {
-                stream.extend_from_slice(&encode(message));
-            }
-            let (mut link, mut out) = (Link::new(Instant::ZERO), Vec::new());
-            let mut cuts = cuts.iter().cycle();
-            let mut rest = stream.as_mut_slice();
-            while !rest.is_empty() {
-                let cut = (*cuts.next().unwrap() + 1).min(rest.len());
-                let (now, later) = rest.split_at_mut(cut);
-                link.handle(Instant::ZERO, Input::Bytes(now), &mut out);
-                rest = later;
-            }
-            let expected: Vec<_> =
-                std::iter::once(Output::Greeted).chain(messages.into_iter().map(Output::Message)).collect();
-            prop_assert_eq!(out, expected);
-        }
-
-        #[test]
-        fn random_bytes_never_panic_and_close_at_most_once(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            let mut link = greeted();
-            let mut out = feed(&mut link, Instant::ZERO, &bytes);
-            out.extend(feed(&mut link, Instant::ZERO, &bytes));
-            prop_assert!(out.iter().filter(|o| matches!(o, Output::Close(_))).count() <= 1);
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,28 @@
-//! Passwords, and the places at the edge where TCP records and UDP packets are sealed and opened.
+//! Who one is, how two ends agree on keys, and what is sealed with them; and passwords.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `identity` | the long-lived keys of servers and devices |
+//! | `suite` | the two ciphers |
+//! | `noise` | handshakes |
+//! | `record` | sealed records of a TCP connection |
+//! | `packet`, `secret` | sealed datagrams between peers |
+//! | `password` | passwords and their hashes |
 
+mod identity;
+mod noise;
 mod packet;
 mod password;
 mod record;
 mod secret;
+mod suite;
 
-pub use packet::{OpeningKey, SealingKey, TAG_BYTES};
+pub use identity::{KEY_BYTES, KeyError, PublicKey, SecretKey};
+pub use noise::{Handshake, HandshakeFailed, Keys, Pattern, Setup};
+pub use packet::{OpeningKey, SealingKey};
 pub use password::{HashCost, Password, PasswordHash};
-pub use record::{Opener, Sealer};
+pub use record::{
+    MAX_RECORD_BYTES, MAX_RECORD_PAYLOAD, Opener, RECORD_HEADER_BYTES, RecordForged, RecordHeader, Sealer,
+};
 pub use secret::PeerSecret;
+pub use suite::{Suite, TAG_BYTES};

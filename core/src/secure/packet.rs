@@ -8,11 +8,8 @@
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf;
 
-use super::PeerSecret;
+use super::{PeerSecret, TAG_BYTES};
 use crate::wire::packet::{HEADER_BYTES, PacketNumber, Role};
-
-/// Bytes that sealing adds.
-pub const TAG_BYTES: usize = 16;
 
 /// Seals what one end sends.
 #[derive(Debug)]

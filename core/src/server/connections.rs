@@ -10,6 +10,7 @@ use super::turn::Turn;
 use crate::address::Network;
 use crate::id::{ConnectionId, RequestId};
 use crate::name::UserName;
+use crate::secure::PublicKey;
 use crate::wire::limits::{LOGIN_DEADLINE, MAX_CONNECTIONS};
 
 /// One connection, until the driver says that it is gone.
@@ -18,6 +19,8 @@ pub(super) struct Connection {
     /// From where; an IPv4 address even if it came through an IPv6 socket.
     pub(super) address: IpAddr,
     age: Age,
+    /// The key of the device at its other end, once the handshake is done.
+    pub(super) device: Option<PublicKey>,
     /// How far it has come.
     pub(super) state: State,
     /// Its requests that have not been answered.
@@ -56,14 +59,15 @@ impl Server {
             return;
         }
         let (state, age) = (State::Handshaking, self.strangers.next_age());
-        self.connections.insert(connection, Connection { address, age, state, in_flight: 0, logging_out: None });
+        let it = Connection { address, age, device: None, state, in_flight: 0, logging_out: None };
+        self.connections.insert(connection, it);
         self.add_stranger(turn, connection);
     }
 
-    pub(super) fn connected(&mut self, turn: &mut Turn<'_>, connection: ConnectionId) {
+    pub(super) fn connected(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, device: PublicKey) {
         // It may have been refused or closed meanwhile.
         if let Some(it) = self.connections.get_mut(&connection).filter(|it| it.state == State::Handshaking) {
-            it.state = State::Fresh;
+            (it.state, it.device) = (State::Fresh, Some(device));
             self.login_timeouts.start(turn.now + LOGIN_DEADLINE, connection);
         }
     }

@@ -6,7 +6,7 @@ use super::activity::Activity;
 use super::fact::{Committed, Conversation, Fact, Message};
 use crate::id::{CheckId, ConnectionId, MessageNumber, QueryId, Ticket};
 use crate::name::UserName;
-use crate::secure::{Password, PasswordHash};
+use crate::secure::{Password, PasswordHash, PublicKey};
 use crate::time::Timestamp;
 use crate::wire::message::{Request, ServerMessage};
 
@@ -33,6 +33,8 @@ pub enum Input<'a> {
         connection: ConnectionId,
         /// From where, as it was accepted.
         address: SocketAddr,
+        /// The key of the device, as the handshake proved it.
+        device: PublicKey,
     },
     /// A request arrived.
     Request {

@@ -170,7 +170,7 @@ impl Machine for Server {
         match input {
             Input::Recovered { committed, .. } => self.committed(turn, committed.clone()),
             Input::Accepted { connection, address } => self.accepted(turn, connection, address.ip()),
-            Input::Connected { connection, .. } => self.connected(turn, connection),
+            Input::Connected { connection, device, .. } => self.connected(turn, connection, device),
             Input::Request { connection, request, .. } => self.requested(turn, connection, request),
             Input::Disconnected { connection, .. } => self.disconnected(turn, connection),
             Input::PasswordChecked { check, matches, .. } => self.password_checked(turn, check, matches),

@@ -11,6 +11,7 @@ use super::machine::Server;
 use super::turn::Turn;
 use crate::id::ConnectionId;
 use crate::name::UserName;
+use crate::secure::PublicKey;
 use crate::time::Timestamp;
 use crate::wire::limits::MAX_LISTED_USERS;
 use crate::wire::message::{ActiveUser, Event, ReplyBody};
@@ -25,6 +26,9 @@ pub(super) struct Session {
     pub(super) connection: ConnectionId,
     address: IpAddr,
     udp_port: u16,
+    /// The key of the device.
+    #[expect(dead_code, reason = "peers are told of it when they shake hands")]
+    pub(super) device: PublicKey,
     since: Timestamp,
     /// The direct messages that they missed.
     pub(super) delivery: Delivery,
@@ -41,10 +45,11 @@ impl Server {
     pub(super) fn start_session(&mut self, turn: &mut Turn<'_>, user: UserName, attempt: &Attempt) {
         let connection = attempt.connection;
         let Some(it) = self.connections.get_mut(&connection) else { return };
+        let Some(device) = it.device else { return };
         it.state = State::Active { user: user.clone() };
         self.login_timeouts.cancel(connection);
         let (address, udp_port, since) = (attempt.address, attempt.udp_port, turn.wall);
-        let session = Session { connection, address, udp_port, since, delivery: Delivery::default() };
+        let session = Session { connection, address, udp_port, device, since, delivery: Delivery::default() };
         self.sessions.insert(user.clone(), session);
         let failed_logins = self.failed_logins.take(&user);
         turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone(), failed_logins });
@@ -193,6 +198,7 @@ mod tests {
                 connection,
                 address: [192, 0, 2, 1].into(),
                 udp_port: 1,
+                device: PublicKey([1; 32]),
                 since: Timestamp::from_millis(number as i64),
                 delivery: Delivery::default(),
             };

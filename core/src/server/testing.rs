@@ -11,7 +11,7 @@ use super::{Server, Settings};
 use crate::id::{CheckId, ConnectionId, LogIndex, QueryId, RequestId, RoomId, Ticket};
 use crate::machine::Machine;
 use crate::name::UserName;
-use crate::secure::{HashCost, Password, PasswordHash};
+use crate::secure::{HashCost, Password, PasswordHash, PublicKey};
 use crate::time::{Instant, Timestamp};
 use crate::wire::message::{Event, LoginRefusal, ReplyBody, Request, RequestBody, ServerMessage};
 
@@ -31,6 +31,11 @@ pub(super) fn password_of(user: &str) -> String {
 
 pub(super) fn hash(password: &str) -> PasswordHash {
     PasswordHash::new(&Password(password.into()), [7; 16], HashCost::Trivial)
+}
+
+/// The key of the device at the other end of a connection.
+pub(super) fn device(connection: ConnectionId) -> PublicKey {
+    PublicKey([connection.0 as u8; 32])
 }
 
 pub(super) fn text(text: &str) -> String {
@@ -169,7 +174,8 @@ impl World {
     }
 
     pub(super) fn finish_handshake(&mut self, connection: ConnectionId) {
-        self.input(Input::Connected { connection, address: SocketAddr::from(([192, 0, 2, 1], 1)) });
+        let address = SocketAddr::from(([192, 0, 2, 1], 1));
+        self.input(Input::Connected { connection, address, device: device(connection) });
     }
 
     pub(super) fn disconnect(&mut self, connection: ConnectionId) {

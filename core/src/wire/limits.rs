@@ -53,10 +53,10 @@ pub const MAX_OFFERS_PER_USER: usize = 64;
 /// Bytes waiting to be written to one connection; a reader that is slower is disconnected.
 pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a connection may take to log in, from the end of its handshake.
+/// How long a connection may take to log in, once its handshake is done.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(120);
-/// How long the preamble may take.
-pub const PREAMBLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the handshake may take, preamble included.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the rest of a frame may take, once its first byte is there.
 pub const FRAME_DEADLINE: Duration = Duration::from_secs(30);
 /// How long an offer waits for its answer.

@@ -1,14 +1,13 @@
 //! What happens to a server: people, their connections, the store, other processes, and clocks.
 
 use arbitrary::{Arbitrary, Unstructured};
-use toom_core::link::{Inbound, Input, Output};
-use toom_core::machine::Machine;
+use toom_core::link::{Arrived, Input};
 use toom_core::server::fact::Fact;
 use toom_core::time::Instant;
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::Request;
-use toom_core::wire::preamble::preamble;
 
+use super::super::link::established;
 use super::messages::{AnyBody, AnyName, PASSWORDS};
 use super::pick;
 
@@ -116,7 +115,7 @@ pub enum RawPart {
 /// The requests in these bytes, and whether the connection goes on after them: not if there is something that is no
 /// request.
 pub fn requests_in(parts: &[RawPart]) -> (Vec<Request>, bool) {
-    let mut bytes = preamble().to_vec();
+    let mut bytes = Vec::new();
     for part in parts.iter().take(8) {
         match part {
             RawPart::Frame { id, body } => bytes.extend_from_slice(&encode(&body.request(raw_id(*id)))),
@@ -129,12 +128,15 @@ pub fn requests_in(parts: &[RawPart]) -> (Vec<Request>, bool) {
             RawPart::Bytes(more) => bytes.extend_from_slice(more),
         }
     }
-    let (mut inbound, mut out) = (Inbound::<Request>::new(Instant::ZERO), Vec::new());
-    inbound.handle(Instant::ZERO, Input::Bytes(&mut bytes), &mut out);
-    inbound.handle(Instant::ZERO, Input::Ended, &mut out);
-    let goes_on = out.contains(&Output::Close(None));
-    let message = |output| if let Output::Message(request) = output { Some(request) } else { None };
-    (out.into_iter().filter_map(message).collect(), goes_on)
+    let (mut client, mut server) = established::<(), Request>();
+    let _ = client.outbound.push(&bytes);
+    client.outbound.seal(Instant::ZERO);
+    let mut sealed = client.outbound.pending().to_vec();
+    let mut said = server.handle(Instant::ZERO, Input::Bytes(&mut sealed));
+    said.extend(server.handle(Instant::ZERO, Input::Ended));
+    let goes_on = said.iter().any(|arrived| matches!(arrived, Arrived::Closed(None)));
+    let message = |arrived| if let Arrived::Message(request) = arrived { Some(request) } else { None };
+    (said.into_iter().filter_map(message).collect(), goes_on)
 }
 
 /// Apart from the ids of requests that come as values.

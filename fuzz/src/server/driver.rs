@@ -177,7 +177,8 @@ impl Driver {
             self.slots[slot] = Some(connection);
             let address = SocketAddr::from(([192, 0, 2, slot as u8], 50_000));
             self.input(Input::Accepted { connection, address });
-            self.input(Input::Connected { connection, address });
+            let device = toom_core::secure::PublicKey([connection.0 as u8; 32]);
+            self.input(Input::Connected { connection, address, device });
         }
     }
 

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures_lite::future;
 use smol::{Async, Timer};
 use toom_core::client::io::{Input, disconnect_reason};
-use toom_core::link::{Outbound, Output};
+use toom_core::config::ClientConfig;
+use toom_core::link::{Identity, Inbound, Outbound, Output};
+use toom_core::secure::PublicKey;
 use toom_core::wire::message::ServerMessage;
-use toom_store::system::{in_words, tcp};
+use toom_store::system::{faster_suite, in_words, random_seed, tcp};
 
 use super::ClientError;
 use super::driver::Mail;
@@ -22,15 +24,42 @@ use crate::mailbox::Posts;
 /// How long the server may take nothing of what is written: it is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Connects to `server`, which is `HOST:PORT`.
-pub(super) fn connect(server: &str, clock: Clock) -> Result<(Frames, Writer, Reader), ClientError> {
-    let (stream, address) = tcp::connect(server).map_err(ClientError::Unreachable)?;
+/// Connects to `config.server`, and does the handshake with it.
+pub(super) fn connect(config: &ClientConfig, clock: Clock) -> Result<(Frames, Writer, Reader), ClientError> {
+    let (stream, address) = tcp::connect(&config.server).map_err(ClientError::Unreachable)?;
     let stream = Arc::new(Async::new(stream)?);
+    let identity = Arc::new(Identity { secret: config.device.clone(), best: faster_suite() });
+    let (inbound, hello) = Inbound::client(clock.now(), identity, random_seed()?, config.server_key);
+    let mut link = link::Reader::new(Arc::clone(&stream), clock, Buffer::new(), inbound);
     // Without a bound of its own: the machine has a bounded number of requests under way.
     let (frames, waiting) = async_channel::unbounded();
-    let writer = Writer { stream: Arc::clone(&stream), frames: waiting, outbound: Outbound::new() };
-    let reader = Reader { server: address, link: link::Reader::new(stream, clock, Buffer::new()) };
-    Ok((Frames(frames), writer, reader))
+    let mut writer = Writer { stream, clock, frames: waiting, outbound: Outbound::new() };
+    let server_key = future::block_on(async {
+        writer.write_handshake(&hello).await?;
+        shake_hands(&mut writer, &mut link).await
+    })?;
+    Ok((Frames(frames), writer, Reader { server: address, server_key, link }))
+}
+
+/// Answers what the server says until the handshake is done; the server's key. The server says nothing after it on
+/// its own.
+async fn shake_hands(writer: &mut Writer, link: &mut link::Reader<ServerMessage>) -> Result<PublicKey, ClientError> {
+    let mut out = Vec::new();
+    loop {
+        link.read(&mut out).await;
+        for output in out.drain(..) {
+            match output {
+                Output::Handshake(bytes) => writer.write_handshake(&bytes).await?,
+                Output::Established(established) => {
+                    let server_key = established.remote;
+                    writer.outbound.establish(*established);
+                    return Ok(server_key);
+                }
+                Output::Message(_) => {}
+                Output::Close(why) => return Err(ClientError::handshake(why)),
+            }
+        }
+    }
 }
 
 /// What the driver has of the connection: frames to be written.
@@ -54,12 +83,13 @@ impl Frames {
 #[derive(Debug)]
 pub(super) struct Writer {
     stream: Arc<Async<TcpStream>>,
+    clock: Clock,
     frames: async_channel::Receiver<Bytes>,
     outbound: Outbound,
 }
 
 impl Writer {
-    /// Writes our greeting and then all frames; then ends the connection. The reader says so.
+    /// Writes all frames; then ends the connection. The reader says so.
     pub(super) async fn run(mut self) {
         if let Err(error) = self.write_all().await {
             tracing::debug!("writing to the server failed: {}", in_words(&error));
@@ -69,7 +99,6 @@ impl Writer {
     }
 
     async fn write_all(&mut self) -> io::Result<()> {
-        self.flush().await?;
         while let Ok(frame) = self.frames.recv().await {
             self.outbound.push(&frame).map_err(io::Error::other)?;
             while let Ok(frame) = self.frames.try_recv() {
@@ -80,8 +109,13 @@ impl Writer {
         Ok(())
     }
 
+    async fn write_handshake(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.outbound.push_handshake(bytes);
+        self.flush().await.map_err(|error| ClientError::broken(&error))
+    }
+
     async fn flush(&mut self) -> io::Result<()> {
-        self.outbound.seal();
+        self.outbound.seal(self.clock.now());
         while !self.outbound.pending().is_empty() {
             let write = self.stream.write_with(|mut stream| stream.write(self.outbound.pending()));
             let late = async {
@@ -98,6 +132,7 @@ impl Writer {
 /// The reading half.
 pub(super) struct Reader {
     server: SocketAddr,
+    server_key: PublicKey,
     link: link::Reader<ServerMessage>,
 }
 
@@ -107,6 +142,11 @@ impl Reader {
         self.server
     }
 
+    /// The server's key, as the handshake proved it.
+    pub(super) fn server_key(&self) -> PublicKey {
+        self.server_key
+    }
+
     /// Reads until either end closes the connection.
     pub(super) async fn run(mut self, posts: Posts<Mail>) {
         let mut out = Vec::new();
@@ -114,7 +154,8 @@ impl Reader {
             self.link.read(&mut out).await;
             for output in out.drain(..) {
                 match output {
-                    Output::Greeted => posts.send(Mail::Input(Input::Connected)).await,
+                    // Done before.
+                    Output::Handshake(_) | Output::Established(_) => continue,
                     Output::Message(message) => posts.send(Mail::Input(Input::Message(message))).await,
                     Output::Close(why) => {
                         posts.send(Mail::Closed { reason: disconnect_reason(why) }).await;

@@ -51,8 +51,9 @@ pub struct Client {
 pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static) -> Result<Client, ClientError> {
     let clock = Clock::start();
     let (posts, mailbox) = mailbox(MESSAGES_WAITING);
-    let (frames, writer, reader) = control::connect(&config.server, clock)?;
+    let (frames, writer, reader) = control::connect(&config, clock)?;
 
+    posts.post(Mail::Input(Input::Connected { server_key: reader.server_key() }));
     let reports = posts.clone();
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
     let udp = unspecified(reader.server(), config.udp_port);

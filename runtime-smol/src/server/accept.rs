@@ -8,8 +8,9 @@ use std::time::Duration;
 use smol::{Async, Timer};
 use toom_core::address::canonical;
 use toom_core::id::ConnectionId;
+use toom_core::link::{Identity, Inbound};
 use toom_store::server::Tallies;
-use toom_store::system::{in_words, tcp};
+use toom_store::system::{in_words, random_seed, tcp};
 
 use super::conference::Mail;
 use super::connection::Connection;
@@ -25,6 +26,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 pub(super) struct Acceptor {
     pub(super) listener: Async<TcpListener>,
     pub(super) clock: Clock,
+    /// Who the server is.
+    pub(super) identity: Arc<Identity>,
     pub(super) posts: Posts<Mail>,
     pub(super) shards: Shards,
     pub(super) tallies: Arc<Tallies>,
@@ -49,16 +52,18 @@ impl Acceptor {
     async fn admit(&self, stream: Async<TcpStream>, address: SocketAddr) {
         let address = canonical(address);
         let Some(place) = self.tallies.admit() else { return };
-        if let Err(error) = tcp::prepare(stream.get_ref()) {
-            tracing::debug!(%address, "a connection failed: {}", in_words(&error));
-            return;
-        }
+        let seed = match tcp::prepare(stream.get_ref()).and_then(|()| random_seed()) {
+            Ok(seed) => seed,
+            Err(error) => return tracing::debug!(%address, "a connection failed: {}", in_words(&error)),
+        };
+        let inbound = Inbound::server(self.clock.now(), Arc::clone(&self.identity), seed);
         let (id, stream) = (ConnectionId(place.number()), Arc::new(stream));
         let connection = Connection {
             id,
             address,
-            reader: link::Reader::new(Arc::clone(&stream), self.clock, self.shards.buffer(id)),
+            reader: link::Reader::new(Arc::clone(&stream), self.clock, self.shards.buffer(id), inbound),
             posts: self.posts.clone(),
+            shards: self.shards.clone(),
             tallies: Arc::clone(&self.tallies),
         };
         self.shards.adopt(connection, stream, place).await;

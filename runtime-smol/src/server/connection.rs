@@ -15,6 +15,7 @@ use toom_store::server::Tallies;
 use toom_store::wall;
 
 use super::conference::Mail;
+use super::shard::Shards;
 use crate::link::Reader;
 use crate::mailbox::Posts;
 
@@ -24,6 +25,7 @@ pub(super) struct Connection {
     pub(super) address: SocketAddr,
     pub(super) reader: Reader<Request>,
     pub(super) posts: Posts<Mail>,
+    pub(super) shards: Shards,
     pub(super) tallies: Arc<Tallies>,
 }
 
@@ -36,7 +38,16 @@ impl Connection {
             self.reader.read(&mut out).await;
             for output in out.drain(..) {
                 let input = match output {
-                    Output::Greeted => Input::Connected { connection: self.id, address: self.address },
+                    Output::Handshake(bytes) => {
+                        self.shards.write_handshake(self.id, bytes).await;
+                        continue;
+                    }
+                    Output::Established(established) => {
+                        let device = established.remote;
+                        // Before the conference can have anything to say.
+                        self.shards.establish(self.id, established).await;
+                        Input::Connected { connection: self.id, address: self.address, device }
+                    }
                     Output::Message(request) => Input::Request { connection: self.id, request, wall: wall::now() },
                     Output::Close(why) => {
                         self.count(why);

@@ -23,9 +23,11 @@ use std::thread::JoinHandle;
 use futures_lite::future;
 use smol::{Async, Task};
 use toom_core::config::ServerConfig;
+use toom_core::link::Identity;
+use toom_core::secure::PublicKey;
 use toom_core::server::activity::Activity;
 use toom_store::server::{Opened, Tallies};
-use toom_store::system::{raise_file_limit, tcp};
+use toom_store::system::{faster_suite, raise_file_limit, tcp};
 
 pub use toom_store::server::{Counters, ServerError};
 
@@ -47,6 +49,7 @@ const REQUESTS_WAITING: usize = 1_024;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    key: PublicKey,
     posts: Posts<Mail>,
     tallies: Arc<Tallies>,
     accepting: Option<Task<()>>,
@@ -63,13 +66,16 @@ pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 's
     let opened = Opened::open(&config, || clock.now())?;
     raise_file_limit();
     let (listener, address) = tcp::listen(config.listen).map_err(ServerError)?;
+    let identity = Arc::new(Identity { secret: opened.key().clone(), best: faster_suite() });
+    let key = identity.secret.public();
     let answers = posts.clone();
     let (machine, data) = opened.start(move |input| answers.post(Mail::Input(input)));
 
-    let (shards, shard_threads) = Shards::start(SHARDS, &tallies)?;
+    let (shards, shard_threads) = Shards::start(SHARDS, clock, &tallies)?;
     // Should a thread be missing, dropping `server` ends those that have started.
     let mut server = Server {
         address,
+        key,
         posts: posts.clone(),
         tallies: Arc::clone(&tallies),
         accepting: None,
@@ -80,9 +86,9 @@ pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 's
     let passwords = Passwords::start(&posts)?;
     let conference = Conference::new(machine, clock, mailbox, shards.clone(), data, passwords, on_activity);
     server.conference = Some(spawn_thread("toom-conference", move || smol::block_on(conference.run()))?);
-    server.accepting = Some(
-        shards.run(Acceptor { listener: Async::new(listener)?, clock, posts, shards: shards.clone(), tallies }.run()),
-    );
+    let listener = Async::new(listener)?;
+    let acceptor = Acceptor { listener, clock, identity, posts, shards: shards.clone(), tallies };
+    server.accepting = Some(shards.run(acceptor.run()));
     Ok(server)
 }
 
@@ -90,6 +96,11 @@ impl Server {
     /// Where it listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// By which clients know it.
+    pub fn key(&self) -> PublicKey {
+        self.key
     }
 
     /// What has been counted so far.

@@ -18,10 +18,12 @@ use bytes::Bytes;
 use futures_lite::future;
 use smol::{Async, Executor, Task, Timer};
 use toom_core::id::ConnectionId;
-use toom_core::link::Outbound;
+use toom_core::link::{Established, Outbound};
+use toom_core::time::Instant;
 use toom_store::server::{Place, Tallies};
 
 use super::connection::Connection;
+use crate::clock::Clock;
 use crate::link::Buffer;
 use crate::spawn_thread;
 
@@ -39,6 +41,10 @@ const GRACE: Duration = Duration::from_secs(2);
 enum Order {
     /// Own this connection.
     Adopt(ConnectionId, Writer),
+    /// Write this part of a connection's handshake.
+    Handshake(ConnectionId, Vec<u8>),
+    /// A connection's handshake is done.
+    Establish(ConnectionId, Box<Established>),
     /// Append this frame to the outboxes of these connections.
     Deliver(Vec<ConnectionId>, Bytes),
     /// Write what is waiting, then close.
@@ -67,8 +73,12 @@ struct Shard {
 
 impl Shards {
     /// Starts `count` threads, one for each shard.
-    pub(super) fn start(count: usize, tallies: &Arc<Tallies>) -> io::Result<(Shards, Vec<JoinHandle<()>>)> {
-        let started = (0..count).map(|number| Shard::start(number, Arc::clone(tallies)));
+    pub(super) fn start(
+        count: usize,
+        clock: Clock,
+        tallies: &Arc<Tallies>,
+    ) -> io::Result<(Shards, Vec<JoinHandle<()>>)> {
+        let started = (0..count).map(|number| Shard::start(number, clock, Arc::clone(tallies)));
         let (shards, threads): (Vec<_>, Vec<_>) = started.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         Ok((Shards(shards.into()), threads))
     }
@@ -99,6 +109,16 @@ impl Shards {
             drop(place);
         };
         shard.executor.spawn(task).detach();
+    }
+
+    /// Writes a part of a connection's handshake.
+    pub(super) async fn write_handshake(&self, connection: ConnectionId, bytes: Vec<u8>) {
+        self.order(self.index(connection), Order::Handshake(connection, bytes)).await;
+    }
+
+    /// Seals what is written to a connection from now on.
+    pub(super) async fn establish(&self, connection: ConnectionId, established: Box<Established>) {
+        self.order(self.index(connection), Order::Establish(connection, established)).await;
     }
 
     /// Hands one frame once to each shard that owns one of these connections; waits while a shard has too
@@ -139,10 +159,11 @@ impl Shards {
 }
 
 impl Shard {
-    fn start(number: usize, tallies: Arc<Tallies>) -> io::Result<(Shard, JoinHandle<()>)> {
+    fn start(number: usize, clock: Clock, tallies: Arc<Tallies>) -> io::Result<(Shard, JoinHandle<()>)> {
         let (orders, inbox) = async_channel::bounded(MAX_ORDERS_WAITING);
         let executor = Arc::new(Executor::new());
         let flusher = Flusher {
+            clock,
             inbox,
             orders: orders.clone(),
             executor: Arc::clone(&executor),
@@ -188,8 +209,8 @@ impl Writer {
     }
 
     /// Writes what is waiting, with one call; what the socket does not take stays.
-    fn write(&mut self) -> io::Result<()> {
-        self.outbound.seal();
+    fn write(&mut self, now: Instant) -> io::Result<()> {
+        self.outbound.seal(now);
         if self.outbound.pending().is_empty() {
             return Ok(());
         }
@@ -210,6 +231,7 @@ impl Writer {
 
 /// The task that writes to the connections of a shard.
 struct Flusher {
+    clock: Clock,
     inbox: Receiver<Order>,
     orders: Sender<Order>,
     executor: Arc<Executor<'static>>,
@@ -243,11 +265,12 @@ impl Flusher {
             Order::Adopt(id, writer) => {
                 self.readers += 1;
                 self.connections.insert(id, writer);
-                self.mark(id);
                 if self.stopping {
                     self.finish(id);
                 }
             }
+            Order::Handshake(id, bytes) => self.write_handshake(id, &bytes),
+            Order::Establish(id, established) => self.establish(id, *established),
             Order::Deliver(to, frame) => to.into_iter().for_each(|id| self.append(id, &frame)),
             Order::Finish(id) => self.finish(id),
             Order::Forget(id) => {
@@ -270,13 +293,26 @@ impl Flusher {
         }
     }
 
+    fn write_handshake(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if let Some(writer) = self.connections.get_mut(&id).filter(|writer| !writer.finishing) {
+            writer.outbound.push_handshake(bytes);
+            self.mark(id);
+        }
+    }
+
+    fn establish(&mut self, id: ConnectionId, established: Established) {
+        if let Some(writer) = self.connections.get_mut(&id) {
+            writer.outbound.establish(established);
+        }
+    }
+
     fn append(&mut self, id: ConnectionId, frame: &[u8]) {
         let Some(writer) = self.connections.get_mut(&id).filter(|writer| !writer.finishing) else { return };
         let mut pushed = writer.outbound.push(frame);
         if pushed.is_err() && !writer.blocked {
             // Full because much came at once, not because the reader is slow: what the socket takes now does
             // not count. A socket that has failed shows when it is flushed.
-            let _ = writer.write();
+            let _ = writer.write(self.clock.now());
             pushed = writer.outbound.push(frame);
         }
         match pushed {
@@ -304,7 +340,7 @@ impl Flusher {
         if writer.blocked {
             return;
         }
-        if writer.write().is_err() {
+        if writer.write(self.clock.now()).is_err() {
             return self.close(id);
         }
         if !writer.outbound.pending().is_empty() {

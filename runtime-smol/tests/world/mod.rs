@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,14 @@ use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::{ClientConfig, ServerConfig};
 use toom_core::id::RequestId;
+use toom_core::link::{Arrived, Identity, Input, Link};
 use toom_core::name::UserName;
-use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey, SecretKey, Suite};
 use toom_core::server::fact::Fact;
+use toom_core::time::Instant as Start;
 use toom_core::wire::codec;
 use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
-use toom_core::wire::message::{Request, RequestBody};
-use toom_core::wire::preamble::preamble;
+use toom_core::wire::message::{Request, RequestBody, ServerMessage};
 use toom_smol::client::{self, Client};
 use toom_smol::server::{self, Server};
 
@@ -83,6 +85,8 @@ impl World {
             udp_port: 0,
             downloads: downloads.path().to_owned(),
             accept: AcceptPolicy::All,
+            device: SecretKey::new(rand_seed()),
+            server_key: Some(self.server().key()),
             seed: rand_seed(),
         };
         let client = client::start(config, move |event| drop(sender.send(event))).unwrap();
@@ -97,15 +101,70 @@ impl World {
         person
     }
 
-    /// A bare connection, past the greetings.
-    pub(crate) fn stranger(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(self.server().address()).unwrap();
+    /// A connection without a client, past the handshake.
+    pub(crate) fn stranger(&self) -> Stranger {
+        let stream = TcpStream::connect(self.server().address()).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.write_all(&preamble()).unwrap();
-        let mut greeting = preamble();
-        stream.read_exact(&mut greeting).unwrap();
-        assert_eq!(greeting, preamble());
-        stream
+        Stranger::greet(stream, self.server().key())
+    }
+}
+
+/// A connection without a client behind it, past the handshake: what is written are frames, and what is read too.
+pub(crate) struct Stranger {
+    pub(crate) stream: TcpStream,
+    link: Link<ServerMessage>,
+    /// Read, as the server encoded it, and not taken.
+    frames: Vec<u8>,
+}
+
+impl Stranger {
+    /// Does the handshake on `stream` with the server that has this key.
+    pub(crate) fn greet(stream: TcpStream, server: PublicKey) -> Stranger {
+        let identity = Arc::new(Identity { secret: SecretKey::new([0x5a; 32]), best: Suite::AesGcm });
+        let link = Link::client(Start::ZERO, identity, [0x5d; 32], Some(server));
+        let mut stranger = Stranger { stream, link, frames: Vec::new() };
+        stranger.write(&[]).unwrap();
+        while !stranger.read().unwrap() {}
+        stranger.write(&[]).unwrap();
+        stranger
+    }
+
+    /// Seals and writes frames, or what are none.
+    pub(crate) fn write(&mut self, frames: &[u8]) -> std::io::Result<()> {
+        self.link.outbound.push(frames).unwrap();
+        self.link.outbound.seal(Start::ZERO);
+        let pending = self.link.outbound.pending().to_vec();
+        self.link.outbound.written(pending.len());
+        self.stream.write_all(&pending)
+    }
+
+    /// Reads until the server closes; the frames that came.
+    pub(crate) fn read_to_end(mut self) -> std::io::Result<Vec<u8>> {
+        loop {
+            match self.read() {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(self.frames),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads what is there; whether the handshake was done by it.
+    fn read(&mut self) -> std::io::Result<bool> {
+        let mut buffer = [0; 4_096];
+        let count = self.stream.read(&mut buffer)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut established = false;
+        for arrived in self.link.handle(Start::ZERO, Input::Bytes(&mut buffer[..count])) {
+            match arrived {
+                Arrived::Established(_) => established = true,
+                Arrived::Message(message) => self.frames.extend_from_slice(&codec::encode(&message)),
+                Arrived::Closed(why) => panic!("the server broke the protocol: {why:?}"),
+            }
+        }
+        Ok(established)
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use toom_core::client::io::{Input, disconnect_reason};
-use toom_core::link::{Outbound, Output};
+use toom_core::config::ClientConfig;
+use toom_core::link::{Identity, Inbound, Outbound, Output};
+use toom_core::secure::PublicKey;
 use toom_core::wire::message::ServerMessage;
-use toom_store::system::tcp;
+use toom_store::system::{faster_suite, random_seed, tcp};
 
 use super::ClientError;
 use super::driver::Mail;
@@ -20,27 +22,49 @@ use crate::mailbox::Posts;
 /// How long the server may take nothing of what is written: it is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Connects to `server`, which is `HOST:PORT`.
-pub(super) fn connect(server: &str, clock: Clock) -> Result<(Writer, Reader), ClientError> {
-    let (stream, address) = tcp::connect(server).map_err(ClientError::Unreachable)?;
+/// Connects to `config.server`, and does the handshake with it.
+pub(super) fn connect(config: &ClientConfig, clock: Clock) -> Result<(Writer, Reader), ClientError> {
+    let (stream, address) = tcp::connect(&config.server).map_err(ClientError::Unreachable)?;
     stream.set_write_timeout(Some(WRITE_DEADLINE))?;
     let stream = Arc::new(stream);
-    let reader = Reader { server: address, link: link::Reader::new(Arc::clone(&stream), clock) };
-    Ok((Writer { stream, outbound: Outbound::new() }, reader))
+    let identity = Arc::new(Identity { secret: config.device.clone(), best: faster_suite() });
+    let (inbound, hello) = Inbound::client(clock.now(), identity, random_seed()?, config.server_key);
+    let mut link = link::Reader::new(Arc::clone(&stream), clock, inbound);
+    let mut writer = Writer { stream, clock, outbound: Outbound::new() };
+    writer.write_handshake(&hello)?;
+    let server_key = shake_hands(&mut writer, &mut link)?;
+    Ok((writer, Reader { server: address, server_key, link }))
+}
+
+/// Answers what the server says until the handshake is done; the server's key. The server says nothing after it on
+/// its own.
+fn shake_hands(writer: &mut Writer, link: &mut link::Reader<ServerMessage>) -> Result<PublicKey, ClientError> {
+    let mut out = Vec::new();
+    loop {
+        link.read(&mut out);
+        for output in out.drain(..) {
+            match output {
+                Output::Handshake(bytes) => writer.write_handshake(&bytes)?,
+                Output::Established(established) => {
+                    let server_key = established.remote;
+                    writer.outbound.establish(*established);
+                    return Ok(server_key);
+                }
+                Output::Message(_) => {}
+                Output::Close(why) => return Err(ClientError::handshake(why)),
+            }
+        }
+    }
 }
 
 /// The writing half; closes the connection when it is dropped.
 pub(super) struct Writer {
     stream: Arc<TcpStream>,
+    clock: Clock,
     outbound: Outbound,
 }
 
 impl Writer {
-    /// Writes our greeting, which must be the first thing that is written.
-    pub(super) fn greet(&mut self) -> io::Result<()> {
-        self.flush()
-    }
-
     /// Writes one frame, waiting for the server if need be.
     pub(super) fn write(&mut self, frame: &Bytes) -> io::Result<()> {
         self.outbound.push(frame).map_err(io::Error::other)?;
@@ -53,8 +77,13 @@ impl Writer {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    fn write_handshake(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.outbound.push_handshake(bytes);
+        self.flush().map_err(|error| ClientError::broken(&error))
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        self.outbound.seal();
+        self.outbound.seal(self.clock.now());
         while !self.outbound.pending().is_empty() {
             match self.stream.as_ref().write(self.outbound.pending()) {
                 Ok(count) => self.outbound.written(count),
@@ -75,6 +104,7 @@ impl Drop for Writer {
 /// The reading half.
 pub(super) struct Reader {
     server: SocketAddr,
+    server_key: PublicKey,
     link: link::Reader<ServerMessage>,
 }
 
@@ -84,6 +114,11 @@ impl Reader {
         self.server
     }
 
+    /// The server's key, as the handshake proved it.
+    pub(super) fn server_key(&self) -> PublicKey {
+        self.server_key
+    }
+
     /// Reads until either end closes the connection.
     pub(super) fn run(mut self, posts: &Posts<Mail>) {
         let mut out = Vec::new();
@@ -91,7 +126,8 @@ impl Reader {
             self.link.read(&mut out);
             for output in out.drain(..) {
                 match output {
-                    Output::Greeted => posts.send(Mail::Input(Input::Connected)),
+                    // Done before.
+                    Output::Handshake(_) | Output::Established(_) => {}
                     Output::Message(message) => posts.send(Mail::Input(Input::Message(message))),
                     Output::Close(why) => return posts.send(Mail::Closed { reason: disconnect_reason(why) }),
                 }

@@ -59,9 +59,6 @@ impl<E: FnMut(Event)> Driver<E> {
 
     /// Runs until the last event.
     pub(super) fn run(mut self) {
-        if let Err(error) = self.writer.greet() {
-            self.broken(in_words(&error));
-        }
         let mut mail = Vec::new();
         while !self.done {
             self.mailbox.wait(self.clock.until(self.machine.deadline()), &mut mail);

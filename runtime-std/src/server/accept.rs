@@ -9,8 +9,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use toom_core::address::canonical;
 use toom_core::id::ConnectionId;
+use toom_core::link::{Identity, Inbound};
 use toom_store::server::Tallies;
-use toom_store::system::{in_words, tcp};
+use toom_store::system::{in_words, random_seed, tcp};
 
 use super::conference::Mail;
 use super::connection::Connection;
@@ -38,6 +39,8 @@ pub(super) struct Acceptor {
     pub(super) listener: TcpListener,
     pub(super) stopped: Mailbox<Stop>,
     pub(super) clock: Clock,
+    /// Who the server is.
+    pub(super) identity: Arc<Identity>,
     pub(super) posts: Posts<Mail>,
     pub(super) shards: Shards,
     pub(super) tallies: Arc<Tallies>,
@@ -83,16 +86,18 @@ impl Acceptor {
     fn admit<'scope>(&'scope self, readers: &'scope Scope<'scope, '_>, stream: TcpStream, address: SocketAddr) {
         let address = canonical(address);
         let Some(place) = self.tallies.admit() else { return };
-        if let Err(error) = prepare(&stream) {
-            tracing::debug!(%address, "a connection failed: {}", in_words(&error));
-            return;
-        }
+        let seed = match prepare(&stream).and_then(|()| random_seed()) {
+            Ok(seed) => seed,
+            Err(error) => return tracing::debug!(%address, "a connection failed: {}", in_words(&error)),
+        };
+        let inbound = Inbound::server(self.clock.now(), Arc::clone(&self.identity), seed);
         let (id, stream) = (ConnectionId(place.number()), Arc::new(stream));
         let connection = Connection {
             id,
             address,
-            reader: link::Reader::new(Arc::clone(&stream), self.clock),
+            reader: link::Reader::new(Arc::clone(&stream), self.clock, inbound),
             posts: self.posts.clone(),
+            shards: self.shards.clone(),
             tallies: Arc::clone(&self.tallies),
         };
         let reader = Builder::new().name("toom-reader".into()).stack_size(READER_STACK_BYTES);

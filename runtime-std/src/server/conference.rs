@@ -59,7 +59,7 @@ impl<A: FnMut(Activity)> Conference<A> {
         passwords: Passwords,
         on_activity: A,
     ) -> Conference<A> {
-        let orders = vec![Vec::new(); shards.count()];
+        let orders = (0..shards.count()).map(|_| Vec::new()).collect();
         Conference { machine, clock, mailbox, shards, orders, data, passwords, on_activity }
     }
 

@@ -14,6 +14,7 @@ use toom_store::server::Tallies;
 use toom_store::wall;
 
 use super::conference::Mail;
+use super::shard::Shards;
 use crate::link::Reader;
 use crate::mailbox::Posts;
 
@@ -23,6 +24,7 @@ pub(super) struct Connection {
     pub(super) address: SocketAddr,
     pub(super) reader: Reader<Request>,
     pub(super) posts: Posts<Mail>,
+    pub(super) shards: Shards,
     pub(super) tallies: Arc<Tallies>,
 }
 
@@ -35,7 +37,16 @@ impl Connection {
             self.reader.read(&mut out);
             for output in out.drain(..) {
                 let input = match output {
-                    Output::Greeted => Input::Connected { connection: self.id, address: self.address },
+                    Output::Handshake(bytes) => {
+                        self.shards.write_handshake(self.id, bytes);
+                        continue;
+                    }
+                    Output::Established(established) => {
+                        let device = established.remote;
+                        // Before the conference can have anything to say.
+                        self.shards.establish(self.id, established);
+                        Input::Connected { connection: self.id, address: self.address, device }
+                    }
                     Output::Message(request) => Input::Request { connection: self.id, request, wall: wall::now() },
                     Output::Close(why) => {
                         self.count(why);

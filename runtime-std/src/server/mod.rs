@@ -28,9 +28,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use toom_core::config::ServerConfig;
+use toom_core::link::Identity;
+use toom_core::secure::PublicKey;
 use toom_core::server::activity::Activity;
 use toom_store::server::{Opened, Tallies};
-use toom_store::system::{raise_file_limit, tcp};
+use toom_store::system::{faster_suite, raise_file_limit, tcp};
 
 pub use toom_store::server::{Counters, ServerError};
 
@@ -52,6 +54,7 @@ const REQUESTS_WAITING: usize = 1_024;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    key: PublicKey,
     posts: Posts<Mail>,
     tallies: Arc<Tallies>,
     acceptor: Option<(Posts<accept::Stop>, JoinHandle<()>)>,
@@ -68,12 +71,15 @@ pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 's
     let opened = Opened::open(&config, || clock.now())?;
     raise_file_limit();
     let (listener, address) = tcp::listen(config.listen).map_err(ServerError)?;
+    let identity = Arc::new(Identity { secret: opened.key().clone(), best: faster_suite() });
+    let key = identity.secret.public();
     let answers = posts.clone();
     let (machine, data) = opened.start(move |input| answers.post(Mail::Input(input)));
 
     let (shards, flushers) = Shards::new(SHARDS, clock, &tallies)?;
     let mut server = Server {
         address,
+        key,
         posts: posts.clone(),
         tallies: Arc::clone(&tallies),
         acceptor: None,
@@ -89,7 +95,7 @@ pub fn start(config: ServerConfig, on_activity: impl FnMut(Activity) + Send + 's
     let conference = Conference::new(machine, clock, mailbox, shards.clone(), data, passwords, on_activity);
     server.conference = Some(spawn_thread("toom-conference", move || conference.run())?);
     let (stop, stopped) = crate::mailbox::mailbox(1)?;
-    let acceptor = Acceptor { listener, stopped, clock, posts, shards, tallies };
+    let acceptor = Acceptor { listener, stopped, clock, identity, posts, shards, tallies };
     server.acceptor = Some((stop, spawn_thread("toom-accept", move || acceptor.run())?));
     Ok(server)
 }
@@ -98,6 +104,11 @@ impl Server {
     /// Where it listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// By which clients know it.
+    pub fn key(&self) -> PublicKey {
+        self.key
     }
 
     /// What has been counted so far.

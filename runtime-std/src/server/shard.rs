@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use toom_core::id::ConnectionId;
-use toom_core::link::Outbound;
+use toom_core::link::{Established, Outbound};
 use toom_core::time::Instant;
 use toom_store::server::{Place, Tallies};
 
@@ -29,10 +29,14 @@ const ORDERS_WAITING: usize = 4_096;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What a shard is told to do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Order {
     /// Own this connection.
     Adopt(ConnectionId, Arc<TcpStream>, Place),
+    /// Write this part of a connection's handshake.
+    Handshake(ConnectionId, Vec<u8>),
+    /// A connection's handshake is done.
+    Establish(ConnectionId, Box<Established>),
     /// Append this frame to the outboxes of these connections.
     Deliver(Vec<ConnectionId>, Bytes),
     /// Write what is waiting, then close.
@@ -78,6 +82,16 @@ impl Shards {
     /// Owns a new connection.
     pub(super) fn adopt(&self, connection: ConnectionId, stream: Arc<TcpStream>, place: Place) {
         self.0[self.of(connection)].post(Order::Adopt(connection, stream, place));
+    }
+
+    /// Writes a part of a connection's handshake.
+    pub(super) fn write_handshake(&self, connection: ConnectionId, bytes: Vec<u8>) {
+        self.0[self.of(connection)].post(Order::Handshake(connection, bytes));
+    }
+
+    /// Seals what is written to a connection from now on.
+    pub(super) fn establish(&self, connection: ConnectionId, established: Box<Established>) {
+        self.0[self.of(connection)].post(Order::Establish(connection, established));
     }
 
     /// Gives up a connection whose reader has ended.
@@ -132,6 +146,8 @@ impl Flusher {
             for order in orders.drain(..) {
                 match order {
                     Order::Adopt(id, stream, place) => self.adopt(id, Writer::new(stream, place)),
+                    Order::Handshake(id, bytes) => self.write_handshake(id, &bytes),
+                    Order::Establish(id, established) => self.establish(id, *established),
                     Order::Deliver(to, frame) => to.into_iter().for_each(|id| self.append(id, &frame)),
                     Order::Finish(id) => self.finish(id),
                     Order::Forget(id) => self.forget(id),
@@ -170,10 +186,21 @@ impl Flusher {
 
     fn adopt(&mut self, id: ConnectionId, writer: Writer) {
         self.connections.insert(id, writer);
-        // Our preamble waits in it already.
-        self.mark(id);
         if self.stopping {
             self.finish(id);
+        }
+    }
+
+    fn write_handshake(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if let Some(writer) = self.connections.get_mut(&id).filter(|writer| !writer.finishing) {
+            writer.outbound.push_handshake(bytes);
+            self.mark(id);
+        }
+    }
+
+    fn establish(&mut self, id: ConnectionId, established: Established) {
+        if let Some(writer) = self.connections.get_mut(&id) {
+            writer.outbound.establish(established);
         }
     }
 
@@ -183,7 +210,7 @@ impl Flusher {
         if pushed.is_err() && !writer.blocked {
             // Full because much came at once, not because the reader is slow: what the socket takes now does
             // not count. A socket that has failed shows when it is flushed.
-            let _ = writer.write();
+            let _ = writer.write(self.clock.now());
             pushed = writer.outbound.push(frame);
         }
         match pushed {
@@ -211,7 +238,7 @@ impl Flusher {
         if writer.blocked {
             return;
         }
-        if writer.write().is_err() {
+        if writer.write(self.clock.now()).is_err() {
             return self.close(id);
         }
         if !writer.outbound.pending().is_empty() {
@@ -296,8 +323,8 @@ impl Writer {
     }
 
     /// Writes what is waiting, with one call; what the socket does not take stays.
-    fn write(&mut self) -> rustix::io::Result<()> {
-        self.outbound.seal();
+    fn write(&mut self, now: Instant) -> rustix::io::Result<()> {
+        self.outbound.seal(now);
         if self.outbound.pending().is_empty() {
             return Ok(());
         }

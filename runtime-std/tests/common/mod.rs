@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,14 @@ use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::{ClientConfig, ServerConfig};
 use toom_core::id::RequestId;
+use toom_core::link::{Arrived, Identity, Input, Link};
 use toom_core::name::UserName;
-use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey, SecretKey, Suite};
 use toom_core::server::activity::Activity;
 use toom_core::server::fact::Fact;
+use toom_core::time::Instant as Start;
 use toom_core::wire::codec;
-use toom_core::wire::message::{Request, RequestBody};
-use toom_core::wire::preamble::{PREAMBLE_BYTES, preamble};
+use toom_core::wire::message::{Request, RequestBody, ServerMessage};
 use toom_std::client::{self, Client};
 use toom_std::server::{self, Server};
 
@@ -109,6 +111,8 @@ impl Person {
             udp_port: 0,
             downloads: downloads.path().to_owned(),
             accept: AcceptPolicy::All,
+            device: SecretKey::new(seed()),
+            server_key: Some(world.server.as_ref().unwrap().key()),
             seed: seed(),
         };
         let client = client::start(config, move |event| _ = send.send(event)).unwrap();
@@ -119,8 +123,11 @@ impl Person {
     pub(crate) fn login(world: &World, name: &str) -> Person {
         let mut person = Person::connect(world);
         person.give(Command::Login { name: name.into(), password: Password(name.into()) });
-        let port = person.client.udp_port();
-        assert_eq!(person.next(), Event::Welcome { user: user(name), udp_port: port });
+        let (port, key) = (person.client.udp_port(), world.server.as_ref().unwrap().key());
+        assert_eq!(
+            person.next(),
+            Event::Welcome { user: user(name), server_key: key, udp_port: port, failed_logins: 0 }
+        );
         person
     }
 
@@ -185,14 +192,68 @@ pub(crate) fn raw(world: &World) -> TcpStream {
     stream
 }
 
-/// A connection that has greeted, and has read the server's greeting.
-pub(crate) fn greeted(world: &World) -> TcpStream {
-    let mut stream = raw(world);
-    stream.write_all(&preamble()).unwrap();
-    let mut greeting = [0; PREAMBLE_BYTES];
-    stream.read_exact(&mut greeting).unwrap();
-    assert_eq!(greeting, preamble());
-    stream
+/// A connection past the handshake.
+pub(crate) fn greeted(world: &World) -> Stranger {
+    Stranger::greet(raw(world), world.server.as_ref().unwrap().key())
+}
+
+/// A connection without a client behind it, past the handshake: what is written are frames, and what is read too.
+pub(crate) struct Stranger {
+    pub(crate) stream: TcpStream,
+    link: Link<ServerMessage>,
+    /// Read, as the server encoded it, and not taken.
+    frames: Vec<u8>,
+}
+
+impl Stranger {
+    /// Does the handshake on `stream` with the server that has this key.
+    pub(crate) fn greet(stream: TcpStream, server: PublicKey) -> Stranger {
+        let identity = Arc::new(Identity { secret: SecretKey::new([0x5a; 32]), best: Suite::AesGcm });
+        let link = Link::client(Start::ZERO, identity, [0x5d; 32], Some(server));
+        let mut stranger = Stranger { stream, link, frames: Vec::new() };
+        stranger.write(&[]).unwrap();
+        while !stranger.read().unwrap() {}
+        stranger.write(&[]).unwrap();
+        stranger
+    }
+
+    /// Seals and writes frames, or what are none.
+    pub(crate) fn write(&mut self, frames: &[u8]) -> std::io::Result<()> {
+        self.link.outbound.push(frames).unwrap();
+        self.link.outbound.seal(Start::ZERO);
+        let pending = self.link.outbound.pending().to_vec();
+        self.link.outbound.written(pending.len());
+        self.stream.write_all(&pending)
+    }
+
+    /// Reads until the server closes; the frames that came.
+    pub(crate) fn read_to_end(mut self) -> std::io::Result<Vec<u8>> {
+        loop {
+            match self.read() {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(self.frames),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads what is there; whether the handshake was done by it.
+    fn read(&mut self) -> std::io::Result<bool> {
+        let mut buffer = [0; 4_096];
+        let count = self.stream.read(&mut buffer)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut established = false;
+        for arrived in self.link.handle(Start::ZERO, Input::Bytes(&mut buffer[..count])) {
+            match arrived {
+                Arrived::Established(_) => established = true,
+                Arrived::Message(message) => self.frames.extend_from_slice(&codec::encode(&message)),
+                Arrived::Closed(why) => panic!("the server broke the protocol: {why:?}"),
+            }
+        }
+        Ok(established)
+    }
 }
 
 /// The frame of a login.

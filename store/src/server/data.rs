@@ -3,7 +3,7 @@
 use toom_core::config::ServerConfig;
 use toom_core::id::{QueryId, Ticket};
 use toom_core::machine::Machine;
-use toom_core::secure::PasswordHash;
+use toom_core::secure::{PasswordHash, SecretKey};
 use toom_core::server::activity::Activity;
 use toom_core::server::fact::{Fact, Message};
 use toom_core::server::io::{Input, Output, Select};
@@ -11,15 +11,20 @@ use toom_core::server::{Server, Settings};
 use toom_core::time::Instant;
 
 use super::ServerError;
+use crate::key_file;
 use crate::log::{Completion, Log, LogHandle};
 use crate::system::random_seed;
 use crate::text_log::TextLogs;
 use crate::wall;
 
+/// The file with the server's key, among its data.
+const KEY_FILE: &str = "server_key";
+
 /// Data that has been read, and that nothing has been written to.
 #[derive(Debug)]
 pub struct Opened {
     machine: Server,
+    key: SecretKey,
     log: Log,
     text_logs: TextLogs,
     /// Messages of the log that the index lacks, since the server died before it had them: few, so their texts may
@@ -41,6 +46,7 @@ impl Opened {
     pub fn open(config: &ServerConfig, now: impl Fn() -> Instant) -> Result<Opened, ServerError> {
         let mut log = Log::open(&config.data)?;
         let text_logs = TextLogs::start(&config.data)?;
+        let key = key_file::load_or_create(&config.data.join(KEY_FILE)).map_err(|e| ServerError(e.to_string()))?;
         let mut machine = new_machine(config)?;
         let (indexed, mut unindexed, mut out) = (log.recorded(), Vec::new(), Vec::new());
         log.replay(|committed| {
@@ -54,7 +60,12 @@ impl Opened {
                 }
             }
         })?;
-        Ok(Opened { machine, log, text_logs, unindexed })
+        Ok(Opened { machine, key, log, text_logs, unindexed })
+    }
+
+    /// The server's long-lived key, made at its first start.
+    pub fn key(&self) -> &SecretKey {
+        &self.key
     }
 
     /// Starts to write. `hear` is called from threads of the log with what the machine must hear, and must not wait.

@@ -14,6 +14,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
+use toom_core::secure::Suite;
 
 /// A seed from the operating system.
 pub fn random_seed() -> io::Result<[u8; 32]> {
@@ -23,6 +24,17 @@ pub fn random_seed() -> io::Result<[u8; 32]> {
         filled += getrandom(&mut seed[filled..], GetRandomFlags::empty())?;
     }
     Ok(seed)
+}
+
+/// The cipher that is faster on this processor: AES where it has instructions for it.
+pub fn faster_suite() -> Suite {
+    #[cfg(target_arch = "x86_64")]
+    let has_aes = std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let has_aes = std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has_aes = false;
+    if has_aes { Suite::AesGcm } else { Suite::ChaChaPoly }
 }
 
 /// An error of the operating system as people read it within a sentence, without its number.

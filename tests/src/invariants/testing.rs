@@ -105,7 +105,8 @@ impl Stage {
         let connection = ConnectionId(self.connections);
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
         self.hear(Input::Accepted { connection, address });
-        self.hear(Input::Connected { connection, address });
+        let device = toom_core::secure::PublicKey([connection.0 as u8; 32]);
+        self.hear(Input::Connected { connection, address, device });
         connection
     }
 

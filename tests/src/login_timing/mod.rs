@@ -15,7 +15,7 @@ use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::{ClientConfig, ServerConfig};
 use toom_core::name::UserName;
-use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey, SecretKey};
 use toom_core::server::PostRates;
 use toom_core::server::fact::Fact;
 use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
@@ -59,7 +59,7 @@ pub fn measure(directory: &Path, tries: usize, seed: u64, mut tell: impl FnMut(&
     let mut times = Times::default();
     for (round, names) in all.chunks(NAMES_PER_CONNECTION).enumerate() {
         relay.next_address();
-        let mut person = Person::connect(relay.address(), directory, &mut random);
+        let mut person = Person::connect(relay.address(), server.key(), directory, &mut random);
         for warm_up in 0..WARM_UP {
             person.fail(&format!("warm-up-{round}-{warm_up}"));
         }
@@ -118,15 +118,18 @@ struct Person {
 }
 
 impl Person {
-    fn connect(server: SocketAddr, directory: &Path, random: &mut ChaCha8Rng) -> Person {
+    fn connect(server: SocketAddr, key: PublicKey, directory: &Path, random: &mut ChaCha8Rng) -> Person {
         let (send, events) = channel();
-        let mut seed = [0; 32];
+        let (mut seed, mut device) = ([0; 32], [0; 32]);
         random.fill_bytes(&mut seed);
+        random.fill_bytes(&mut device);
         let config = ClientConfig {
             server: server.to_string(),
             udp_port: 0,
             downloads: directory.to_owned(),
             accept: AcceptPolicy::None,
+            device: SecretKey::new(device),
+            server_key: Some(key),
             seed,
         };
         let on_event = move |event| drop(send.send((Instant::now(), event)));

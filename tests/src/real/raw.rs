@@ -3,8 +3,14 @@
 use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
+use toom_core::link::{Identity, Link};
+use toom_core::secure::{PublicKey, SecretKey, Suite};
+use toom_core::time::Instant;
+
+use crate::scenario::sealed::Sealed;
 
 /// A server that says nothing for so long has nothing to say.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,6 +21,8 @@ pub(super) struct Raw {
     stream: TcpStream,
     /// What has arrived and was not taken.
     pub(super) received: Vec<u8>,
+    /// Once it has greeted.
+    sealed: Option<Sealed>,
 }
 
 impl Raw {
@@ -28,16 +36,31 @@ impl Raw {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Raw { stream, received: Vec::new() })
+        Ok(Raw { stream, received: Vec::new(), sealed: None })
+    }
+
+    /// Does the handshake with the server that has this key: what is written and read from now on are frames.
+    pub(super) fn greet(&mut self, server: PublicKey) {
+        let identity = Arc::new(Identity { secret: SecretKey::new([0x5a; 32]), best: Suite::AesGcm });
+        self.sealed = Some(Sealed::new(Link::client(Instant::ZERO, identity, [0x5d; 32], Some(server))));
+        self.write(&[]);
+        while self.sealed.as_ref().is_some_and(|sealed| !sealed.is_established()) && self.fetch() {}
     }
 
     /// Writes; the server may have closed the connection.
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        match self.stream.write_all(bytes) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!("the server neither reads nor closes the connection");
+        match &mut self.sealed {
+            Some(sealed) => {
+                // No more at once than an outbox holds.
+                for piece in bytes.chunks(1 << 20) {
+                    sealed.push(piece);
+                    let pending = sealed.take_pending();
+                    write_all(&mut self.stream, &pending);
+                }
+                let pending = sealed.take_pending();
+                write_all(&mut self.stream, &pending);
             }
-            _ => {}
+            None => write_all(&mut self.stream, bytes),
         }
     }
 
@@ -46,7 +69,13 @@ impl Raw {
         let mut piece = [0; 4096];
         match self.stream.read(&mut piece) {
             Ok(read) => {
-                self.received.extend_from_slice(&piece[..read]);
+                match &mut self.sealed {
+                    Some(sealed) => {
+                        self.received.extend(sealed.arrived(piece[..read].to_vec()));
+                        self.write(&[]);
+                    }
+                    None => self.received.extend_from_slice(&piece[..read]),
+                }
                 read > 0
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -54,5 +83,15 @@ impl Raw {
             }
             Err(_) => false,
         }
+    }
+}
+
+fn write_all(stream: &mut TcpStream, bytes: &[u8]) {
+    match stream.write_all(bytes) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("the server neither reads nor closes the connection");
+        }
+        // Otherwise the server has closed it, which shows when it is read.
+        _ => {}
     }
 }

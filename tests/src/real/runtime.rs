@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::secure::PublicKey;
 use toom_core::server::activity::Activity;
 
 /// A driver.
@@ -66,6 +67,13 @@ impl Server {
         match self {
             Server::Std(server) => server.address(),
             Server::Smol(server) => server.address(),
+        }
+    }
+
+    pub(super) fn key(&self) -> PublicKey {
+        match self {
+            Server::Std(server) => server.key(),
+            Server::Smol(server) => server.key(),
         }
     }
 

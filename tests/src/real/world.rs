@@ -15,6 +15,7 @@ use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::{ClientConfig, ServerConfig};
 use toom_core::id::RoomId;
+use toom_core::secure::SecretKey;
 use toom_core::server::activity::Activity;
 use toom_core::server::fact::Fact;
 
@@ -136,9 +137,12 @@ impl World for RealWorld {
         let number = self.clients.len();
         let downloads = self.folder.path().join(format!("downloads of {number}"));
         std::fs::create_dir_all(&downloads).expect("a folder for downloads");
-        let seed = blake3::hash(downloads.as_os_str().as_encoded_bytes()).into();
+        let seed: [u8; 32] = blake3::hash(downloads.as_os_str().as_encoded_bytes()).into();
         let server = self.server_address().to_string();
-        let config = ClientConfig { server, udp_port: 0, downloads: downloads.clone(), accept, seed };
+        let server_key = self.server.as_ref().map(Server::key);
+        let device = SecretKey::new(blake3::hash(&seed).into());
+        let downloads_of_it = downloads.clone();
+        let config = ClientConfig { server, udp_port: 0, downloads: downloads_of_it, accept, device, server_key, seed };
         let told = Arc::new(Told::default());
         let on_event = {
             let told = told.clone();
@@ -197,6 +201,11 @@ impl World for RealWorld {
         let raw = Raw::connect(self.server_address(), from).expect("the server accepts connections");
         self.raws.push(Some(raw));
         RawId(self.raws.len() - 1)
+    }
+
+    fn greet_raw(&mut self, raw: RawId) {
+        let key = self.server.as_ref().expect("a running server").key();
+        self.raws[raw.0].as_mut().expect("an open connection").greet(key);
     }
 
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]) {

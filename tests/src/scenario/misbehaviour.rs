@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toom_core::id::{OfferId, RoomId};
 use toom_core::secure::Password;
+use toom_core::secure::Suite;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_FRAME_BYTES, MAX_NAME_BYTES, MAX_REQUESTS_IN_FLIGHT};
 use toom_core::wire::message::{HistoryKind, Refusal, ReplyBody, RequestBody};
-use toom_core::wire::preamble::preamble;
+use toom_core::wire::preamble::Preamble;
 
 use super::steps::{log_in, login_request, password_of, request, start};
 use super::transfer::{arrives, send, two_accepting};
@@ -19,7 +20,14 @@ use crate::sim::dice::Dice;
 /// Another protocol, another version, unknown options.
 pub fn a_wrong_greeting_is_closed(world: &mut dyn World) {
     let bystanders = bystanders(world);
-    for greeting in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"TOOM\x63\0\0\0", b"TOOM\x01\0\0\x01", &[0; 64], &[0xff; 64]] {
+    for greeting in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"TOOM\x63\0\0\0",
+        b"TOOM\x02\x03\x01\x01",
+        b"TOOM\x02\x04\x04\0",
+        &[0; 64],
+        &[0xff; 64],
+    ] {
         let raw = world.connect_raw(None);
         world.write_raw(raw, greeting);
         world.closed_raw(raw);
@@ -62,9 +70,10 @@ pub fn half_a_frame_harms_nobody(world: &mut dyn World) {
         world.write_raw(raw, &login[..length]);
         world.close_raw(raw);
     }
-    for length in [0, 1, 7] {
+    let preamble = Preamble::new(Suite::AesGcm).encode();
+    for length in [0, 1, 7, 8] {
         let raw = world.connect_raw(None);
-        world.write_raw(raw, &preamble()[..length]);
+        world.write_raw(raw, &preamble[..length]);
         world.close_raw(raw);
     }
     let raw = greeted(world);
@@ -149,8 +158,9 @@ pub fn connections_that_come_and_go_harm_nobody(world: &mut dyn World) {
     let bystanders = bystanders(world);
     let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
     let raws: Vec<RawId> = (0..50).map(|_| world.connect_raw(Some(elsewhere))).collect();
+    let preamble = Preamble::new(Suite::AesGcm).encode();
     for (raw, length) in raws.iter().zip((0..=8).cycle()) {
-        world.write_raw(*raw, &preamble()[..length]);
+        world.write_raw(*raw, &preamble[..length]);
     }
     undisturbed(world, bystanders);
     for raw in raws {
@@ -167,6 +177,9 @@ pub fn random_bytes_harm_nobody(world: &mut dyn World, connections: usize, seed:
     let mut waiting = Vec::new();
     for _ in 0..connections {
         let raw = world.connect_raw(None);
+        if dice.chance(0.8) {
+            world.greet_raw(raw);
+        }
         let bytes = noise(&mut dice);
         for piece in bytes.chunks(1 + bytes.len() / 3) {
             world.write_raw(raw, piece);
@@ -186,9 +199,6 @@ pub fn random_bytes_harm_nobody(world: &mut dyn World, connections: usize, seed:
 
 fn noise(dice: &mut Dice) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if dice.chance(0.8) {
-        bytes.extend_from_slice(&preamble());
-    }
     if dice.chance(0.3) {
         bytes.extend(login_request(1, "leia", &password_of("leia")));
     }
@@ -244,7 +254,7 @@ fn undisturbed(world: &mut dyn World, [yoda, luke]: [ClientId; 2]) {
 
 fn greeted(world: &mut dyn World) -> RawId {
     let raw = world.connect_raw(None);
-    world.write_raw(raw, &preamble());
+    world.greet_raw(raw);
     raw
 }
 

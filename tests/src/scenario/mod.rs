@@ -18,6 +18,7 @@ pub mod misbehaviour;
 pub mod presence;
 pub mod restart;
 pub mod rooms;
+pub mod sealed;
 pub mod steps;
 pub mod transfer;
 mod world;

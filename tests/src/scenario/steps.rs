@@ -12,7 +12,6 @@ use toom_core::server::PostRates;
 use toom_core::time::Timestamp;
 use toom_core::wire::codec::{LENGTH_BYTES, decode, decode_length, encode};
 use toom_core::wire::message::{LoginRefusal, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
-use toom_core::wire::preamble::{PREAMBLE_BYTES, preamble};
 
 use super::world::{ClientId, RawId, Setup, World};
 
@@ -204,7 +203,7 @@ impl dyn World + '_ {
 
     /// Greets the server without a client, sends requests, and waits for so many replies.
     pub fn ask_raw(&mut self, raw: RawId, requests: &[u8], replies: usize) -> Vec<ReplyBody> {
-        self.write_raw(raw, &preamble());
+        self.greet_raw(raw);
         self.ask_more_raw(raw, requests, replies)
     }
 
@@ -235,9 +234,6 @@ impl dyn World + '_ {
     fn message_raw(&mut self, raw: RawId) -> Option<ServerMessage> {
         loop {
             let received = self.received_raw(raw);
-            if received.starts_with(&preamble()) {
-                received.drain(..PREAMBLE_BYTES);
-            }
             if let Some((length, rest)) = received.split_first_chunk::<LENGTH_BYTES>() {
                 let length = decode_length(*length).expect("a length of the server");
                 if let Some(body) = rest.get(..length) {

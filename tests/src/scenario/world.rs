@@ -90,6 +90,9 @@ pub trait World {
     /// A new connection that has sent nothing; from this address, if one is given.
     fn connect_raw(&mut self, from: Option<IpAddr>) -> RawId;
 
+    /// Begins the handshake on a new connection: what is written from now on are frames, and what arrives too.
+    fn greet_raw(&mut self, raw: RawId);
+
     /// Writes bytes, which may meet a connection that the server has closed.
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]);
 

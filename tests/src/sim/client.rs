@@ -13,7 +13,7 @@ use toom_core::client::event::Event;
 use toom_core::client::io::{AcceptPolicy, Input, Output};
 use toom_core::config::TransferConfig;
 use toom_core::id::{ConnectionId, OfferId, PeerIndex};
-use toom_core::link::{Inbound, Input as LinkInput, Outbound, Output as LinkOutput};
+use toom_core::link::{Arrived, Input as LinkInput, Link};
 use toom_core::machine::Machine;
 use toom_core::secure::{OpeningKey, SealingKey};
 use toom_core::time::Instant;
@@ -28,6 +28,7 @@ use super::dice::Dice;
 use super::disk::{Content, Disk, Work};
 use super::early::{EarlyWakes, is_idle};
 use super::fault::DiskTrouble;
+use super::keys;
 use super::network::{Context, Toward};
 use super::options::WorkOptions;
 use super::stream::Item;
@@ -43,8 +44,7 @@ pub struct ClientNode {
     transfers: Transfers,
     inbox: VecDeque<Happened>,
     connection: ConnectionId,
-    inbound: Inbound<ServerMessage>,
-    outbound: Outbound,
+    link: Link<ServerMessage>,
     address: SocketAddr,
     disk: Disk,
     files: BTreeMap<PathBuf, Content>,
@@ -103,8 +103,7 @@ impl ClientNode {
             transfers: Transfers::new(transfer, dice.seed()),
             inbox: VecDeque::new(),
             connection,
-            inbound: Inbound::new(now),
-            outbound: Outbound::new(),
+            link: Link::client(now, keys::device(number), dice.seed(), Some(keys::server_key())),
             address,
             disk: Disk::new(work, dice.fork(), downloads),
             files: BTreeMap::new(),
@@ -134,14 +133,13 @@ impl ClientNode {
         if self.state == State::Closed {
             return;
         }
-        let mut out = Vec::new();
-        match item {
-            Item::Opened => {}
-            Item::Bytes(mut bytes) => self.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out),
-            Item::Ended => self.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
-        }
-        ctx.observe(&Observation::Link { half: &self.inbound, deadline: self.inbound.deadline() });
-        self.decoded(ctx, out);
+        let arrived = match item {
+            Item::Opened => Vec::new(),
+            Item::Bytes(mut bytes) => self.link.handle(ctx.now, LinkInput::Bytes(&mut bytes)),
+            Item::Ended => self.link.handle(ctx.now, LinkInput::Ended),
+        };
+        ctx.observe(&Observation::Link { half: &self.link.inbound, deadline: self.link.inbound.deadline() });
+        self.decoded(ctx, arrived);
         self.run(ctx);
     }
 
@@ -171,11 +169,10 @@ impl ClientNode {
         while let Some(work) = self.disk.pop_due(ctx.now) {
             self.done(ctx, work);
         }
-        let mut out = Vec::new();
-        if !is_idle(&self.inbound, ctx.now) {
-            self.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
+        if !is_idle(&self.link.inbound, ctx.now) {
+            let arrived = self.link.handle(ctx.now, LinkInput::Woke);
+            self.decoded(ctx, arrived);
         }
-        self.decoded(ctx, out);
         if !is_idle(&self.machine, ctx.now) {
             self.inbox.push_back(Happened::ForClient(Input::Woke));
         }
@@ -187,7 +184,7 @@ impl ClientNode {
 
     /// When the node must wake.
     pub fn deadline(&self) -> Option<Instant> {
-        let link = if self.state == State::Closed { None } else { self.inbound.deadline() };
+        let link = if self.state == State::Closed { None } else { self.link.inbound.deadline() };
         let of_machines = [self.machine.deadline(), self.transfers.deadline(), link];
         of_machines.into_iter().chain([self.disk.deadline(), self.early.deadline()]).flatten().min()
     }
@@ -271,12 +268,14 @@ impl ClientNode {
         opened.map(|payload| (header, &*payload))
     }
 
-    fn decoded(&mut self, ctx: &mut Context<'_>, out: Vec<LinkOutput<ServerMessage>>) {
-        for output in out {
-            match output {
-                LinkOutput::Greeted => self.inbox.push_back(Happened::ForClient(Input::Connected)),
-                LinkOutput::Message(message) => self.inbox.push_back(Happened::ForClient(Input::Message(message))),
-                LinkOutput::Close(violation) => {
+    fn decoded(&mut self, ctx: &mut Context<'_>, arrived: Vec<Arrived<ServerMessage>>) {
+        for arrived in arrived {
+            match arrived {
+                Arrived::Established(server_key) => {
+                    self.inbox.push_back(Happened::ForClient(Input::Connected { server_key }));
+                }
+                Arrived::Message(message) => self.inbox.push_back(Happened::ForClient(Input::Message(message))),
+                Arrived::Closed(violation) => {
                     let reason = violation.map_or("the server closed the connection".into(), |v| v.to_string());
                     self.disconnect(ctx, reason);
                 }
@@ -313,10 +312,10 @@ impl ClientNode {
                 }
             }
             if self.state != State::Closed {
-                ctx.observe(&Observation::Link { half: &self.outbound, deadline: None });
-                ctx.network.flush(ctx.now, self.connection, Toward::Server, &mut self.outbound);
+                ctx.observe(&Observation::Link { half: &self.link.outbound, deadline: None });
+                ctx.network.flush(ctx.now, self.connection, Toward::Server, &mut self.link.outbound);
             }
-            if self.state == State::Closing && self.outbound.pending().is_empty() {
+            if self.state == State::Closing && self.link.outbound.pending().is_empty() {
                 self.disconnect(ctx, "this client closed the connection".into());
             }
             if self.inbox.is_empty() {
@@ -370,18 +369,17 @@ impl ClientNode {
             let said = self.tell_transfers(ctx, TransferInput::Woke, &[]);
             ctx.observe(&Observation::WokenEarly { machine: "the transfers of a client", said });
         }
-        if is_idle(&self.inbound, ctx.now) && self.state != State::Closed && !self.is_dead() {
-            let mut out = Vec::new();
-            self.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
-            ctx.observe(&Observation::WokenEarly { machine: "a client's end of a connection", said: out.len() });
-            self.decoded(ctx, out);
+        if is_idle(&self.link.inbound, ctx.now) && self.state != State::Closed && !self.is_dead() {
+            let arrived = self.link.handle(ctx.now, LinkInput::Woke);
+            ctx.observe(&Observation::WokenEarly { machine: "a client's end of a connection", said: arrived.len() });
+            self.decoded(ctx, arrived);
         }
     }
 
     fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) {
         match output {
             Output::Send(request) => {
-                if self.state == State::Open && self.outbound.push(&encode(&request)).is_err() {
+                if self.state == State::Open && self.link.outbound.push(&encode(&request)).is_err() {
                     self.disconnect(ctx, "the server reads too slowly".into());
                 }
             }

@@ -23,6 +23,7 @@ pub mod dice;
 pub mod disk;
 pub mod early;
 pub mod fault;
+pub mod keys;
 pub mod link;
 pub mod network;
 mod network_faults;

@@ -187,7 +187,7 @@ impl Network {
 
     /// Writes as much as the stream takes.
     pub fn flush(&mut self, now: Instant, connection: ConnectionId, toward: Toward, outbound: &mut Outbound) {
-        outbound.seal();
+        outbound.seal(now);
         let written = self.write(now, connection, toward, outbound.pending());
         outbound.written(written);
     }

@@ -1,9 +1,12 @@
 //! A connection without a client: the bytes are written by hand.
 
 use toom_core::id::ConnectionId;
+use toom_core::link::Link;
 
+use super::keys;
 use super::network::{Context, Toward};
 use super::stream::Item;
+use crate::scenario::sealed::Sealed;
 
 /// The connection.
 #[derive(Debug)]
@@ -11,13 +14,15 @@ pub struct RawNode {
     connection: ConnectionId,
     waiting: Vec<u8>,
     received: Vec<u8>,
+    /// Once it has greeted.
+    sealed: Option<Sealed>,
     ended: bool,
 }
 
 impl RawNode {
     /// One that is connecting.
     pub fn new(connection: ConnectionId) -> RawNode {
-        RawNode { connection, waiting: Vec::new(), received: Vec::new(), ended: false }
+        RawNode { connection, waiting: Vec::new(), received: Vec::new(), sealed: None, ended: false }
     }
 
     /// Its connection.
@@ -25,9 +30,23 @@ impl RawNode {
         self.connection
     }
 
-    /// Writes, now or as soon as there is room.
+    /// Begins the handshake: what is written from now on are frames.
+    pub fn greet(&mut self, ctx: &mut Context<'_>) {
+        let (identity, mut seed) = (keys::stranger(self.connection.0), [0x5d; 32]);
+        seed[..8].copy_from_slice(&self.connection.0.to_be_bytes());
+        self.sealed = Some(Sealed::new(Link::client(ctx.now, identity, seed, Some(keys::server_key()))));
+        self.write(ctx, &[]);
+    }
+
+    /// Writes, now or as soon as there is room; frames as soon as the handshake is done.
     pub fn write(&mut self, ctx: &mut Context<'_>, bytes: &[u8]) {
-        self.waiting.extend_from_slice(bytes);
+        match &mut self.sealed {
+            Some(sealed) => {
+                sealed.push(bytes);
+                self.waiting.extend(sealed.take_pending());
+            }
+            None => self.waiting.extend_from_slice(bytes),
+        }
         self.writable(ctx);
     }
 
@@ -38,10 +57,16 @@ impl RawNode {
     }
 
     /// Something arrived.
-    pub fn arrived(&mut self, item: Item) {
+    pub fn arrived(&mut self, ctx: &mut Context<'_>, item: Item) {
         match item {
             Item::Opened => {}
-            Item::Bytes(bytes) => self.received.extend_from_slice(&bytes),
+            Item::Bytes(bytes) => match &mut self.sealed {
+                Some(sealed) => {
+                    self.received.extend(sealed.arrived(bytes));
+                    self.write(ctx, &[]);
+                }
+                None => self.received.extend_from_slice(&bytes),
+            },
             Item::Ended => self.ended = true,
         }
     }

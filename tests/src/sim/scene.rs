@@ -122,6 +122,10 @@ impl World for SimulatedWorld {
         RawId(self.simulation.connect_raw(from))
     }
 
+    fn greet_raw(&mut self, raw: RawId) {
+        self.simulation.greet_raw(raw.0);
+    }
+
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]) {
         self.simulation.write_raw(raw.0, bytes);
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use toom_core::id::{CheckId, ConnectionId};
-use toom_core::link::{Inbound, Input as LinkInput, Outbound, Output as LinkOutput, Violation};
+use toom_core::link::{Arrived, Input as LinkInput, Link, Violation};
 use toom_core::machine::Machine;
 use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::activity::Activity;
@@ -20,6 +20,7 @@ use toom_core::wire::message::Request;
 use super::countdown::Countdown;
 use super::dice::Dice;
 use super::early::{EarlyWakes, is_idle};
+use super::keys;
 use super::network::{Context, Toward};
 use super::options::WorkOptions;
 use super::pending::Pending;
@@ -54,8 +55,7 @@ pub struct ServerNode {
 #[derive(Debug)]
 struct Connection {
     address: SocketAddr,
-    inbound: Inbound<Request>,
-    outbound: Outbound,
+    link: Link<Request>,
     /// Whether it is closed as soon as everything is written.
     closing: bool,
 }
@@ -100,17 +100,23 @@ impl ServerNode {
 
     /// Something arrived on a connection.
     pub fn arrived(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr, item: Item) {
-        let mut out = Vec::new();
-        match (item, self.connections.get_mut(&connection)) {
-            (Item::Opened, None) => self.accept(ctx, connection, address),
-            (Item::Bytes(mut bytes), Some(known)) if !known.closing => {
-                known.inbound.handle(ctx.now, LinkInput::Bytes(&mut bytes), &mut out);
-                ctx.observe(&Observation::Link { half: &known.inbound, deadline: known.inbound.deadline() });
+        let arrived = match (item, self.connections.get_mut(&connection)) {
+            (Item::Opened, None) => {
+                self.accept(ctx, connection, address);
+                Vec::new()
             }
-            (Item::Ended, Some(known)) => known.inbound.handle(ctx.now, LinkInput::Ended, &mut out),
-            _ => {}
-        }
-        self.decoded(ctx, connection, out);
+            (Item::Bytes(mut bytes), Some(known)) if !known.closing => {
+                let arrived = known.link.handle(ctx.now, LinkInput::Bytes(&mut bytes));
+                let deadline = known.link.inbound.deadline();
+                ctx.observe(&Observation::Link { half: &known.link.inbound, deadline });
+                arrived
+            }
+            (Item::Ended, Some(known)) => known.link.handle(ctx.now, LinkInput::Ended),
+            _ => Vec::new(),
+        };
+        // The handshake may have something to write.
+        self.dirty.insert(connection);
+        self.decoded(ctx, connection, arrived);
         self.run(ctx);
     }
 
@@ -138,9 +144,8 @@ impl ServerNode {
     /// The deadline of a connection has passed.
     pub fn connection_woke(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
         let Some(known) = self.connections.get_mut(&connection) else { return };
-        let mut out = Vec::new();
-        known.inbound.handle(ctx.now, LinkInput::Woke, &mut out);
-        self.decoded(ctx, connection, out);
+        let arrived = known.link.handle(ctx.now, LinkInput::Woke);
+        self.decoded(ctx, connection, arrived);
         self.run(ctx);
     }
 
@@ -152,7 +157,7 @@ impl ServerNode {
 
     /// When a connection must wake.
     pub fn connection_deadline(&self, connection: ConnectionId) -> Option<Instant> {
-        self.connections.get(&connection).and_then(|known| known.inbound.deadline())
+        self.connections.get(&connection).and_then(|known| known.link.inbound.deadline())
     }
 
     /// Another process appends a fact to the same log; whether it could.
@@ -201,23 +206,22 @@ impl ServerNode {
 
     fn accept(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr) {
         ctx.network.accept(ctx.now, connection);
-        let (inbound, outbound) = (Inbound::new(ctx.now), Outbound::new());
-        self.connections.insert(connection, Connection { address, inbound, outbound, closing: false });
+        let link = Link::server(ctx.now, keys::server(), self.dice.seed());
+        self.connections.insert(connection, Connection { address, link, closing: false });
         self.inbox.push_back(Input::Accepted { connection, address });
-        self.dirty.insert(connection);
     }
 
-    fn decoded(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, out: Vec<LinkOutput<Request>>) {
-        for output in out {
-            match output {
-                LinkOutput::Greeted => {
+    fn decoded(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, arrived: Vec<Arrived<Request>>) {
+        for arrived in arrived {
+            match arrived {
+                Arrived::Established(device) => {
                     let Some(known) = self.connections.get(&connection) else { return };
-                    self.inbox.push_back(Input::Connected { connection, address: known.address });
+                    self.inbox.push_back(Input::Connected { connection, address: known.address, device });
                 }
-                LinkOutput::Message(request) => {
+                Arrived::Message(request) => {
                     self.inbox.push_back(Input::Request { connection, request, wall: ctx.wall });
                 }
-                LinkOutput::Close(violation) => {
+                Arrived::Closed(violation) => {
                     self.violations.extend(violation);
                     self.drop_connection(ctx, connection);
                 }
@@ -247,9 +251,9 @@ impl ServerNode {
             }
             for connection in core::mem::take(&mut self.dirty) {
                 let Some(known) = self.connections.get_mut(&connection) else { continue };
-                ctx.observe(&Observation::Link { half: &known.outbound, deadline: None });
-                ctx.network.flush(ctx.now, connection, Toward::Client, &mut known.outbound);
-                if known.closing && known.outbound.pending().is_empty() {
+                ctx.observe(&Observation::Link { half: &known.link.outbound, deadline: None });
+                ctx.network.flush(ctx.now, connection, Toward::Client, &mut known.link.outbound);
+                if known.closing && known.link.outbound.pending().is_empty() {
                     self.drop_connection(ctx, connection);
                 }
             }
@@ -287,14 +291,13 @@ impl ServerNode {
             ctx.observe(&Observation::WokenEarly { machine: "server", said });
         }
         let (now, mut decoded) = (ctx.now, Vec::new());
-        for (connection, known) in self.connections.iter_mut().filter(|(_, known)| is_idle(&known.inbound, now)) {
-            let mut out = Vec::new();
-            known.inbound.handle(now, LinkInput::Woke, &mut out);
-            ctx.observe(&Observation::WokenEarly { machine: "the server's end of a connection", said: out.len() });
-            decoded.push((*connection, out));
+        for (connection, known) in self.connections.iter_mut().filter(|(_, known)| is_idle(&known.link.inbound, now)) {
+            let arrived = known.link.handle(now, LinkInput::Woke);
+            ctx.observe(&Observation::WokenEarly { machine: "the server's end of a connection", said: arrived.len() });
+            decoded.push((*connection, arrived));
         }
-        for (connection, out) in decoded {
-            self.decoded(ctx, connection, out);
+        for (connection, arrived) in decoded {
+            self.decoded(ctx, connection, arrived);
         }
     }
 
@@ -331,7 +334,7 @@ impl ServerNode {
         if known.closing {
             return;
         }
-        match known.outbound.push(frame) {
+        match known.link.outbound.push(frame) {
             Ok(()) => {
                 self.dirty.insert(connection);
             }

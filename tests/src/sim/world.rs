@@ -174,6 +174,12 @@ impl Simulation {
         &mut self.raws[number]
     }
 
+    /// Begins the handshake on a connection without a client; what is written to it from now on are frames.
+    pub fn greet_raw(&mut self, number: usize) {
+        self.with_raw(number, RawNode::greet);
+        self.settle();
+    }
+
     /// Writes on a connection without a client.
     pub fn write_raw(&mut self, number: usize, bytes: &[u8]) {
         self.with_raw(number, |raw, ctx| raw.write(ctx, bytes));
@@ -330,7 +336,7 @@ impl Simulation {
             (Toward::Client, Who::Client(number)) => {
                 self.with_client(number, |client, ctx, _| client.arrived(ctx, item));
             }
-            (Toward::Client, Who::Raw(number)) => self.raws[number].arrived(item),
+            (Toward::Client, Who::Raw(number)) => self.with_raw(number, |raw, ctx| raw.arrived(ctx, item)),
         }
         self.update(Node::Connection(connection));
         if !opened {

@@ -8,7 +8,6 @@ use toom_core::text::FileLabel;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
 use toom_core::wire::message::{Cursor, HistoryKind, PeerEndpoint, RequestBody};
-use toom_core::wire::preamble::preamble;
 
 use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
 use super::stage::{Later, Stage};
@@ -25,7 +24,8 @@ impl Stage {
         let login = login_request(1, &self.typed_name(name), &self.typed_password(name, password));
         for _ in 0..times {
             let raw = self.simulation.connect_raw(None);
-            self.simulation.write_raw(raw, &[&preamble()[..], &login].concat());
+            self.simulation.greet_raw(raw);
+            self.simulation.write_raw(raw, &login);
             self.until(raw, lasting);
         }
     }
@@ -41,8 +41,11 @@ impl Stage {
         let login = login_request(1, person.name, &person.password());
         match beginning {
             Beginning::Silence => {}
-            Beginning::Greeting => self.simulation.write_raw(raw, &preamble()),
-            Beginning::Login => self.simulation.write_raw(raw, &[&preamble()[..], &login].concat()),
+            Beginning::Greeting => self.simulation.greet_raw(raw),
+            Beginning::Login => {
+                self.simulation.greet_raw(raw);
+                self.simulation.write_raw(raw, &login);
+            }
         }
         let bytes = match then {
             Odd::Silence => Vec::new(),

@@ -179,7 +179,7 @@ fn who_is_finishing_can_still_log_out_at_once() {
 #[test]
 fn finishing_without_a_login_ends_too() {
     let mut world = World::new(AcceptPolicy::Ask);
-    world.input(Input::Connected);
+    world.input(connected());
     world.command(login());
     world.command(broadcast("hi"));
     world.command(Command::Finish);
@@ -294,7 +294,7 @@ fn finishing_accepts_nothing_new_by_policy() {
 #[test]
 fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
     let mut world = World::new(AcceptPolicy::Ask);
-    world.input(Input::Connected);
+    world.input(connected());
     world.command(login());
     world.command(Command::Finish);
     assert_eq!((world.events(), world.orders()), (vec![], vec![]));

@@ -234,7 +234,7 @@ fn a_server_that_breaks_the_protocol_is_left() {
     assert!(lost(&mut world) > 0);
 
     let mut world = World::new(AcceptPolicy::Ask);
-    world.input(Input::Connected);
+    world.input(connected());
     world.server(direct(1));
     assert!(matches!(&world.events()[..], [Event::ConnectionLost { was_logged_in: false, .. }]));
 }

@@ -16,7 +16,7 @@ use super::io::{AcceptPolicy, Input, Output, Progress, Report};
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::machine::Machine;
 use crate::name::UserName;
-use crate::secure::{Password, PeerSecret};
+use crate::secure::{Password, PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::{Instant, Timestamp};
 use crate::wire::message::{
@@ -35,6 +35,14 @@ struct World {
     orders: Vec<Output>,
 }
 
+fn server_key() -> PublicKey {
+    PublicKey([6; 32])
+}
+
+fn connected() -> Input {
+    Input::Connected { server_key: server_key() }
+}
+
 impl World {
     fn new(accept: AcceptPolicy) -> World {
         let client = Client::new(accept, 6000, [7; 32]);
@@ -44,10 +52,11 @@ impl World {
     /// Connected and logged in as yoda.
     fn logged_in(accept: AcceptPolicy) -> World {
         let mut world = World::new(accept);
-        world.input(Input::Connected);
+        world.input(connected());
         world.command(login());
         world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
-        assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), udp_port: 6000, failed_logins: 0 }]);
+        let welcome = Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000, failed_logins: 0 };
+        assert_eq!(world.events(), [welcome]);
         world
     }
 

@@ -213,7 +213,7 @@ impl Books {
     /// The input for a step, if it makes sense now.
     fn input(&mut self, step: Step, fresh: u64) -> Option<Input> {
         Some(match step {
-            Step::Connected => Input::Connected,
+            Step::Connected => connected(),
             Step::Disconnected => Input::Disconnected { reason: "gone".into() },
             Step::Command(Command::Logout) if self.finishing => Input::Command(Command::Finish),
             Step::Command(command) => {

@@ -20,11 +20,12 @@ fn a_login_waits_for_the_connection_and_commands_wait_for_the_login() {
     world.command(login());
     world.command(broadcast("hello"));
     assert_eq!(world.requests(), []);
-    world.input(Input::Connected);
+    world.input(connected());
     let body = world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 3 });
     let password = Password("jedi".into());
     assert_eq!(body, RequestBody::Login { name: "yoda".into(), password, udp_port: 6000 });
-    assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), udp_port: 6000, failed_logins: 3 }]);
+    let welcome = Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000, failed_logins: 3 };
+    assert_eq!(world.events(), [welcome]);
     assert_eq!(world.answer(sent(1)), RequestBody::Broadcast { text: "hello".into() });
     assert_eq!(world.events(), [confirmed(1)]);
 }
@@ -32,7 +33,7 @@ fn a_login_waits_for_the_connection_and_commands_wait_for_the_login() {
 #[test]
 fn without_a_login_commands_are_refused_and_another_login_may_follow() {
     let mut world = World::new(AcceptPolicy::Ask);
-    world.input(Input::Connected);
+    world.input(connected());
     for command in [broadcast("hello"), Command::Rooms, Command::Transfers, Command::Logout] {
         world.command(command);
         assert_eq!(world.events(), [NOT_LOGGED_IN]);
@@ -54,7 +55,7 @@ fn without_a_login_commands_are_refused_and_another_login_may_follow() {
 fn names_and_passwords_beyond_the_limits_are_wrong_without_asking() {
     for (name, password) in [(MAX_NAME_BYTES + 1, 1), (1, MAX_PASSWORD_BYTES + 1)] {
         let mut world = World::new(AcceptPolicy::Ask);
-        world.input(Input::Connected);
+        world.input(connected());
         world.command(Command::Login { name: "x".repeat(name), password: Password("x".repeat(password)) });
         assert_eq!(world.events(), [Event::LoginFailed(LoginRefusal::InvalidCredentials)]);
         assert_eq!(world.requests(), []);
@@ -64,7 +65,7 @@ fn names_and_passwords_beyond_the_limits_are_wrong_without_asking() {
 #[test]
 fn the_longest_name_and_password_are_asked_of_the_server() {
     let mut world = World::new(AcceptPolicy::Ask);
-    world.input(Input::Connected);
+    world.input(connected());
     let (name, password) = ("x".repeat(MAX_NAME_BYTES), Password("y".repeat(MAX_PASSWORD_BYTES)));
     world.command(Command::Login { name: name.clone(), password: password.clone() });
     let asked = world.requests().remove(0).body;

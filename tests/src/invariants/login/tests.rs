@@ -63,8 +63,9 @@ impl Story {
         story.observe(&Observation::ServerStarts { settings, log: &log });
         for number in 1..=4 {
             let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
-            story = story.hears(&Input::Accepted { connection: ConnectionId(number), address });
-            story = story.hears(&Input::Connected { connection: ConnectionId(number), address });
+            let (connection, device) = (ConnectionId(number), toom_core::secure::PublicKey([1; 32]));
+            story = story.hears(&Input::Accepted { connection, address });
+            story = story.hears(&Input::Connected { connection, address, device });
         }
         story
     }

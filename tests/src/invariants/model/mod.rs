@@ -143,7 +143,7 @@ impl Model {
             }
             // The server may have closed it meanwhile.
             Input::Connected { connection, .. } if !self.handshaking.remove(connection) => {}
-            Input::Connected { connection, address } => {
+            Input::Connected { connection, address, .. } => {
                 let address = address.ip().to_canonical();
                 self.connections.insert(*connection, Connection { address, user: None, requests: Vec::new() });
             }
