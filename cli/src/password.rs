@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use toom_core::secure::Password;
@@ -94,18 +93,7 @@ pub(crate) fn check(password: &Password) -> Result<(), String> {
 }
 
 fn first_line_of(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
-    let file = File::open(path)?;
-    warn_if_readable_by_others(path, &file);
-    first_line(Wiped::new(file))
-}
-
-/// Says so if everybody on this computer can read a file with passwords.
-pub(crate) fn warn_if_readable_by_others(path: &Path, file: &File) {
-    const BY_OTHERS: u32 = 0o004;
-    if file.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & BY_OTHERS != 0) {
-        let path = path.display();
-        output::note(&format!("Everybody on this computer can read {path}; it holds passwords: chmod 600 {path}"));
-    }
+    first_line(Wiped::new(File::open(path)?))
 }
 
 /// The first line without its end; `None` if there is none.

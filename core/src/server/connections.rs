@@ -204,6 +204,7 @@ mod tests {
         let gone = CloseReason::TooManyStrangersFromAddress;
         assert_eq!(world.closed, [(first, gone)].into());
         world.finish_handshake(first);
+        assert!(!world.server.is_open(first), "what is closed stays so");
         world.connect_from("192.0.2.1:5");
         assert_eq!(world.closed, [(first, gone), (second, gone)].into(), "handshake done or not");
         assert!(world.server.is_open(elsewhere) && world.server.is_open(yoda));
