@@ -205,6 +205,7 @@ fn refusal(refusal: &Refusal) -> String {
         Refusal::BadText => "the text is empty or too long".into(),
         Refusal::LimitReached(which) => printable(which).into_owned(),
         Refusal::StorageFailed => "the server cannot write to its disk".into(),
+        Refusal::RateLimited { .. } => "more in a second than this server allows".into(),
         Refusal::OutOfOrder => "not at this point".into(),
     }
 }

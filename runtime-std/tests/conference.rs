@@ -23,7 +23,10 @@ fn a_wrong_password_is_refused_and_the_right_one_welcomed_on_the_same_connection
     assert_eq!(yoda.next(), Event::LoginFailed(LoginRefusal::InvalidCredentials));
     yoda.give(Command::Login { name: "yoda".into(), password: Password("yoda".into()) });
     let key = world.server.as_ref().unwrap().key();
-    assert_eq!(yoda.next(), Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port() });
+    assert_eq!(
+        yoda.next(),
+        Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port(), failed_logins: 0 }
+    );
     assert_ne!(yoda.client.udp_port(), 0);
 }
 
@@ -159,6 +162,7 @@ fn two_servers_cannot_share_an_address_or_data() {
         data: data.to_owned(),
         attempts: 3,
         block: PATIENCE,
+        post_rates: toom_core::server::PostRates::default(),
     };
     let same_address = toom_std::server::start(config(data.path(), world.address), |_| {}).unwrap_err();
     let other_address = "127.0.0.1:0".parse().unwrap();

@@ -12,6 +12,7 @@ use toom_core::config::ServerConfig;
 use toom_core::id::RoomId;
 use toom_core::name::UserName;
 use toom_core::secure::Password;
+use toom_core::server::PostRates;
 use toom_core::text::{printable, printable_lines};
 use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
 
@@ -83,7 +84,8 @@ fn open_server(dir: &Path) -> Result<(Server, Vec<Password>), Failure> {
     }
     accounts::add_missing(&data, given.clone(), false)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = ServerConfig { listen, data, attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK };
+    let post_rates = PostRates::default();
+    let config = ServerConfig { listen, data, attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK, post_rates };
     let server = SERVER.serve(config, |_| ())?;
     Ok((server, given.into_iter().map(|(_, password)| password).collect()))
 }

@@ -29,6 +29,7 @@ pub(crate) fn code(failure: &Failure) -> &'static str {
         Failure::BadText => "bad_text",
         Failure::LimitReached(_) => "limit_reached",
         Failure::StorageFailed => "storage_failed",
+        Failure::RateLimited { .. } => "rate_limited",
         Failure::NoSuchFile(_) => "no_such_file",
         Failure::UnreadableFile(_) => "unreadable_file",
         Failure::Busy => "busy",
@@ -57,6 +58,9 @@ pub(crate) fn sentence(failure: &Failure) -> String {
         Failure::BadText => format!("A message must have between 1 and {MAX_TEXT_BYTES} bytes of text"),
         Failure::LimitReached(limit) => format!("A limit is reached: {}", printable(limit)),
         Failure::StorageFailed => "The server cannot write to its disk, so nothing that must last is accepted".into(),
+        Failure::RateLimited { retry_after_ms } => {
+            format!("You are sending more than this server allows; try again in {}", seconds(*retry_after_ms))
+        }
         Failure::NoSuchFile(file) => format!("The file does not exist: {}", printable(file)),
         Failure::UnreadableFile(reason) => format!("The file cannot be read: {}", printable(reason)),
         Failure::Busy => "Too many commands are waiting for their answers; try again soon".into(),
@@ -121,7 +125,7 @@ pub(crate) fn list<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> Stri
 /// Whole seconds, rounded up, so that nobody tries too early.
 fn seconds(millis: u64) -> String {
     match millis.div_ceil(1000) {
-        1 => "1 second".into(),
+        0 | 1 => "1 second".into(),
         seconds => format!("{seconds} seconds"),
     }
 }
@@ -145,6 +149,7 @@ mod tests {
             Failure::BadText,
             Failure::LimitReached("at most\n10".into()),
             Failure::StorageFailed,
+            Failure::RateLimited { retry_after_ms: 1 },
             Failure::NoSuchFile("\u{7}x".into()),
             Failure::UnreadableFile("permission\u{7} denied".into()),
             Failure::Busy,

@@ -15,8 +15,13 @@ use super::failure::{list, login_sentence, sentence};
 /// What there is to do about an offer depends on `accept`.
 pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
     let text = match event {
-        Event::Welcome { user, udp_port, .. } => {
-            format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.")
+        Event::Welcome { user, udp_port, failed_logins, .. } => {
+            let welcome = format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.");
+            match failed_logins {
+                0 => welcome,
+                1 => format!("{welcome}\n1 failed attempt to log in as {user} since your last login."),
+                many => format!("{welcome}\n{many} failed attempts to log in as {user} since your last login."),
+            }
         }
         Event::LoginFailed(refusal) => format!("{}.", login_sentence(*refusal)),
         Event::Broadcast { number, at, from, text } => {
@@ -228,6 +233,7 @@ mod tests {
     use toom_core::client::event::{Failure, TransferFailure};
     use toom_core::id::{MessageNumber, OfferId, RoomId};
     use toom_core::name::UserName;
+    use toom_core::secure::PublicKey;
     use toom_core::text::{FileLabel, is_unprintable};
     use toom_core::wire::message::LoginRefusal;
 
@@ -291,6 +297,19 @@ mod tests {
         assert_eq!(lines(&Event::ActiveUsers(vec![])), "no other active user");
         assert_eq!(lines(&Event::History { kind: HistoryKind::Rooms, messages: vec![] }), "no new message");
         assert_eq!(lines(&Event::Bye { user: yoda() }), "Bye, yoda!");
+        let welcome = |failed_logins| Event::Welcome {
+            user: yoda(),
+            server_key: PublicKey([7; 32]),
+            udp_port: 6000,
+            failed_logins,
+        };
+        assert_eq!(lines(&welcome(0)), "Welcome to Toom, yoda! Files reach this computer at UDP port 6000.");
+        for (count, sentence) in [
+            (1, "1 failed attempt to log in as yoda since your last login."),
+            (3, "3 failed attempts to log in as yoda since your last login."),
+        ] {
+            assert_eq!(lines(&welcome(count)).lines().nth(1), Some(sentence));
+        }
         assert_eq!(lines(&Event::Error(Failure::NoSuchRoom)), "Error. The separate room does not exist.");
         assert_eq!(lines(&Event::Error(Failure::NotAMember)), "Error. You are not in this separate room chat.");
     }

@@ -55,7 +55,9 @@ impl Server {
             (_, RequestBody::Login { name, password, udp_port }) => {
                 self.login_requested(turn, connection, id, Credentials { name, password, udp_port });
             }
-            (State::Fresh | State::LoggingIn { .. }, _) => self.close(turn, connection, CloseReason::NotLoggedIn),
+            (State::Handshaking | State::Fresh | State::LoggingIn { .. }, _) => {
+                self.close(turn, connection, CloseReason::NotLoggedIn)
+            }
             (State::Active { .. }, _) if it.logging_out.is_some() => {
                 turn.reply(connection, id, ReplyBody::Refused(Refusal::OutOfOrder));
             }
@@ -109,6 +111,9 @@ impl Server {
     }
 
     fn asked(&mut self, turn: &mut Turn<'_>, asked: Asked, body: RequestBody) {
+        if !self.is_within_rates(turn, &asked, &body) {
+            return;
+        }
         match self.decide(turn, &asked.user, body) {
             Err(refusal) => self.refuse(turn, &asked, refusal),
             Ok(Next::Answer(body)) => self.answer(turn, &asked, body),

@@ -262,7 +262,7 @@ impl AnyServerMessage {
         let (number, room) = (MessageNumber(self.number.number()), self.number.room());
         let users = vec![self.who.name(); usize::from(self.list)];
         match kind {
-            0 => ReplyBody::Welcome { user: self.who.name() },
+            0 => ReplyBody::Welcome { user: self.who.name(), failed_logins: u32::from(self.list) },
             1 => ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials),
             2 => ReplyBody::LoginFailed(LoginRefusal::Blocked { retry_after_ms: number.0 }),
             3 => ReplyBody::LoginFailed(LoginRefusal::AlreadyActive),

@@ -129,7 +129,7 @@ fn fits(request: &RequestBody, reply: &ReplyBody) -> bool {
     use RequestBody as Ask;
     match reply {
         ReplyBody::Refused(_) => true,
-        ReplyBody::Welcome { user } => matches!(request, Ask::Login { name, .. } if spelled(name) == user.as_str()),
+        ReplyBody::Welcome { user, .. } => matches!(request, Ask::Login { name, .. } if spelled(name) == user.as_str()),
         ReplyBody::LoginFailed(_) => matches!(request, Ask::Login { .. }),
         ReplyBody::Bye => matches!(request, Ask::Logout),
         ReplyBody::Sent { .. } => {

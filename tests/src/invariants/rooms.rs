@@ -156,6 +156,7 @@ fn is_true(model: &Model, user: &UserName, room: RoomId, refusal: &Refusal) -> R
         Refusal::BadText
             | Refusal::StorageFailed
             | Refusal::OutOfOrder
+            | Refusal::RateLimited { .. }
             | Refusal::LimitReached(_)
             | Refusal::NoSuchUser(_)
     );

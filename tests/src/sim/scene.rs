@@ -69,7 +69,7 @@ impl World for SimulatedWorld {
         for (name, password) in &setup.accounts {
             self.simulation.append(Fact::AccountAdded { name: user(name), hash: hash_of(password) });
         }
-        let settings = Settings { attempts: setup.attempts, block: setup.block };
+        let settings = Settings { attempts: setup.attempts, block: setup.block, post_rates: setup.post_rates };
         self.settings = Some(settings);
         self.simulation.start_server(settings);
     }

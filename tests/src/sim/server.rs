@@ -56,8 +56,6 @@ pub struct ServerNode {
 struct Connection {
     address: SocketAddr,
     link: Link<Request>,
-    /// Whether the machine knows it.
-    greeted: bool,
     /// Whether it is closed as soon as everything is written.
     closing: bool,
 }
@@ -209,15 +207,15 @@ impl ServerNode {
     fn accept(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr) {
         ctx.network.accept(ctx.now, connection);
         let link = Link::server(ctx.now, keys::server(), self.dice.seed());
-        self.connections.insert(connection, Connection { address, link, greeted: false, closing: false });
+        self.connections.insert(connection, Connection { address, link, closing: false });
+        self.inbox.push_back(Input::Accepted { connection, address });
     }
 
     fn decoded(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, arrived: Vec<Arrived<Request>>) {
         for arrived in arrived {
             match arrived {
                 Arrived::Established(device) => {
-                    let Some(known) = self.connections.get_mut(&connection) else { return };
-                    known.greeted = true;
+                    let Some(known) = self.connections.get(&connection) else { return };
                     self.inbox.push_back(Input::Connected { connection, address: known.address, device });
                 }
                 Arrived::Message(request) => {
@@ -232,9 +230,8 @@ impl ServerNode {
     }
 
     fn drop_connection(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
-        let Some(known) = self.connections.remove(&connection) else { return };
-        ctx.network.end(ctx.now, connection, Toward::Client);
-        if known.greeted {
+        if self.connections.remove(&connection).is_some() {
+            ctx.network.end(ctx.now, connection, Toward::Client);
             self.inbox.push_back(Input::Disconnected { connection, wall: ctx.wall });
         }
     }

@@ -54,8 +54,9 @@ impl World {
         let mut world = World::new(accept);
         world.input(connected());
         world.command(login());
-        world.answer(ReplyBody::Welcome { user: name("yoda") });
-        assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000 }]);
+        world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
+        let welcome = Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000, failed_logins: 0 };
+        assert_eq!(world.events(), [welcome]);
         world
     }
 

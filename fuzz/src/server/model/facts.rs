@@ -146,6 +146,7 @@ impl Model {
         if self.accounts.remove(user).is_none() {
             return;
         }
+        self.failed_logins.remove(user);
         let peers: Vec<UserName> = self.said_before.iter().map(|it| it.from.clone()).collect();
         for peer in peers {
             let missed = self.missed_from(user, &peer).next().is_some();

@@ -100,6 +100,8 @@ pub struct Model {
     /// By name: which of [`PASSWORDS`].
     accounts: BTreeMap<UserName, usize>,
     failures: BTreeMap<String, u32>,
+    /// Since they last logged in.
+    failed_logins: BTreeMap<UserName, u32>,
     blocked_until: BTreeMap<String, u64>,
     /// Blocks that were committed, for the next start.
     blocks: Vec<(String, i64)>,
@@ -134,6 +136,7 @@ impl Default for Model {
             active: BTreeMap::new(),
             accounts: NAMES[..3].iter().map(|it| (user_name(it), 0)).collect(),
             failures: BTreeMap::new(),
+            failed_logins: BTreeMap::new(),
             blocked_until: BTreeMap::new(),
             blocks: Vec::new(),
             logins: BTreeMap::new(),
@@ -284,6 +287,7 @@ impl Model {
         self.connections.clear();
         self.active.clear();
         self.failures.clear();
+        self.failed_logins.clear();
         self.blocked_until.clear();
         self.logins.clear();
         self.checking.clear();
