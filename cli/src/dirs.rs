@@ -11,8 +11,9 @@ use crate::exit::Failure;
 /// Where a client keeps its device's key and what it knows of servers and people: `toom/client` in the user's data
 /// directory, made if it is missing, for its owner only.
 pub(crate) fn client() -> Result<PathBuf, Failure> {
-    let base = etcetera::choose_base_strategy()
-        .map_err(|_| Failure::failed("There is no home directory to keep this device's key in; set HOME or XDG_DATA_HOME."))?;
+    let base = etcetera::choose_base_strategy().map_err(|_| {
+        Failure::failed("There is no home directory to keep this device's key in; set HOME or XDG_DATA_HOME.")
+    })?;
     let folder = base.data_dir().join("toom").join("client");
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
         Failure::failed(format!("{} cannot be made to keep this device's key in: {error}.", folder.display()))

@@ -61,7 +61,7 @@ fn announce(address: &str, key: &str, data: &Path, global: &Global) {
         (true, _) => output::line(&json!({"event": "listening", "address": address, "key": key}).to_string()),
         (false, true) => Ok(()),
         (false, false) => output::line(&format!(
-            "The server is listening on {address}. Its key is {key}.\nIts data is in {}. Press Ctrl-C to stop it.",
+            "The server is listening on {address}.\nIts key is {key}.\nIts data is in {}. Press Ctrl-C to stop it.",
             data.display()
         )),
     };

@@ -74,7 +74,10 @@ pub(crate) fn connect<E: FnMut(Event) + Send + 'static>(
 fn decide(server: &str, key: PublicKey, trust: Trust) -> Result<(), Failure> {
     match trust {
         Trust::New => {
-            output::note(&format!("The server at {server} has the key {key}; it is remembered."));
+            // A script need not be told at each first meeting.
+            if io::stderr().is_terminal() {
+                output::note(&format!("The server at {server} has the key {key}; it is remembered."));
+            }
             Ok(())
         }
         Trust::Pinned => Err(not_trusted(server, key)),

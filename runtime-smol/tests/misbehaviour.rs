@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use toom_core::client::event::Event;
 use toom_core::id::RequestId;
+use toom_core::secure::{SecretKey, Suite};
 use toom_core::wire::codec::encode;
 use toom_core::wire::limits::MAX_TEXT_BYTES;
 use toom_core::wire::message::{Reply, ReplyBody, Request, RequestBody, ServerMessage};
-use toom_core::secure::{SecretKey, Suite};
 use toom_core::wire::preamble::Preamble;
 use world::{DEADLINE, Person, Stranger, World, eventually, login_frame};
 

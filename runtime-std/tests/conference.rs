@@ -140,6 +140,8 @@ fn a_server_that_is_not_there_is_named_in_one_sentence() {
         udp_port: 0,
         downloads: world.data.path().to_owned(),
         accept: toom_core::client::io::AcceptPolicy::None,
+        device: toom_core::secure::SecretKey::new([1; 32]),
+        server_key: None,
         seed: [1; 32],
     };
     let error = toom_std::client::start(config, |_| {}).unwrap_err();

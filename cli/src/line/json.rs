@@ -198,6 +198,7 @@ mod tests {
 
     use toom_core::client::event::TransferFailure;
     use toom_core::id::{MessageNumber, OfferId, RoomId};
+    use toom_core::secure::PublicKey;
     use toom_core::text::FileLabel;
 
     use super::*;
@@ -220,8 +221,8 @@ mod tests {
     #[test]
     fn logins_and_ends() {
         check(
-            Event::Welcome { user: yoda(), udp_port: 6000 },
-            json!({"event": "welcome", "user": "yoda", "server_key": null, "udp_port": 6000}),
+            Event::Welcome { user: yoda(), server_key: PublicKey([0; 32]), udp_port: 6000 },
+            json!({"event": "welcome", "user": "yoda", "server_key": "a".repeat(52), "udp_port": 6000}),
         );
         for (refusal, reason, retry) in [
             (LoginRefusal::InvalidCredentials, "invalid_credentials", None),

@@ -7,3 +7,4 @@ mod login;
 mod moving;
 mod run;
 mod terminal;
+mod trust;

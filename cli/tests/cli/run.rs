@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,12 +19,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Both drivers.
 pub(crate) const RUNTIMES: [&str; 2] = ["smol", "std"];
 
-/// The binary, without what the environment of the tests may say.
+/// A home in which nobody has been: servers of other tests may have had the same port.
+fn fresh_home() -> PathBuf {
+    static HOMES: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    HOMES.path().join(NEXT.fetch_add(1, Relaxed).to_string())
+}
+
+/// The binary, without what the environment of the tests may say, in a home of its own.
 pub(crate) fn toom(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_toom"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TOOM_")) {
         command.env_remove(name);
     }
+    command.env("XDG_DATA_HOME", fresh_home());
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -156,6 +166,8 @@ pub(crate) struct Server {
     pub(crate) dir: TempDir,
     /// Where it listens.
     pub(crate) address: String,
+    /// By which it is known.
+    pub(crate) key: String,
     runtime: String,
 }
 
@@ -178,14 +190,20 @@ impl Server {
 
     /// Starts one on what is in `dir`.
     pub(crate) fn start_in(dir: TempDir, runtime: &str, options: &[&str]) -> Server {
-        let mut command = toom(&["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0"]);
+        Server::start_at("127.0.0.1:0", dir, runtime, options)
+    }
+
+    /// The same, at an address.
+    pub(crate) fn start_at(listen: &str, dir: TempDir, runtime: &str, options: &[&str]) -> Server {
+        let mut command = toom(&["--runtime", runtime, "server", "--json", "--listen", listen]);
         command.args(["--data", path(&dir.path().join("data"))]);
         command.args(["--credentials", path(&dir.path().join("credentials.txt"))]).args(options);
         let (mut talker, stdin) = Talker::start(command);
         let listening: Value = serde_json::from_str(&talker.line("the server")).expect("JSON");
         assert_eq!(listening["event"], "listening");
         let address = listening["address"].as_str().expect("an address").to_owned();
-        Server { talker, _stdin: stdin, dir, address, runtime: runtime.into() }
+        let key = listening["key"].as_str().expect("a key").to_owned();
+        Server { talker, _stdin: stdin, dir, address, key, runtime: runtime.into() }
     }
 
     /// The data directory.

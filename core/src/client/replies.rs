@@ -34,7 +34,9 @@ impl Client {
                 self.logging_in = false;
                 self.user = Some(user.clone());
                 let udp_port = self.udp_port;
-                out.extend(self.server_key.map(|server_key| Output::Event(Event::Welcome { user, server_key, udp_port })));
+                out.extend(
+                    self.server_key.map(|server_key| Output::Event(Event::Welcome { user, server_key, udp_port })),
+                );
                 None
             }
             (Asked::Login, ReplyBody::LoginFailed(refusal)) => {

@@ -110,8 +110,7 @@ impl Handshaking {
             Step::ClientAwaitsPreamble { expected } => {
                 let server = decode(bytes)?;
                 let prologue = [Preamble::new(self.identity.best).encode(), server.encode()].concat();
-                let mut handshake =
-                    handshake(&self.identity, self.seed, Role::Initiator, server.chosen, &prologue);
+                let mut handshake = handshake(&self.identity, self.seed, Role::Initiator, server.chosen, &prologue);
                 // The same bytes as those that were sent.
                 handshake.write(&[])?;
                 self.step = Step::ClientAwaitsSecond { expected: *expected, suite: server.chosen, handshake };
@@ -139,8 +138,7 @@ impl Handshaking {
             Step::ServerAwaitsFirst { client } => {
                 let server = client.answer(self.identity.best)?;
                 let prologue = [client.encode(), server.encode()].concat();
-                let mut handshake =
-                    handshake(&self.identity, self.seed, Role::Responder, server.chosen, &prologue);
+                let mut handshake = handshake(&self.identity, self.seed, Role::Responder, server.chosen, &prologue);
                 handshake.read(bytes)?;
                 let reply = [&server.encode()[..], &handshake.write(&[])?].concat();
                 self.step = Step::ServerAwaitsThird { suite: server.chosen, handshake };
@@ -195,8 +193,7 @@ mod tests {
     fn both_learn_each_other_whatever_ciphers_they_like() {
         for client_best in Suite::ALL {
             for server_best in Suite::ALL {
-                let (mut client, hello) =
-                    Handshaking::client(identity(1, client_best), [3; 32], Some(server_key()));
+                let (mut client, hello) = Handshaking::client(identity(1, client_best), [3; 32], Some(server_key()));
                 let mut server = Handshaking::server(identity(2, server_best), [4; 32]);
                 let answer = feed(&mut server, &hello).unwrap().reply.unwrap();
                 let Stepped { reply, done } = feed(&mut client, &answer).unwrap();

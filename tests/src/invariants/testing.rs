@@ -103,7 +103,11 @@ impl Stage {
         self.connections += 1;
         let connection = ConnectionId(self.connections);
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
-        self.hear(Input::Connected { connection, address, device: toom_core::secure::PublicKey([connection.0 as u8; 32]) });
+        self.hear(Input::Connected {
+            connection,
+            address,
+            device: toom_core::secure::PublicKey([connection.0 as u8; 32]),
+        });
         connection
     }
 

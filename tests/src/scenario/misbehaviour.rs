@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toom_core::id::{OfferId, RoomId};
 use toom_core::secure::Password;
+use toom_core::secure::Suite;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_FRAME_BYTES, MAX_NAME_BYTES, MAX_REQUESTS_IN_FLIGHT};
 use toom_core::wire::message::{HistoryKind, Refusal, ReplyBody, RequestBody};
-use toom_core::secure::Suite;
 use toom_core::wire::preamble::Preamble;
 
 use super::steps::{log_in, login_request, password_of, request, start};
@@ -20,7 +20,14 @@ use crate::sim::dice::Dice;
 /// Another protocol, another version, unknown options.
 pub fn a_wrong_greeting_is_closed(world: &mut dyn World) {
     let bystanders = bystanders(world);
-    for greeting in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"TOOM\x63\0\0\0", b"TOOM\x02\x03\x01\x01", b"TOOM\x02\x04\x04\0", &[0; 64], &[0xff; 64]] {
+    for greeting in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"TOOM\x63\0\0\0",
+        b"TOOM\x02\x03\x01\x01",
+        b"TOOM\x02\x04\x04\0",
+        &[0; 64],
+        &[0xff; 64],
+    ] {
         let raw = world.connect_raw(None);
         world.write_raw(raw, greeting);
         world.closed_raw(raw);

@@ -16,8 +16,8 @@ use toom_core::id::{ConnectionId, OfferId};
 use toom_core::link::{Arrived, Input as LinkInput, Link};
 use toom_core::machine::Machine;
 use toom_core::time::Instant;
-use toom_core::transfer::{Keys, Opened, Transfers, Unopened};
 use toom_core::transfer::io::{Dropped, Input as TransferInput};
+use toom_core::transfer::{Keys, Opened, Transfers, Unopened};
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::ServerMessage;
 

@@ -10,9 +10,9 @@ mod turns;
 use core::time::Duration;
 
 use super::Client;
+use super::agreement::{Party, Subject, agreement};
 use super::command::Command;
 use super::event::{Event, Transfer};
-use super::agreement::{Party, Subject, agreement};
 use super::io::{AcceptPolicy, Input, Output, Progress, Report};
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::machine::Machine;
@@ -173,5 +173,13 @@ fn endpoint() -> PeerEndpoint {
 /// Luke offers a file of 1,000 bytes.
 fn offer(id: u64) -> wire::Event {
     let (from, label, address) = (name("luke"), FileLabel::new("film.mp4"), ([192, 0, 2, 2], 7000).into());
-    wire::Event::Offer { offer: OfferId(id), from, label, bytes: 1_000, address, endpoint: endpoint(), device: other_device() }
+    wire::Event::Offer {
+        offer: OfferId(id),
+        from,
+        label,
+        bytes: 1_000,
+        address,
+        endpoint: endpoint(),
+        device: other_device(),
+    }
 }

@@ -15,12 +15,8 @@ fn end_with(role: Role, change: impl FnOnce(&mut PeerAgreement)) -> Handshake {
         Role::Initiator => (SecretKey::new([1; 32]), SecretKey::new([2; 32])),
         Role::Responder => (SecretKey::new([2; 32]), SecretKey::new([1; 32])),
     };
-    let mut agreement = PeerAgreement {
-        remote: remote.public(),
-        shared: PeerSecret([9; 32]),
-        context: [5; 32],
-        suite: Suite::AesGcm,
-    };
+    let mut agreement =
+        PeerAgreement { remote: remote.public(), shared: PeerSecret([9; 32]), context: [5; 32], suite: Suite::AesGcm };
     change(&mut agreement);
     let indices = [PeerIndex(0x0102_0304), PeerIndex(0x0506_0708)];
     let (local_index, remote_index) = if role == Role::Initiator { indices.into() } else { (indices[1], indices[0]) };
@@ -110,7 +106,11 @@ fn who_disagrees_about_anything_is_not_answered() {
     ];
     for (change, what) in changes {
         let mut responder = end_with(Role::Responder, change);
-        assert_eq!(responder.receive(at(1), address(1), &question(&mut end(Role::Initiator))), Heard::Refused, "{what}");
+        assert_eq!(
+            responder.receive(at(1), address(1), &question(&mut end(Role::Initiator))),
+            Heard::Refused,
+            "{what}"
+        );
         assert_eq!(responder.transmit(at(1)), None);
         let mut initiator = end_with(Role::Initiator, change);
         let (mut one, mut other) = ends();
