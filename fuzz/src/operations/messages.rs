@@ -303,7 +303,15 @@ impl AnyServerMessage {
             26 => Event::RoomChanged(self.room()),
             27 => {
                 let (label, endpoint) = (FileLabel::new(&text), endpoint(self.list));
-                Event::Offer { offer, from, label, bytes: number.0, address, endpoint, device: PublicKey([self.list; 32]) }
+                Event::Offer {
+                    offer,
+                    from,
+                    label,
+                    bytes: number.0,
+                    address,
+                    endpoint,
+                    device: PublicKey([self.list; 32]),
+                }
             }
             28 => {
                 let (index, device) = (PeerIndex(self.list.into()), PublicKey([self.list; 32]));
