@@ -237,8 +237,9 @@ pub(crate) struct BenchTransferArgs {
     pub(crate) runs: u32,
 }
 
+/// A name that an account may have; for a new one there are stricter rules.
 fn parse_name(text: &str) -> Result<UserName, String> {
-    UserName::new(text).map_err(|error| error.to_string())
+    UserName::read(text).map_err(|error| error.to_string())
 }
 
 fn parse_payload(text: &str) -> Result<usize, String> {

@@ -62,7 +62,7 @@ fn announce(address: &str, key: &str, data: &Path, global: &Global) {
         (false, true) => Ok(()),
         (false, false) => output::line(&format!(
             "The server is listening on {address}.\nIts key is {key}.\nIts data is in {}. Press Ctrl-C to stop it.",
-            data.display()
+            printable(&data.display().to_string())
         )),
     };
 }

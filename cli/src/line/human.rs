@@ -2,7 +2,7 @@
 
 use toom_core::client::event::{Direction, Event, PostKind, Transfer, TransferState};
 use toom_core::client::io::AcceptPolicy;
-use toom_core::text::printable;
+use toom_core::text::{printable, printable_lines};
 use toom_core::time::Timestamp;
 use toom_core::wire::message::{ActiveUser, HistoryKind, PastMessage, RoomInfo};
 use toom_store::wall::written;
@@ -56,7 +56,7 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
                 AcceptPolicy::None => format!("Offer {id} is being rejected"),
             }
         ),
-        Event::Transfer(transfer) => return transfer_line(transfer),
+        Event::Transfer(transfer) => transfer_line(transfer)?,
         Event::Transfers(transfers) if transfers.is_empty() => "no transfer".into(),
         Event::Transfers(transfers) => transfers.iter().map(progress).collect::<Vec<_>>().join("\n"),
         Event::OfferAnswered { id, accepted: true } => format!("Offer {id} is accepted."),
@@ -70,13 +70,14 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
             format!("There is no connection to the server: {}", full_stop(&printable(reason)))
         }
     };
-    Some(text)
+    // Others' texts have no line feeds any more. Names are harmless, except that some of early accounts hide something.
+    Some(printable_lines(&text).into_owned())
 }
 
 /// How far a transfer has come, in one line.
 pub(crate) fn progress(transfer: &Transfer) -> String {
     let Transfer { id, bytes, total, rate_bps, .. } = transfer;
-    let what = format!("Transfer {id}, {}", what(transfer));
+    let what = printable(&format!("Transfer {id}, {}", what(transfer))).into_owned();
     match (&transfer.state, transfer.direction) {
         (TransferState::Starting, Direction::Out) => format!("{what}: waiting for the other person"),
         (TransferState::Starting, Direction::In) => format!("{what}: not started yet"),
@@ -383,6 +384,24 @@ mod tests {
         for event in &events {
             let line = lines(event);
             assert!(!line.contains(is_unprintable), "{line:?}");
+            assert!(!line.contains("[2J"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_early_accounts_that_hide_something_show_it() {
+        let early = UserName::read("yo\u{200b}da").unwrap();
+        let moving = Transfer { peer: early.clone(), ..transfer(Direction::In, TransferState::Moving) };
+        assert!(progress(&moving).contains("yo\u{fffd}da"));
+        for event in [
+            Event::Broadcast { number: MessageNumber(1), at: AT, from: early.clone(), text: "x".into() },
+            Event::Joined { user: early.clone() },
+            Event::RoomCreated(RoomInfo { room: RoomId(1), members: vec![early.clone()] }),
+            Event::Transfers(vec![moving.clone()]),
+            Event::Transfer(Transfer { state: TransferState::Starting, ..moving }),
+            Event::Bye { user: early },
+        ] {
+            assert!(lines(&event).contains("yo\u{fffd}da"), "{event:?}");
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Offering {
 // One's own offers.
 impl Client {
     pub(super) fn send_file(&mut self, to: &str, path: PathBuf, out: &mut Vec<Output>) {
-        let Ok(to) = UserName::new(to) else {
+        let Ok(to) = UserName::new(to).or_else(|_| UserName::read(to)) else {
             return fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
         };
         if !self.transfers.may_offer() {

@@ -45,8 +45,9 @@ impl Server {
         if typed.name.len() > MAX_NAME_BYTES || typed.password.0.len() > MAX_PASSWORD_BYTES {
             return self.close(turn, connection, CloseReason::LimitBroken);
         }
-        it.state = State::LoggingIn { name: typed.name.clone() };
         let Credentials { name, password, udp_port } = typed;
+        let name = self.conference.accounts.spelling(&name).into_owned();
+        it.state = State::LoggingIn { name: name.clone() };
         let attempt = Attempt { connection, request, address: it.address, udp_port, password };
         if let Some(blocked) = self.blocked(turn, &name) {
             self.login_failed(turn, &name, &attempt, blocked);

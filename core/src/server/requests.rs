@@ -175,12 +175,14 @@ impl Server {
         if users.len() > MAX_ROOM_MEMBERS {
             return Ok(Next::Close(CloseReason::LimitBroken));
         }
-        let mut seen = BTreeSet::from([by.as_str()]);
-        let others: Vec<&str> = users.iter().map(String::as_str).filter(|user| seen.insert(user)).collect();
+        let accounts = &self.conference.accounts;
+        let mut seen = BTreeSet::from([by.as_str().into()]);
+        let others: Vec<&str> =
+            users.iter().map(String::as_str).filter(|user| seen.insert(accounts.spelling(user))).collect();
         if others.is_empty() {
             return Err(Refusal::NobodyElse);
         }
-        let found = |text: &&str| self.conference.accounts.find(text);
+        let found = |text: &&str| accounts.find(text);
         let unknown: Vec<String> =
             others.iter().filter(|text| found(text).is_none()).map(|text| quoted(text)).collect();
         if !unknown.is_empty() {

@@ -14,6 +14,7 @@ pub mod direct;
 pub mod history;
 pub mod login;
 pub mod misbehaviour;
+pub mod names;
 pub mod presence;
 pub mod restart;
 pub mod rooms;
@@ -48,6 +49,10 @@ macro_rules! play_all_scenarios {
                 an_unknown_name_is_blocked_too,
                 a_block_is_nobody_elses_business,
                 a_block_survives_a_restart;
+            names:
+                a_name_is_found_in_every_spelling,
+                failures_count_over_all_spellings,
+                a_file_with_a_hostile_name_gets_a_harmless_one;
             presence:
                 alone_there_is_no_other_active_user,
                 others_are_listed_with_where_they_are,

@@ -22,6 +22,7 @@ use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_PASSWORD_C
 use toom_core::wire::message::{LoginRefusal, Reply, ReplyBody, Request, RequestBody, ServerMessage};
 
 use self::guards::Guards;
+use super::spelling::spelled;
 use super::{Broken, Checker, Moment, Observation, ensure};
 
 /// The Nth consecutive failure blocks: none before it, and no guess after it.
@@ -69,7 +70,7 @@ struct Run {
     settings: Settings,
     accounts: BTreeMap<UserName, PasswordHash>,
     guards: Guards,
-    /// By name as typed.
+    /// By name.
     lines: BTreeMap<String, Line>,
     checks: BTreeMap<CheckId, String>,
     connections: BTreeMap<ConnectionId, State>,
@@ -227,18 +228,19 @@ impl Run {
         }
     }
 
-    fn requested(&mut self, name: &str, attempt: Attempt) {
+    fn requested(&mut self, typed: &str, attempt: Attempt) {
         let (connection, request) = (attempt.connection, attempt.request);
-        let too_long = name.len() > MAX_NAME_BYTES || attempt.password.0.len() > MAX_PASSWORD_BYTES;
+        let too_long = typed.len() > MAX_NAME_BYTES || attempt.password.0.len() > MAX_PASSWORD_BYTES;
+        let name = spelled(typed);
         match self.connections.get_mut(&connection) {
             Some(state) if *state == State::Fresh && !too_long => {
-                *state = State::LoggingIn(name.to_owned(), request);
+                *state = State::LoggingIn(name.clone(), request);
             }
             // It is out of order, and no try.
             _ => return,
         }
-        self.subject = Some(Subject { name: name.to_owned(), connection: Some(connection) });
-        self.lines.entry(name.to_owned()).or_default().waiting.push_back(attempt);
+        self.subject = Some(Subject { name: name.clone(), connection: Some(connection) });
+        self.lines.entry(name).or_default().waiting.push_back(attempt);
     }
 
     fn checked(&mut self, at: Moment, name: &str, matches: bool) {
