@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use toom_core::name::UserName;
+use toom_core::name::{Lookalikes, UserName, normalised};
 use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::fact::Fact;
 use toom_store::log;
@@ -23,7 +23,8 @@ pub(crate) const HEARD_WITHIN: Duration = Duration::from_millis(500);
 /// From this many accounts on, people want to see how far it is.
 const SHOW_PROGRESS_FROM: usize = 20;
 
-/// Adds those of `accounts` that `data` does not have yet, and says how many that were.
+/// Adds those of `accounts` that `data` does not have yet, and says how many that were. All or none: none if one of
+/// them can be mistaken for another.
 pub(crate) fn add_missing(
     data: &Path,
     accounts: Vec<(UserName, Password)>,
@@ -34,6 +35,7 @@ pub(crate) fn add_missing(
     if missing.is_empty() {
         return Ok(0);
     }
+    refuse_lookalikes(known, missing.iter().map(|(name, _)| name))?;
     let bar = match show_progress && missing.len() >= SHOW_PROGRESS_FROM {
         true => ProgressBar::new(missing.len() as u64).with_style(style()),
         false => ProgressBar::hidden(),
@@ -42,6 +44,30 @@ pub(crate) fn add_missing(
     bar.finish_and_clear();
     log::append(data, &facts).map_err(Failure::failed)?;
     Ok(facts.len())
+}
+
+/// Fails if one of the `new` names can be mistaken for one that is `known`, or for another new one.
+pub(crate) fn refuse_lookalikes<'a>(
+    known: impl IntoIterator<Item = UserName>,
+    new: impl IntoIterator<Item = &'a UserName>,
+) -> Result<(), Failure> {
+    let mut names = Lookalikes::from_iter(known);
+    for name in new {
+        if let Some(other) = names.find(name) {
+            return Err(Failure::failed(format!(
+                "The name {name} looks like that of the account {other}, so it was not added; choose another name."
+            )));
+        }
+        names.add(name.clone());
+    }
+    Ok(())
+}
+
+/// The account that somebody typed the name of, be its letters composed or not.
+pub(crate) fn find(data: &Path, typed: &UserName) -> Result<Option<UserName>, Failure> {
+    let existing = existing(data)?;
+    let is = |text: &str| existing.iter().find(|name| name.as_str() == text).cloned();
+    Ok(is(typed.as_str()).or_else(|| is(&normalised(typed.as_str()))))
 }
 
 /// The names that have an account, in order.
@@ -113,5 +139,19 @@ mod tests {
             hashes.push(hash.clone());
         }
         assert_eq!(hashes.len(), 5);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_another_is_refused_by_name() {
+        let name = |text: &str| UserName::new(text).unwrap();
+        let refused = |known: &[&str], new: &[&str]| {
+            let new: Vec<_> = new.iter().map(|text| name(text)).collect();
+            refuse_lookalikes(known.iter().map(|text| name(text)), &new).map_err(|failure| failure.message)
+        };
+        let why = "The name yod\u{430} looks like that of the account yoda, so it was not added; choose another name.";
+        assert_eq!(refused(&["luke", "yoda"], &["leia", "yod\u{430}"]), Err(why.into()));
+        // Within what is added too.
+        assert_eq!(refused(&["luke"], &["yoda", "yod\u{430}"]), Err(why.into()));
+        assert_eq!(refused(&["user1", "m", "Zoe"], &["userl", "rn", "Zo\u{eb}"]), Ok(()));
     }
 }

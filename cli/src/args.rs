@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::TransferConfig;
 use toom_core::name::UserName;
+use toom_core::wire::limits::{DEFAULT_POST_BYTES_RATE, DEFAULT_POST_RATE};
 
 use crate::runtime::Runtime;
 use crate::trust::Trust;
@@ -107,6 +108,12 @@ pub(crate) struct ServerArgs {
     /// For how long, for instance 10s, 500ms or 2m
     #[arg(long, value_name = "TIME", env = "TOOM_BLOCK", default_value = "10s", value_parser = parse_duration, hide_env_values = true)]
     pub(crate) block: Duration,
+    /// How many messages one user may post a second, and at once; 0 is no limit
+    #[arg(long, value_name = "N", env = "TOOM_POST_RATE", default_value_t = DEFAULT_POST_RATE, hide_env_values = true)]
+    pub(crate) post_rate: u32,
+    /// How many bytes of messages one user may post a second, for instance 16MiB; 0 is no limit
+    #[arg(long, value_name = "BYTES", env = "TOOM_POST_BYTES_RATE", default_value_t = DEFAULT_POST_BYTES_RATE, value_parser = parse_size, hide_env_values = true)]
+    pub(crate) post_bytes_rate: u64,
     /// Adds the accounts of FILE that are missing: one `name password` a line
     #[arg(long, value_name = "FILE", env = "TOOM_CREDENTIALS", hide_env_values = true)]
     pub(crate) credentials: Option<PathBuf>,
@@ -237,8 +244,9 @@ pub(crate) struct BenchTransferArgs {
     pub(crate) runs: u32,
 }
 
+/// A name that an account may have; for a new one there are stricter rules.
 fn parse_name(text: &str) -> Result<UserName, String> {
-    UserName::new(text).map_err(|error| error.to_string())
+    UserName::read(text).map_err(|error| error.to_string())
 }
 
 fn parse_payload(text: &str) -> Result<usize, String> {

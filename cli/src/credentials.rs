@@ -1,7 +1,9 @@
 //! The assignment's `credentials.txt`: one `name password` a line, with one space between them.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use toom_core::name::UserName;
@@ -9,16 +11,38 @@ use toom_core::secure::Password;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
-use crate::password;
+use crate::{output, password};
+
+/// Room for a million accounts, made before it is known whether they are there.
+const MOST_AT_ONCE: usize = 64 * 1024 * 1024;
 
 /// Reads the accounts of `path`, in the order of the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<(UserName, Password)>, Failure> {
-    let bytes = Zeroizing::new(fs::read(path).map_err(|error| {
+    let bytes = read_all(path).map_err(|error| {
         Failure::failed(format!("The credentials file {} cannot be read: {error}.", path.display()))
-    })?);
+    })?;
     parse(&bytes).map_err(|(line, why)| {
         Failure::usage(format!("Line {line} of the credentials file {} is wrong: {why}", path.display()))
     })
+}
+
+/// Says so if everybody on this computer can read the passwords.
+fn warn_if_readable_by_others(path: &Path, file: &File) {
+    const BY_OTHERS: u32 = 0o004;
+    if file.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & BY_OTHERS != 0) {
+        let path = path.display();
+        output::note(&format!("Everybody on this computer can read {path}; it holds passwords: chmod 600 {path}"));
+    }
+}
+
+fn read_all(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    warn_if_readable_by_others(path, &file);
+    // With room for all of it, so that it is not moved to a larger place and left behind.
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(MOST_AT_ONCE);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The accounts of `bytes`, or which line is wrong and why. Empty lines are skipped; what follows the first

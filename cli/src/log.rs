@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use toom_core::text::printable;
 use tracing_subscriber::EnvFilter;
 
 type Printer = Box<dyn FnMut(&str) + Send>;
@@ -46,14 +47,32 @@ struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let shown = harmless(line);
         match editor().as_mut() {
-            Some(print) => print(String::from_utf8_lossy(line).trim_end()),
-            None => io::stderr().lock().write_all(line)?,
+            Some(print) => print(&shown),
+            None => io::stderr().lock().write_all(format!("{shown}\n").as_bytes())?,
         }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The line without its end. Whatever it is about, one event is one line, and steers no terminal.
+fn harmless(line: &[u8]) -> String {
+    printable(String::from_utf8_lossy(line).trim_end()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_harmless_line_whatever_it_tells_of() {
+        let line = "WARN a file is gone: x\u{1b}]0;owned\u{7}y\nERROR forged \u{202e}\n";
+        assert_eq!(harmless(line.as_bytes()), "WARN a file is gone: x\u{fffd}y\u{fffd}ERROR forged \u{fffd}");
+        assert_eq!(harmless(b"caf\xc3\xa9 \xff\n"), "caf\u{e9} \u{fffd}");
     }
 }

@@ -36,13 +36,11 @@ mod trust;
 mod units;
 mod user;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{BenchCommand, Cli, Command};
-use color::Paint;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -59,8 +57,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let paint = Paint::new(global.color, &io::stderr());
-            output::note(&paint.error(&failure.message));
+            output::error(&failure.message, global.color);
             failure.exit.into()
         }
     }

@@ -3,6 +3,10 @@
 
 use std::io::{self, Write};
 
+use toom_core::text::printable;
+
+use crate::args::Color;
+use crate::color::Paint;
 use crate::exit::Failure;
 
 /// Writes `text` and a line end to standard output, at once. An error means that nobody reads any more.
@@ -26,7 +30,13 @@ pub(crate) fn failure(error: &io::Error) -> Option<Failure> {
     (!gone).then(|| Failure::failed(format!("Standard output cannot be written: {error}.")))
 }
 
-/// Writes `text` and a line end to standard error. What cannot be said there cannot be said at all.
+/// Writes `text`, made harmless, and a line end to standard error. What cannot be said there cannot be said at all.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+}
+
+/// The same for what went wrong.
+pub(crate) fn error(text: &str, color: Color) {
+    let paint = Paint::new(color, &io::stderr());
+    let _ = writeln!(io::stderr().lock(), "{}", paint.error(&printable(text)));
 }

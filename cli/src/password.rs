@@ -2,7 +2,8 @@
 //! standard input. Never the command line, which other users of the machine can read.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toom_core::secure::Password;
@@ -12,6 +13,9 @@ use zeroize::Zeroizing;
 use crate::args::PasswordArgs;
 use crate::exit::Failure;
 use crate::output;
+
+/// More than the longest password.
+const MOST_READ: usize = 2 * MAX_PASSWORD_BYTES;
 
 /// The password that `--password-file` or `--password-fd` gives, if one of them was said.
 pub(crate) fn given(args: &PasswordArgs) -> Result<Option<Password>, Failure> {
@@ -89,19 +93,54 @@ pub(crate) fn check(password: &Password) -> Result<(), String> {
 }
 
 fn first_line_of(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
-    first_line(BufReader::new(File::open(path)?))
+    first_line(Wiped::new(File::open(path)?))
 }
 
 /// The first line without its end; `None` if there is none.
 fn first_line(input: impl BufRead) -> io::Result<Option<Zeroizing<String>>> {
-    // A little more than the longest password, so that a wrong file does not fill the memory.
-    let mut line = Zeroizing::new(String::with_capacity(2 * MAX_PASSWORD_BYTES));
-    if input.take(2 * MAX_PASSWORD_BYTES as u64).read_line(&mut line)? == 0 {
+    // A little more than the longest password, so that a wrong file does not fill the memory, and the text is never
+    // moved to a larger place.
+    let mut line = Zeroizing::new(String::with_capacity(MOST_READ));
+    if input.take(MOST_READ as u64).read_line(&mut line)? == 0 {
         return Ok(None);
     }
     let end = line.strip_suffix('\n').map_or(line.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
     line.truncate(end);
     Ok(Some(line))
+}
+
+/// Reads a file through a buffer that is wiped when dropped.
+struct Wiped {
+    file: File,
+    buffer: Zeroizing<[u8; MOST_READ]>,
+    read: Range<usize>,
+}
+
+impl Wiped {
+    fn new(file: File) -> Wiped {
+        Wiped { file, buffer: Zeroizing::new([0; MOST_READ]), read: 0..0 }
+    }
+}
+
+impl Read for Wiped {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buf)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Wiped {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.read.is_empty() {
+            self.read = 0..self.file.read(&mut *self.buffer)?;
+        }
+        Ok(&self.buffer[self.read.clone()])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.read.start += count;
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +158,10 @@ mod tests {
         ] {
             let line = first_line(text.as_bytes()).unwrap();
             assert_eq!(line.as_deref().map(String::as_str), first, "{text:?}");
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let line = first_line_of(file.path()).unwrap();
+            assert_eq!(line.as_deref().map(String::as_str), first, "{text:?} of a file");
         }
     }
 }

@@ -88,12 +88,10 @@ impl Runtime {
         on_report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Endpoint> {
         match self {
-            Runtime::Smol => {
-                toom_smol::endpoint::Endpoint::bind(address, downloads, config, device, seed, on_report).map(Endpoint::Smol)
-            }
-            Runtime::Std => {
-                toom_std::endpoint::Endpoint::bind(address, downloads, config, device, seed, on_report).map(Endpoint::Std)
-            }
+            Runtime::Smol => toom_smol::endpoint::Endpoint::bind(address, downloads, config, device, seed, on_report)
+                .map(Endpoint::Smol),
+            Runtime::Std => toom_std::endpoint::Endpoint::bind(address, downloads, config, device, seed, on_report)
+                .map(Endpoint::Std),
         }
     }
 }

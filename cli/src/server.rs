@@ -5,6 +5,7 @@ use std::sync::mpsc;
 
 use serde_json::json;
 use toom_core::config::ServerConfig;
+use toom_core::server::PostRates;
 use toom_core::server::activity::Activity;
 use toom_core::text::printable;
 use toom_core::wire::limits::ATTEMPTS;
@@ -26,7 +27,8 @@ pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
         // After the first signal nobody listens: the server is stopping already.
         let _ = stop.send(());
     })?;
-    let config = ServerConfig { listen: args.listen, data: data.clone(), attempts, block: args.block };
+    let post_rates = PostRates { posts: args.post_rate, bytes: args.post_bytes_rate };
+    let config = ServerConfig { listen: args.listen, data: data.clone(), attempts, block: args.block, post_rates };
     let server = global.runtime.serve(config, printer(global))?;
     announce(&server.address().to_string(), &server.key().to_string(), &data, global);
     if accounts::existing(&data)?.is_empty() {
@@ -62,7 +64,7 @@ fn announce(address: &str, key: &str, data: &Path, global: &Global) {
         (false, true) => Ok(()),
         (false, false) => output::line(&format!(
             "The server is listening on {address}.\nIts key is {key}.\nIts data is in {}. Press Ctrl-C to stop it.",
-            data.display()
+            printable(&data.display().to_string())
         )),
     };
 }

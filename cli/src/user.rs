@@ -6,6 +6,7 @@ use std::thread;
 use serde_json::json;
 use toom_core::name::UserName;
 use toom_core::server::fact::Fact;
+use toom_core::text::printable;
 
 use crate::args::{Global, UserCommand, UserPasswordArgs};
 use crate::exit::{Exit, Failure, Outcome};
@@ -24,10 +25,13 @@ pub(crate) fn run(command: &UserCommand, global: &Global) -> Outcome {
 
 fn add(args: &UserPasswordArgs, global: &Global) -> Outcome {
     let data = dirs::data(args.data.data.as_deref())?;
-    let name = &args.name;
-    if exists(&data, name)? {
+    // What an early account may have is not for new ones.
+    let name = &UserName::new(args.name.as_str()).map_err(|error| Failure::usage(format!("{error}.")))?;
+    let existing = accounts::existing(&data)?;
+    if existing.contains(name) {
         return Err(Failure::failed(format!("There is an account {name} already.")));
     }
+    accounts::refuse_lookalikes(existing, [name])?;
     let hash = accounts::hash(&password::new(&args.password, name.as_str())?)?;
     accounts::append_and_tell(&data, &[Fact::AccountAdded { name: name.clone(), hash }])?;
     say(global, "account_added", name, "The account {} was added.")
@@ -35,15 +39,14 @@ fn add(args: &UserPasswordArgs, global: &Global) -> Outcome {
 
 fn passwd(args: &UserPasswordArgs, global: &Global) -> Outcome {
     let data = dirs::data(args.data.data.as_deref())?;
-    let name = &args.name;
-    must_exist(&data, name)?;
+    let name = &must_exist(&data, &args.name)?;
     let hash = accounts::hash(&password::new(&args.password, name.as_str())?)?;
     accounts::append_and_tell(&data, &[Fact::PasswordChanged { name: name.clone(), hash }])?;
     say(global, "password_changed", name, "The password of {} was changed.")
 }
 
 fn remove(name: &UserName, data: &Path, global: &Global) -> Outcome {
-    must_exist(data, name)?;
+    let name = &must_exist(data, name)?;
     accounts::append_and_tell(data, &[Fact::AccountRemoved { name: name.clone() }])?;
     say(global, "account_removed", name, "The account {} was removed.")
 }
@@ -55,7 +58,7 @@ fn list(data: &Path, global: &Global) -> Outcome {
         return done(output::line(&json!({"event": "accounts", "users": names}).to_string()));
     }
     for name in &names {
-        if output::line(name.as_str()).is_err() {
+        if output::line(&printable(name.as_str())).is_err() {
             break;
         }
     }
@@ -77,15 +80,8 @@ fn import(file: &Path, data: &Path, global: &Global) -> Outcome {
     done(output::line(&format!("Added {added} of {all} accounts; {} were there already.", all - added)))
 }
 
-fn exists(data: &Path, name: &UserName) -> Result<bool, Failure> {
-    Ok(accounts::existing(data)?.contains(name))
-}
-
-fn must_exist(data: &Path, name: &UserName) -> Result<(), Failure> {
-    match exists(data, name)? {
-        true => Ok(()),
-        false => Err(Failure::failed(format!("There is no account {name}."))),
-    }
+fn must_exist(data: &Path, name: &UserName) -> Result<UserName, Failure> {
+    accounts::find(data, name)?.ok_or_else(|| Failure::failed(format!("There is no account {name}.")))
 }
 
 fn say(global: &Global, event: &str, name: &UserName, sentence: &str) -> Outcome {
@@ -95,7 +91,7 @@ fn say(global: &Global, event: &str, name: &UserName, sentence: &str) -> Outcome
     if global.quiet {
         return Ok(Exit::Done);
     }
-    done(output::line(&sentence.replace("{}", name.as_str())))
+    done(output::line(&sentence.replace("{}", &printable(name.as_str()))))
 }
 
 /// What was asked for is done, whether anybody still reads about it or not.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::client::io::AcceptPolicy;
 use crate::secure::{PublicKey, SecretKey};
+use crate::server::PostRates;
 
 /// A server's settings.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct ServerConfig {
     pub attempts: u32,
     /// For how long.
     pub block: Duration,
+    /// How much one user may post.
+    pub post_rates: PostRates,
 }
 
 /// A client's settings.

@@ -1,22 +1,38 @@
 //! What people and peers write, on its way to a terminal, a log or a file name; and times, as people type them.
 
-use toom_core::text::{FileLabel, escape_log_field, is_unprintable, printable, unescape_log_field};
+use toom_core::name::UserName;
+use toom_core::text::{
+    FileLabel, escape_log_field, is_unprintable, printable, printable_lines, received_name, unescape_log_field,
+};
 use toom_core::time::Timestamp;
 
 // A file of its own without the rest of its package, whose SQLite would be most of every build for fuzzing.
 #[path = "../../store/src/wall.rs"]
 pub mod wall;
 
-/// Whatever a peer calls a file becomes one harmless name.
+/// Whatever a peer calls a file becomes one harmless name, and so does the file.
 pub fn file_label(data: &[u8]) {
     let label = FileLabel::new(&String::from_utf8_lossy(data));
     let text = label.as_str();
-    assert!(!text.is_empty() && text.len() < 200 && text != "." && text != "..");
-    assert!(!text.contains(['/', '\\', '\0']) && !text.contains(is_unprintable));
+    assert!(!text.is_empty() && text.len() <= 160 && text != "." && text != "..");
+    assert!(!text.contains(['/', '\\', '\0']) && !text.ends_with(['.', ' ']));
+    assert_eq!(printable(text), text, "it can be shown as it is");
     assert_eq!(FileLabel::new(text).as_str(), text, "cleaning twice changes nothing");
+    let stem = text.split('.').next().unwrap_or_default().trim_end().to_uppercase();
+    assert!(!["CON", "PRN", "AUX", "NUL", "COM1", "LPT9"].contains(&&*stem), "{text:?} is a device");
+
+    let sender = "s".repeat(64);
+    let Ok(sender) = UserName::new(&sender) else { panic!("a name") };
+    for attempt in [1, 2, 10_000] {
+        let name = received_name(&sender, &label, attempt);
+        assert!(name.starts_with(&format!("{sender}_")) && !name.contains(['/', '\\', '\0']));
+        assert!(name.len() + ".".len() + ".0123abcd.part".len() <= 255, "there is room for what a partial file has");
+        assert_eq!(name.contains(&format!(" ({attempt})")), attempt > 1 || text.contains(" (1)"), "{name}");
+    }
 }
 
-/// What reaches a terminal holds nothing that could steer it, and everything else as it was.
+/// What reaches a terminal holds nothing that could steer it, hide, or run over other lines, and everything else as it
+/// was.
 pub fn printable_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let shown = printable(&text);
@@ -27,11 +43,61 @@ pub fn printable_text(data: &[u8]) {
     // ESC is gone, and so are the one-character forms of CSI, OSC and the like: no sequence can begin.
     assert!(!shown.bytes().any(|byte| byte < 0x20 || byte == 0x7f));
     assert_eq!(printable(&shown), shown, "cleaning twice changes nothing");
-    assert!(shown.len() <= 3 * text.len(), "no character becomes longer than U+FFFD");
-    assert_eq!(shown.chars().count(), text.chars().count(), "each character becomes one");
-    for (before, after) in text.chars().zip(shown.chars()) {
-        let replaced = if before == '\t' { ' ' } else { '\u{fffd}' };
-        assert!(after == if steers_a_terminal(before) { replaced } else { before }, "{before:?} became {after:?}");
+    assert!(shown.len() <= 3 * text.len(), "nothing becomes longer than U+FFFD");
+    assert_nothing_hides(&shown);
+    assert_nothing_is_tall(&shown);
+    assert_nothing_is_made_up(&text, &shown);
+    assert_sequences_vanish(&text);
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    assert_eq!(printable_lines(&text), lines.join("\n"));
+}
+
+/// A joiner or selector is alone, and behind something that it may change.
+fn assert_nothing_hides(shown: &str) {
+    let mut before = None;
+    for c in shown.chars() {
+        if hides(c) {
+            let base = before.is_some_and(|it: char| !hides(it) || (it == '\u{fe0f}' && c == '\u{200d}'));
+            let keycap = before.is_some_and(|it: char| "0123456789#*©®".contains(it));
+            let foreign = before.is_some_and(|it| u32::from(it) >= 0x600);
+            assert!(base && (keycap || foreign), "{c:?} hides behind {before:?}");
+        }
+        before = Some(c);
+    }
+}
+
+/// No more than four accents in a row, and none without something to stand on.
+fn assert_nothing_is_tall(shown: &str) {
+    assert!(!shown.starts_with(is_accent), "an accent stands on what was shown before");
+    let mut height = 0;
+    for c in shown.chars().filter(|c| !hides(*c)) {
+        height = if is_accent(c) { height + 1 } else { 0 };
+        assert!(height <= 4, "{shown:?} is too tall");
+    }
+}
+
+/// All that is shown was there, in the same order, except for what stands for something else. Without a control,
+/// nothing of ASCII is lost.
+fn assert_nothing_is_made_up(text: &str, shown: &str) {
+    let mut rest = text.chars();
+    for c in shown.chars().filter(|c| !['\u{fffd}', '\u{25cc}', ' '].contains(c)) {
+        assert!(rest.any(|it| it == c), "{c:?} was not there");
+    }
+    if !text.contains(char::is_control) {
+        let ascii = |text: &str| text.chars().filter(char::is_ascii).collect::<String>();
+        assert_eq!(ascii(shown), ascii(text));
+    }
+}
+
+/// A title, a colour and a device control are gone as a whole, whatever is in them.
+fn assert_sequences_vanish(text: &str) {
+    let inner: String = text.chars().filter(|c| !c.is_control()).collect();
+    for (start, end) in [("\u{1b}]", "\u{7}"), ("\u{9d}", "\u{9c}"), ("\u{1b}P", "\u{1b}\\"), ("\u{1b}_", "\u{9c}")] {
+        assert_eq!(printable(&format!("a{start}{inner}{end}b")), "a\u{fffd}b");
+    }
+    let parameters: String = inner.chars().filter(|c| ('0'..='?').contains(c)).collect();
+    for start in ["\u{1b}[", "\u{9b}"] {
+        assert_eq!(printable(&format!("a{start}{parameters}mb")), "a\u{fffd}b");
     }
 }
 
@@ -49,20 +115,49 @@ fn steers_a_terminal(c: char) -> bool {
         || code >> 7 == 0xe_0000 >> 7
 }
 
+/// Joiners, fillers and selectors, by number.
+fn hides(c: char) -> bool {
+    let code = u32::from(c);
+    [0xad, 0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x3164, 0xffa0].contains(&code)
+        || (0x180b..=0x180f).contains(&code)
+        || (0x200b..=0x200d).contains(&code)
+        || (0x2060..=0x2065).contains(&code)
+        || (0xfe00..=0xfe0f).contains(&code)
+        || (0xe_0080..=0xe_0fff).contains(&code)
+}
+
+/// The blocks of combining marks, except U+034F, which hides.
+fn is_accent(c: char) -> bool {
+    let code = u32::from(c);
+    [0x300..=0x34e, 0x350..=0x36f, 0x1dc0..=0x1dff, 0x20d0..=0x20f0, 0xfe20..=0xfe2f]
+        .iter()
+        .any(|it| it.contains(&code))
+}
+
 /// A field of a text log stays in its row, and can be read back; so does a row of several.
 pub fn log_field(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let escaped = escape_log_field(&text);
-    assert!(!escaped.contains(['\r', '\n']));
-    assert_eq!(unescape_log_field(&escaped).as_deref(), Some(text.as_ref()));
+    if let Some(bad) = escaped.chars().find(|c| is_replaced(*c) || "\r\n".contains(*c)) {
+        panic!("{bad:?} is in a log");
+    }
+    let kept = |text: &str| text.chars().map(|c| if is_replaced(c) { '\u{fffd}' } else { c }).collect::<String>();
+    assert_eq!(unescape_log_field(&escaped), Some(kept(&text)));
     let fields: Vec<&str> = text.split('\0').collect();
     let row = fields.iter().map(|field| escape_log_field(field)).collect::<Vec<_>>().join("; ");
+    let fields: Vec<String> = fields.into_iter().map(kept).collect();
     assert_eq!(row.lines().count(), usize::from(!row.is_empty()), "a row is one line");
     assert_eq!(fields_of(&row), fields, "a row splits back into its fields");
     // Whatever is read as a field is what would have been written.
     if let Some(read) = unescape_log_field(&text) {
         assert_eq!(escape_log_field(&read), text);
     }
+}
+
+/// What steers a terminal is not in a log, except for tabs; what only hides is.
+fn is_replaced(c: char) -> bool {
+    let only_hides = ['\u{feff}', '\u{fff9}', '\u{fffa}', '\u{fffb}'].contains(&c) || u32::from(c) >= 0xe_0000;
+    steers_a_terminal(c) && !only_hides && !['\t', '\r', '\n'].contains(&c)
 }
 
 /// The fields of a row, as a reader of the log who knows nothing of our code would take them apart.

@@ -184,7 +184,7 @@ fn an_unreachable_server_is_said_in_one_sentence() {
         accept: toom_core::client::io::AcceptPolicy::None,
         device: SecretKey::new([1; 32]),
         server_key: None,
-            known_people: None,
+        known_people: None,
         seed: world::rand_seed(),
     };
     let error = toom_smol::client::start(config, |_| {}).unwrap_err();

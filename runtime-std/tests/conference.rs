@@ -23,7 +23,10 @@ fn a_wrong_password_is_refused_and_the_right_one_welcomed_on_the_same_connection
     assert_eq!(yoda.next(), Event::LoginFailed(LoginRefusal::InvalidCredentials));
     yoda.give(Command::Login { name: "yoda".into(), password: Password("yoda".into()) });
     let key = world.server.as_ref().unwrap().key();
-    assert_eq!(yoda.next(), Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port() });
+    assert_eq!(
+        yoda.next(),
+        Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port(), failed_logins: 1 }
+    );
     assert_ne!(yoda.client.udp_port(), 0);
 }
 
@@ -142,7 +145,7 @@ fn a_server_that_is_not_there_is_named_in_one_sentence() {
         accept: toom_core::client::io::AcceptPolicy::None,
         device: toom_core::secure::SecretKey::new([1; 32]),
         server_key: None,
-            known_people: None,
+        known_people: None,
         seed: [1; 32],
     };
     let error = toom_std::client::start(config, |_| {}).unwrap_err();
@@ -160,6 +163,7 @@ fn two_servers_cannot_share_an_address_or_data() {
         data: data.to_owned(),
         attempts: 3,
         block: PATIENCE,
+        post_rates: toom_core::server::PostRates::default(),
     };
     let same_address = toom_std::server::start(config(data.path(), world.address), |_| {}).unwrap_err();
     let other_address = "127.0.0.1:0".parse().unwrap();

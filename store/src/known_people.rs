@@ -124,7 +124,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, KnownPeopleError> {
 fn entry(line: &str) -> Option<Entry> {
     let mut words = line.split_whitespace();
     let server = words.next()?.parse().ok()?;
-    let name = UserName::new(words.next()?).ok()?;
+    let name = UserName::read(words.next()?).ok()?;
     let trust = match words.next()? {
         "met" => Trust::Met,
         "changed" => Trust::Changed,

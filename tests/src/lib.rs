@@ -7,11 +7,14 @@
 //! | [`sim`] | a world of virtual time: one seed gives one run |
 //! | [`invariants`] | what must hold in every run of the simulator, and the checkers that watch for it |
 //! | [`simulate`] | whole runs of random people in random worlds, each from one seed; shrinking of what breaks |
+//! | [`login_timing`], [`statistics`] | whether the time of a login tells who has an account |
 //! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
 #![forbid(unsafe_code)]
 
 pub mod invariants;
+pub mod login_timing;
 pub mod real;
 pub mod scenario;
 pub mod sim;
 pub mod simulate;
+pub mod statistics;

@@ -46,7 +46,7 @@ fn play(seed: u64) {
     for name in NAMES {
         simulation.append(added(name));
     }
-    simulation.start_server(Settings { attempts: 3, block: Duration::from_secs(10) });
+    simulation.start_server(Settings::default());
     let clients = NAMES.map(|_| simulation.connect(AcceptPolicy::None));
     let mut story = Story { simulation, dice: Dice::new(seed, "people"), clients };
     (0..NAMES.len()).for_each(|person| story.log_in(person));

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -24,6 +24,9 @@ const NAMES: [&str; 3] = ["yoda", "luke", "nobody"];
 
 /// Connections at the same time.
 const CONNECTIONS: u64 = 4;
+
+/// Connections of one address, of those that are not given one.
+const PER_ADDRESS: u64 = 40;
 
 /// What happens next. Names and connections are meant modulo how many there are.
 #[derive(Clone, Debug)]
@@ -151,12 +154,20 @@ impl World {
         self.tell(Input::Committed { committed, wall: self.wall });
     }
 
+    /// A few connections come from one address, and the next few from another.
     fn connect(&mut self, place: usize) {
+        let number = u32::try_from(self.last_connection / PER_ADDRESS).expect("few connections");
+        self.connect_from(place, Ipv4Addr::from_bits(number + 0x0a00_0000).into());
+    }
+
+    fn connect_from(&mut self, place: usize, address: IpAddr) {
         self.last_connection += 1;
         let connection = ConnectionId(self.last_connection);
         self.connections[place] = connection;
-        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
-        self.tell(Input::Connected { connection, address, device: toom_core::secure::PublicKey([1; 32]) });
+        let address = SocketAddr::new(address, 1);
+        self.tell(Input::Accepted { connection, address });
+        let device = toom_core::secure::PublicKey([1; 32]);
+        self.tell(Input::Connected { connection, address, device });
     }
 
     fn login(&mut self, place: usize, name: &str, password: String) {
@@ -237,18 +248,19 @@ fn server(settings: Settings) -> Server {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let block = prop_oneof![9 => Just(TEN_SECONDS), 1 => Just(Duration::ZERO)];
-    (1u32..=5, block).prop_map(|(attempts, block)| Settings { attempts, block })
+    (1u32..=5, block).prop_map(|(attempts, block)| Settings { attempts, block, ..Settings::default() })
 }
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 #[test]
 fn guessing_names_is_bounded_and_pushes_out_the_oldest_guess_only() {
-    let mut world = World::new(Settings { attempts: 2, block: TEN_SECONDS });
+    let mut world = World::new(Settings { attempts: 2, block: TEN_SECONDS, ..Settings::default() });
     for round in 0..2 {
         for number in 0..MAX_UNKNOWN_NAMES + 50 {
             // The last ones are guessed twice, and blocked.
             for _ in 0..1 + number / MAX_UNKNOWN_NAMES {
+                world.act(&Act::HangUp { connection: 0 });
                 world.login(0, &format!("guess {number}"), "wrong".into());
                 world.act(&Act::Check { which: 0 });
                 world.act(&Act::Commit);
@@ -262,7 +274,7 @@ fn guessing_names_is_bounded_and_pushes_out_the_oldest_guess_only() {
 
 #[test]
 fn logins_at_once_are_bounded() {
-    let mut world = World::new(Settings { attempts: 5, block: TEN_SECONDS });
+    let mut world = World::new(Settings { attempts: 5, block: TEN_SECONDS, ..Settings::default() });
     for _ in 0..2 {
         for number in 0..MAX_PASSWORD_CHECKS + 50 {
             world.connect(0);
@@ -274,6 +286,29 @@ fn logins_at_once_are_bounded() {
         }
         world.must_hold();
     }
+}
+
+/// Somebody guesses a few passwords of each of many names from one address.
+#[test]
+fn an_address_from_which_many_names_fail_is_refused_and_nobody_else_is() {
+    let mut world = World::new(Settings { attempts: 3, block: TEN_SECONDS, ..Settings::default() });
+    let guesser: IpAddr = Ipv4Addr::LOCALHOST.into();
+    let mut checked = Vec::new();
+    for round in 0..250 {
+        world.connect_from(1, guesser);
+        world.login(1, &format!("guess {round}"), "wrong".into());
+        checked.push(!world.checks.is_empty());
+        world.act(&Act::Check { which: 0 });
+        world.login(0, "yoda", if round % 3 == 0 { password_of("yoda") } else { "mistyped".into() });
+        world.act(&Act::Check { which: 0 });
+        world.act(&Act::HangUp { connection: 0 });
+        world.act(&Act::Wait { milliseconds: 400 });
+        world.must_hold();
+    }
+    // A hundred and one of them within 40.4 s; the next one once the first is a minute old, and so on.
+    let expected = |round: usize| round < 101 || (150..251).contains(&round);
+    let differs = (0..250).find(|round| checked[*round] != expected(*round));
+    assert_eq!(differs, None, "{checked:?}");
 }
 
 proptest! {

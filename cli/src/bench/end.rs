@@ -177,12 +177,7 @@ fn start(setup: Setup, go: &Go) -> Result<Start, Failure> {
         remote: go.remote,
         local_index: setup.local_index,
         remote_index: setup.remote_index,
-        agreement: PeerAgreement {
-            remote: go.device,
-            shared: setup.secret,
-            context: [0; 32],
-            suite: Suite::AesGcm,
-        },
+        agreement: PeerAgreement { remote: go.device, shared: setup.secret, context: [0; 32], suite: Suite::AesGcm },
         bytes: setup.bytes,
         side,
     })

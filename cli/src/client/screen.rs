@@ -6,7 +6,6 @@ use std::time::Instant;
 use serde_json::Value;
 use toom_core::client::event::{Event, TransferState};
 use toom_core::client::io::AcceptPolicy;
-use toom_core::text::printable;
 
 use super::editor::{Editor, Printer};
 use super::progress::Progress;
@@ -46,7 +45,7 @@ impl Screen {
         let (kind, editor) = match (global.json, open()) {
             (true, _) => (Kind::Json, None),
             (false, Some((editor, printer, mut log_printer))) => {
-                log::redirect(Some(Box::new(move |line| drop(log_printer(format!("{}\n", printable(line)))))));
+                log::redirect(Some(Box::new(move |line| drop(log_printer(format!("{line}\n"))))));
                 (Kind::Edited(printer), Some(editor))
             }
             (false, None) => (Kind::Plain, None),

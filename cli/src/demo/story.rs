@@ -12,6 +12,8 @@ use toom_core::config::ServerConfig;
 use toom_core::id::RoomId;
 use toom_core::name::UserName;
 use toom_core::secure::Password;
+use toom_core::server::PostRates;
+use toom_core::text::{printable, printable_lines};
 use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
 
 use super::person::Person;
@@ -82,7 +84,8 @@ fn open_server(dir: &Path) -> Result<(Server, Vec<Password>), Failure> {
     }
     accounts::add_missing(&data, given.clone(), false)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = ServerConfig { listen, data, attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK };
+    let post_rates = PostRates::default();
+    let config = ServerConfig { listen, data, attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK, post_rates };
     let server = SERVER.serve(config, |_| ())?;
     Ok((server, given.into_iter().map(|(_, password)| password).collect()))
 }
@@ -160,7 +163,7 @@ fn send_file(yoda: &Person, luke: &Person, file: &Path, say: &Teller) -> Result<
     let (from, to) = (yoda.runtime.name(), luke.runtime.name());
     say.line(&format!(
         "Yoda sends {} ({}) to Luke by UDP, from {from} to {to}.",
-        toom_core::text::printable(offered.name.as_str()),
+        printable(offered.name.as_str()),
         human::size(bytes)
     ))?;
     let bar = say.bar(bytes);
@@ -190,7 +193,7 @@ fn send_file(yoda: &Person, luke: &Person, file: &Path, say: &Teller) -> Result<
     let figures = Figures { bytes, seconds, blake3: after };
     say.line(&format!(
         "Luke has it as {}: {bytes} bytes in {seconds:.2} seconds, {}.",
-        toom_core::text::printable(&saved_as),
+        printable(&saved_as),
         human::rate(figures.rate())
     ))?;
     say.line(&format!("Both files have the BLAKE3 hash {after}."))?;
@@ -219,7 +222,7 @@ impl Teller {
         match self.quiet {
             true => Ok(()),
             // The demo is about what happens; it goes on without a reader.
-            false => output::line(text).or_else(|error| output::failure(&error).map_or(Ok(()), Err)),
+            false => output::line(&printable_lines(text)).or_else(|error| output::failure(&error).map_or(Ok(()), Err)),
         }
     }
 

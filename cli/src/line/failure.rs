@@ -29,6 +29,7 @@ pub(crate) fn code(failure: &Failure) -> &'static str {
         Failure::BadText => "bad_text",
         Failure::LimitReached(_) => "limit_reached",
         Failure::StorageFailed => "storage_failed",
+        Failure::RateLimited { .. } => "rate_limited",
         Failure::NoSuchFile(_) => "no_such_file",
         Failure::UnreadableFile(_) => "unreadable_file",
         Failure::PeerKeyChanged { .. } => "peer_key_changed",
@@ -62,6 +63,9 @@ pub(crate) fn sentence(failure: &Failure) -> String {
         Failure::BadText => format!("A message must have between 1 and {MAX_TEXT_BYTES} bytes of text"),
         Failure::LimitReached(limit) => format!("A limit is reached: {}", printable(limit)),
         Failure::StorageFailed => "The server cannot write to its disk, so nothing that must last is accepted".into(),
+        Failure::RateLimited { retry_after_ms } => {
+            format!("You are sending more than this server allows; try again in {}", seconds(*retry_after_ms))
+        }
         Failure::NoSuchFile(file) => format!("The file does not exist: {}", printable(file)),
         Failure::UnreadableFile(reason) => format!("The file cannot be read: {}", printable(reason)),
         Failure::PeerKeyChanged { user, key } => format!(
@@ -70,10 +74,14 @@ pub(crate) fn sentence(failure: &Failure) -> String {
              VERIFY {user} yes"
         ),
         Failure::DeviceChanged => "That person is changing devices; try again".into(),
-        Failure::NoDevices(user) => format!("{user} has never logged in from any device, so there is nothing to compare"),
-        Failure::OwnKeyMissing => "THE SERVER HIDES THE KEY OF THIS DEVICE FROM OTHERS. Somebody may be posing as you, so \
+        Failure::NoDevices(user) => {
+            format!("{user} has never logged in from any device, so there is nothing to compare")
+        }
+        Failure::OwnKeyMissing => {
+            "THE SERVER HIDES THE KEY OF THIS DEVICE FROM OTHERS. Somebody may be posing as you, so \
                                    there is no safety number; tell whoever runs the server"
-            .into(),
+                .into()
+        }
         Failure::SafetyNumberChanged(user) => format!(
             "The safety number of you and {user} is not the one that was shown, so nobody was verified; compare what \
              VERIFY {user} shows now"
@@ -141,7 +149,7 @@ pub(crate) fn list<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> Stri
 /// Whole seconds, rounded up, so that nobody tries too early.
 fn seconds(millis: u64) -> String {
     match millis.div_ceil(1000) {
-        1 => "1 second".into(),
+        0 | 1 => "1 second".into(),
         seconds => format!("{seconds} seconds"),
     }
 }
@@ -166,6 +174,7 @@ mod tests {
             Failure::BadText,
             Failure::LimitReached("at most\n10".into()),
             Failure::StorageFailed,
+            Failure::RateLimited { retry_after_ms: 1 },
             Failure::NoSuchFile("\u{7}x".into()),
             Failure::UnreadableFile("permission\u{7} denied".into()),
             Failure::PeerKeyChanged { user: user.clone(), key: PublicKey([1; 32]) },

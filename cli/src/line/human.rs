@@ -4,7 +4,7 @@ use toom_core::client::event::{Direction, Event, PostKind, Transfer, TransferSta
 use toom_core::client::io::AcceptPolicy;
 use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
-use toom_core::text::printable;
+use toom_core::text::{printable, printable_lines};
 use toom_core::time::Timestamp;
 use toom_core::wire::message::{ActiveUser, HistoryKind, PastMessage, RoomInfo};
 use toom_store::wall::written;
@@ -17,8 +17,13 @@ use super::failure::{list, login_sentence, sentence};
 /// What there is to do about an offer depends on `accept`.
 pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
     let text = match event {
-        Event::Welcome { user, udp_port, .. } => {
-            format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.")
+        Event::Welcome { user, udp_port, failed_logins, .. } => {
+            let welcome = format!("Welcome to Toom, {user}! Files reach this computer at UDP port {udp_port}.");
+            match failed_logins {
+                0 => welcome,
+                1 => format!("{welcome}\n1 failed attempt to log in as {user} since your last login."),
+                many => format!("{welcome}\n{many} failed attempts to log in as {user} since your last login."),
+            }
         }
         Event::LoginFailed(refusal) => format!("{}.", login_sentence(*refusal)),
         Event::Broadcast { number, at, from, text } => {
@@ -59,7 +64,7 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
                 AcceptPolicy::None => format!("Offer {id} is being rejected"),
             }
         ),
-        Event::Transfer(transfer) => return transfer_line(transfer),
+        Event::Transfer(transfer) => transfer_line(transfer)?,
         Event::Transfers(transfers) if transfers.is_empty() => "no transfer".into(),
         Event::Transfers(transfers) => transfers.iter().map(progress).collect::<Vec<_>>().join("\n"),
         Event::OfferAnswered { id, accepted: true } => format!("Offer {id} is accepted."),
@@ -80,13 +85,14 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
             format!("There is no connection to the server: {}", full_stop(&printable(reason)))
         }
     };
-    Some(text)
+    // Others' texts have no line feeds any more. Names are harmless, except that some of early accounts hide something.
+    Some(printable_lines(&text).into_owned())
 }
 
 /// How far a transfer has come, in one line.
 pub(crate) fn progress(transfer: &Transfer) -> String {
     let Transfer { id, bytes, total, rate_bps, .. } = transfer;
-    let what = format!("Transfer {id}, {}", what(transfer));
+    let what = printable(&format!("Transfer {id}, {}", what(transfer))).into_owned();
     match (&transfer.state, transfer.direction) {
         (TransferState::Starting, Direction::Out) => format!("{what}: waiting for the other person"),
         (TransferState::Starting, Direction::In) => format!("{what}: not started yet"),
@@ -334,6 +340,19 @@ mod tests {
         assert_eq!(lines(&Event::ActiveUsers(vec![])), "no other active user");
         assert_eq!(lines(&Event::History { kind: HistoryKind::Rooms, messages: vec![] }), "no new message");
         assert_eq!(lines(&Event::Bye { user: yoda() }), "Bye, yoda!");
+        let welcome = |failed_logins| Event::Welcome {
+            user: yoda(),
+            server_key: PublicKey([7; 32]),
+            udp_port: 6000,
+            failed_logins,
+        };
+        assert_eq!(lines(&welcome(0)), "Welcome to Toom, yoda! Files reach this computer at UDP port 6000.");
+        for (count, sentence) in [
+            (1, "1 failed attempt to log in as yoda since your last login."),
+            (3, "3 failed attempts to log in as yoda since your last login."),
+        ] {
+            assert_eq!(lines(&welcome(count)).lines().nth(1), Some(sentence));
+        }
         assert_eq!(lines(&Event::Error(Failure::NoSuchRoom)), "Error. The separate room does not exist.");
         assert_eq!(lines(&Event::Error(Failure::NotAMember)), "Error. You are not in this separate room chat.");
     }
@@ -428,6 +447,24 @@ mod tests {
         for event in &events {
             let line = lines(event);
             assert!(!line.contains(is_unprintable), "{line:?}");
+            assert!(!line.contains("[2J"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_early_accounts_that_hide_something_show_it() {
+        let early = UserName::read("yo\u{200b}da").unwrap();
+        let moving = Transfer { peer: early.clone(), ..transfer(Direction::In, TransferState::Moving) };
+        assert!(progress(&moving).contains("yo\u{fffd}da"));
+        for event in [
+            Event::Broadcast { number: MessageNumber(1), at: AT, from: early.clone(), text: "x".into() },
+            Event::Joined { user: early.clone() },
+            Event::RoomCreated(RoomInfo { room: RoomId(1), members: vec![early.clone()] }),
+            Event::Transfers(vec![moving.clone()]),
+            Event::Transfer(Transfer { state: TransferState::Starting, ..moving }),
+            Event::Bye { user: early },
+        ] {
+            assert!(lines(&event).contains("yo\u{fffd}da"), "{event:?}");
         }
     }
 
@@ -460,9 +497,8 @@ mod tests {
     fn a_safety_number_is_shown_with_what_to_do() {
         let (user, keys) = (yoda(), [PublicKey([0; 32])]);
         let number = SafetyNumber::of(AccountKeys { name: &user, keys: &keys }, AccountKeys { name: &user, keys: &[] });
-        let shown = |verified| {
-            lines(&Event::SafetyNumber { user: yoda(), number, devices: 2, own_devices: 1, verified })
-        };
+        let shown =
+            |verified| lines(&Event::SafetyNumber { user: yoda(), number, devices: 2, own_devices: 1, verified });
         let text = shown(false);
         let rows: Vec<&str> = text.lines().collect();
         assert_eq!(format!("{} {}", rows[1].trim(), rows[2].trim()), number.to_string());

@@ -16,8 +16,9 @@ use super::parse::ParseError;
 /// The object for `event`; `user` is who is logged in, the recipient of direct messages.
 pub(crate) fn render(event: &Event, user: &str) -> Value {
     match event {
-        Event::Welcome { user, server_key, udp_port } => json!({
+        Event::Welcome { user, server_key, udp_port, failed_logins } => json!({
             "event": "welcome", "user": name(user), "server_key": server_key.to_string(), "udp_port": udp_port,
+            "failed_logins": failed_logins,
         }),
         Event::LoginFailed(refusal) => login_failed(*refusal),
         Event::Broadcast { number, at, from, text } => {
@@ -184,6 +185,7 @@ fn error(failure: &Failure) -> Value {
             object["user"] = name(user).into();
             object["key"] = key.to_string().into();
         }
+        Failure::RateLimited { retry_after_ms } => object["retry_after_ms"] = json!(retry_after_ms),
         _ => {}
     }
     object
@@ -235,8 +237,11 @@ mod tests {
     #[test]
     fn logins_and_ends() {
         check(
-            Event::Welcome { user: yoda(), server_key: PublicKey([0; 32]), udp_port: 6000 },
-            json!({"event": "welcome", "user": "yoda", "server_key": "a".repeat(52), "udp_port": 6000}),
+            Event::Welcome { user: yoda(), server_key: PublicKey([7; 32]), udp_port: 6000, failed_logins: 3 },
+            json!({
+                "event": "welcome", "user": "yoda", "server_key": PublicKey([7; 32]).to_string(), "udp_port": 6000,
+                "failed_logins": 3,
+            }),
         );
         for (refusal, reason, retry) in [
             (LoginRefusal::InvalidCredentials, "invalid_credentials", None),

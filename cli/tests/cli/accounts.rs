@@ -64,6 +64,41 @@ fn a_running_server_hears_of_accounts_that_are_added_and_removed() {
 }
 
 #[test]
+fn a_running_server_hears_of_a_changed_password_and_open_sessions_stay() {
+    for runtime in RUNTIMES {
+        let server = Server::start_with(runtime, &["--attempts", "5"]);
+        let data = server.data();
+        let mut luke = Client::start(&server, "luke", &[]);
+        assert_eq!(code(&run(&["user", "passwd", "luke", "--data", path(&data)], "new\n")), Some(0));
+        let log_in = |password: &str| {
+            let output = run(&["client", &server.address, "--user", "luke", "--json"], password);
+            events(&output)[0]["reason"].clone()
+        };
+        // Only the right password is told that.
+        crate::run::eventually("the new password counts", || log_in("new\n") == "already_active");
+        assert_eq!(log_in("luke-password\n"), "invalid_credentials");
+        assert_eq!(luke.ask("ATU", "active_users")["users"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn a_file_of_accounts_that_everybody_can_read_is_told_and_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (data, file) = (dir.path().join("data"), dir.path().join("people"));
+    fs::write(&file, "yoda wise\n").expect("a file");
+    for (mode, is_told) in [(0o644, true), (0o640, false), (0o600, false)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("a file of ours");
+        let output = run(&["user", "import", path(&file), "--data", path(&data)], "");
+        let (_, stderr) = said(&output);
+        assert_eq!(code(&output), Some(0), "{stderr}");
+        assert_eq!(stderr.contains("Everybody on this computer can read"), is_told, "{mode:o}: {stderr}");
+        assert!(!stderr.contains("wise"), "{stderr}");
+    }
+    assert_eq!(said(&run(&["user", "list", "--data", path(&data)], "")).0, "yoda\n");
+}
+
+#[test]
 fn the_credentials_file_adds_what_is_missing_at_each_start() {
     let server = Server::start("smol");
     let data = server.data();

@@ -80,3 +80,40 @@ fn an_input_that_ends_before_the_login_is_no_login() {
     assert_eq!(code(&run(&["client", &server.address], "yoda\nwrong\n")), Some(3));
     assert_eq!(code(&server.client("yoda", &[], "")), Some(0));
 }
+
+#[test]
+fn users_are_told_how_many_logins_failed_since_their_last_one() {
+    for runtime in RUNTIMES {
+        let server = Server::start(runtime);
+        let fail = || run(&["client", &server.address, "--user", "yoda", "--password-fd", "0", "--json"], "wrong\n");
+        let told = || events(&server.client("yoda", &["--json"], ""))[0]["failed_logins"].clone();
+        assert_eq!(told(), 0);
+        assert_eq!((code(&fail()), code(&fail())), (Some(3), Some(3)));
+        assert_eq!((told(), told()), (2.into(), 0.into()));
+        fail();
+        let (stdout, _) = said(&server.client("yoda", &[], "ATU\n"));
+        let sentence = "1 failed attempt to log in as yoda since your last login.";
+        assert_eq!(stdout.matches(sentence).count(), 1, "{stdout}");
+        let (stdout, _) = said(&server.client("yoda", &[], "ATU\n"));
+        assert!(!stdout.contains("failed"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_user_who_posts_more_than_the_server_allows_is_told_when_to_go_on() {
+    // One long message at once, and then nothing for an hour.
+    let server = Server::start_with("smol", &["--post-bytes-rate", "1"]);
+    let post = format!("BCM {}\n", "x".repeat(10_000));
+    let output = server.client("yoda", &["--json"], &post.repeat(2));
+    let events = events(&output);
+    let sent = events.iter().filter(|event| event["event"] == "sent").count();
+    let error = events.iter().find(|event| event["event"] == "error").expect("an error");
+    assert_eq!((sent, &error["code"]), (1, &"rate_limited".into()), "{events:?}");
+    assert!(error["retry_after_ms"].as_u64().is_some_and(|ms| ms > 3_000_000), "{error}");
+    let (stdout, _) = said(&server.client("yoda", &[], &post));
+    assert!(stdout.contains("Error. You are sending more than this server allows; try again in"), "{stdout}");
+
+    let server = Server::start_with("smol", &["--post-bytes-rate", "0", "--post-rate", "0"]);
+    let output = server.client("yoda", &["--json"], &post.repeat(20));
+    assert!(said(&output).0.matches("\"sent\"").count() == 20, "{:?}", said(&output));
+}

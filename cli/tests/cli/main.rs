@@ -3,6 +3,7 @@
 mod accounts;
 mod command_line;
 mod conversation;
+mod hostile_text;
 mod login;
 mod moving;
 mod run;

@@ -86,7 +86,10 @@ fn two_people_compare_and_pin_each_other_and_another_device_is_refused_both_ways
         let mut yoda = devices.client("hut", &server, "yoda");
         luke.type_line(&format!("UPD yoda {film}"));
         let changed = yoda.event("peer_key_changed");
-        assert_eq!((&changed["user"], &changed["verified"], &changed["key"]), (&"luke".into(), &true.into(), &refused["key"]));
+        assert_eq!(
+            (&changed["user"], &changed["verified"], &changed["key"]),
+            (&"luke".into(), &true.into(), &refused["key"])
+        );
         assert_eq!(transfer(&mut luke, "failed")["reason"], "rejected");
         assert_eq!(yoda.finish(), Some(8));
         assert_eq!(luke.finish(), Some(0), "who was rejected has met nobody with another key");

@@ -3,7 +3,7 @@
 use ring::digest;
 
 use crate::id::OfferId;
-use crate::name::UserName;
+use crate::name::{UserName, normalised};
 use crate::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use crate::text::FileLabel;
 
@@ -34,7 +34,7 @@ pub(super) fn agreement(subject: &Subject<'_>, remote: PublicKey, shared: PeerSe
     PeerAgreement { remote, shared, context: context(subject), suite: SUITE }
 }
 
-/// A hash of what a transfer is about: SHA-256 of a label and of all fields, those of unknown length after it.
+/// A hash of what a transfer is about: SHA-256 of a label and of all fields, those of unknown length after their length.
 fn context(subject: &Subject<'_>) -> [u8; 32] {
     let Subject { offer, sender, receiver, label, bytes, sealed } = subject;
     let mut hash = digest::Context::new(&digest::SHA256);
@@ -42,7 +42,8 @@ fn context(subject: &Subject<'_>) -> [u8; 32] {
     hash.update(&offer.0.to_be_bytes());
     for party in [sender, receiver] {
         hash.update(&party.device.0);
-        update_text(&mut hash, party.name.as_str());
+        // As one may type it, and as a server of the first versions has it.
+        update_text(&mut hash, &normalised(party.name.as_str()));
     }
     update_text(&mut hash, label.as_str());
     hash.update(&bytes.to_be_bytes());
@@ -95,7 +96,14 @@ mod tests {
         let device = PublicKey([0; 32]);
         let context = |sender, receiver, label: &str| {
             let (sender, receiver) = (Party { name: sender, device }, Party { name: receiver, device });
-            context(&Subject { offer: OfferId(1), sender, receiver, label: &FileLabel::new(label), bytes: 1, sealed: &[0; 32] })
+            context(&Subject {
+                offer: OfferId(1),
+                sender,
+                receiver,
+                label: &FileLabel::new(label),
+                bytes: 1,
+                sealed: &[0; 32],
+            })
         };
         assert_ne!(context(&short, &long, "c"), context(&short, &short, "bc"));
     }

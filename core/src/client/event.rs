@@ -18,6 +18,8 @@ pub enum Event {
         server_key: PublicKey,
         /// The UDP port that this client really has.
         udp_port: u16,
+        /// How many logins of this user failed since the last one that succeeded.
+        failed_logins: u32,
     },
     /// Not logged in; `Login` may be given again, except after `Blocked`.
     LoginFailed(LoginRefusal),
@@ -301,6 +303,11 @@ pub enum Failure {
     LimitReached(String),
     /// The server cannot write to its disk.
     StorageFailed,
+    /// This user asks for more than the server allows in this time.
+    RateLimited {
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// The file to be sent does not exist.
     NoSuchFile(String),
     /// The file to be sent cannot be read, in words.

@@ -170,7 +170,7 @@ pub enum Side {
     Receive {
         /// Who sends.
         from: UserName,
-        /// What they call it. Stored as `text::received_name(from, label)` or an alternative.
+        /// What they call it. Stored under a name that `text::received_name` makes of both.
         label: FileLabel,
     },
 }

@@ -51,7 +51,7 @@ pub(super) struct Arrived {
 // One's own offers.
 impl Client {
     pub(super) fn send_file(&mut self, to: &str, path: PathBuf, out: &mut Vec<Output>) {
-        let Ok(to) = UserName::new(to) else {
+        let Ok(to) = UserName::new(to).or_else(|_| UserName::read(to)) else {
             return fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
         };
         if !self.transfers.may_offer() {
@@ -78,7 +78,8 @@ impl Client {
     /// The receiver's devices are known: the offer is sealed for the one they are active on.
     pub(super) fn receiver_known(&mut self, devices: &Devices, out: &mut Vec<Output>) {
         let (Some(offering), Some(user)) = (&self.offering, self.user.clone()) else { return };
-        let (to, Some((label, bytes))) = (offering.to.clone(), offering.file.clone()) else { return };
+        // The receiver knows themselves by this spelling of their name.
+        let (to, Some((label, bytes))) = (devices.user.clone(), offering.file.clone()) else { return };
         if self.is_leaving() {
             return self.offering_failed(Failure::NotLoggedIn, out);
         }
@@ -99,6 +100,7 @@ impl Client {
         };
         if let Some(offering) = &mut self.offering {
             offering.sealed = Some((index, Agreed { device, secret, sealed: sealed.hash() }));
+            offering.to = to.clone();
         }
         let body = RequestBody::Offer { to: to.to_string(), device, index, sealed };
         self.requests.ask(body, Asked::Offer, out);

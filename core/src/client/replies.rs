@@ -31,13 +31,12 @@ impl Client {
             return self.broken("a reply to nothing", out);
         };
         let wrong = match (asked, reply.body) {
-            (Asked::Login, ReplyBody::Welcome { user }) => {
+            (Asked::Login, ReplyBody::Welcome { user, failed_logins }) => {
                 self.logging_in = false;
                 self.user = Some(user.clone());
                 let udp_port = self.udp_port;
-                out.extend(
-                    self.server_key.map(|server_key| Output::Event(Event::Welcome { user, server_key, udp_port })),
-                );
+                let welcome = |server_key| Event::Welcome { user, server_key, udp_port, failed_logins };
+                out.extend(self.server_key.map(welcome).map(Output::Event));
                 None
             }
             (Asked::Login, ReplyBody::LoginFailed(refusal)) => {
@@ -227,6 +226,7 @@ impl From<Refusal> for Failure {
             Refusal::BadText => Failure::BadText,
             Refusal::LimitReached(limit) => Failure::LimitReached(limit),
             Refusal::StorageFailed => Failure::StorageFailed,
+            Refusal::RateLimited { retry_after_ms } => Failure::RateLimited { retry_after_ms },
             Refusal::OutOfOrder => Failure::NotLoggedIn,
             Refusal::DeviceChanged => Failure::DeviceChanged,
         }

@@ -6,19 +6,16 @@ use super::io::Output;
 use super::people::{MAX_KEYS_PER_PERSON, Presented};
 use super::requests::{Asked, Wanted};
 use super::session::Client;
-use crate::name::UserName;
+use crate::name::{UserName, normalised};
 use crate::secure::{AccountKeys, PublicKey, SafetyNumber};
 use crate::wire::message::{Devices, RequestBody};
 
 impl Client {
     /// Asks for their keys first, then for one's own, as the server tells them to others.
     pub(super) fn start_verifying(&mut self, user: &str, confirm: bool, out: &mut Vec<Output>) {
-        let Ok(name) = UserName::new(user) else {
+        let Ok(name) = UserName::new(user).or_else(|_| UserName::read(user)) else {
             return fail(Failure::NoSuchUser(vec![user.to_owned()]), out);
         };
-        if self.user.as_ref() == Some(&name) {
-            return fail(Failure::Oneself, out);
-        }
         self.ask_devices(&name, Wanted::Theirs { user: name.clone(), confirm }, out);
     }
 
@@ -34,14 +31,18 @@ impl Client {
             Wanted::Own { .. } => &own,
         };
         let active = devices.active.is_none_or(|key| devices.keys.contains(&key));
-        if devices.user != *about || !active || !are_keys(&devices.keys) {
+        // As typed and as the account has it: the same name, maybe spelled with other characters.
+        let same = normalised(devices.user.as_str()) == normalised(about.as_str());
+        if !same || !active || !are_keys(&devices.keys) {
             self.broken_devices(&wanted, out);
             return;
         }
         match wanted {
             Wanted::Receiver { .. } => self.receiver_known(&devices, out),
-            Wanted::Theirs { user, .. } if devices.keys.is_empty() => fail(Failure::NoDevices(user), out),
-            Wanted::Theirs { user, confirm } => {
+            Wanted::Theirs { .. } if devices.user == own => fail(Failure::Oneself, out),
+            Wanted::Theirs { .. } if devices.keys.is_empty() => fail(Failure::NoDevices(devices.user), out),
+            Wanted::Theirs { confirm, .. } => {
+                let user = devices.user;
                 self.ask_devices(&own, Wanted::Own { user, keys: devices.keys, confirm }, out);
             }
             Wanted::Own { user, keys, confirm } => self.verify(&user, &keys, &devices, confirm, out),
@@ -54,10 +55,8 @@ impl Client {
         if !own.keys.contains(&self.public) {
             return fail(Failure::OwnKeyMissing, out);
         }
-        let number = SafetyNumber::of(
-            AccountKeys { name: user, keys },
-            AccountKeys { name: &own.user, keys: &own.keys },
-        );
+        let number =
+            SafetyNumber::of(AccountKeys { name: user, keys }, AccountKeys { name: &own.user, keys: &own.keys });
         if confirm {
             // What is confirmed must be what was compared.
             if self.people.last_shown(user).is_some_and(|shown| shown != number) {

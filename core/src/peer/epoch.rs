@@ -60,11 +60,12 @@ mod tests {
         assert_eq!(of(0, 0, None), 0);
         assert_eq!(of(9, last, Some(last - 9)), 0);
         assert_eq!(of(9, last + 1, Some(last - 9)), 1, "the whole burst must fit");
-        assert_eq!(of(9, 2 * last, Some(last)), 1, "the other end does not have it yet");
-        assert_eq!(of(68, 2 * last, Some(2 * last)), 1);
-        assert_eq!(of(69, 2 * last, Some(2 * last)), 2);
-        assert_eq!(of(128, 2 * last, Some(2 * last)), 2);
-        assert_eq!(of(129, 2 * last, Some(2 * last)), 3);
+        assert_eq!(of(9, 3 * last, Some(last)), 1, "the other end does not have it yet");
+        assert_eq!(of(9, 3 * last, Some(last + 1)), 2);
+        assert_eq!(of(68, 3 * last + 9, Some(3 * last)), 2);
+        assert_eq!(of(69, 3 * last + 9, Some(3 * last)), 3);
+        assert_eq!(of(128, 3 * last + 19, Some(3 * last + 9)), 3);
+        assert_eq!(of(129, 3 * last + 19, Some(3 * last + 9)), 4);
     }
 
     #[test]

@@ -186,6 +186,8 @@ impl Server {
             return;
         }
         self.blocks.account_changed(name.as_str(), false);
+        self.failed_logins.take(name);
+        self.forget_budget(name);
         self.conference.direct.remove_user(name);
         let left = self.conference.rooms.remove_user(name);
         if let Some(connection) = self.sessions.get(name).map(|it| it.connection) {

@@ -20,11 +20,18 @@ pub enum Input<'a> {
         /// The wall clock.
         wall: Timestamp,
     },
-    /// Someone connected, and the handshake is done.
-    Connected {
+    /// Someone connects; nothing has been heard from them yet. `Disconnected` follows in any case.
+    Accepted {
         /// Never used before.
         connection: ConnectionId,
         /// From where.
+        address: SocketAddr,
+    },
+    /// A connection that was accepted has done its handshake.
+    Connected {
+        /// Which.
+        connection: ConnectionId,
+        /// From where, as it was accepted.
         address: SocketAddr,
         /// The key of the device, as the handshake proved it.
         device: PublicKey,
@@ -151,6 +158,12 @@ pub enum CloseReason {
     /// There are too many connections.
     #[error("there are too many connections")]
     TooManyConnections,
+    /// It was the oldest of too many connections that had not logged in.
+    #[error("it had not logged in, and there are too many such connections; this was the oldest")]
+    TooManyStrangers,
+    /// It was the oldest of too many connections from its network that had not logged in.
+    #[error("it had not logged in, and there are too many such connections from its address; this was the oldest")]
+    TooManyStrangersFromAddress,
     /// Its account was removed.
     #[error("its account was removed")]
     AccountRemoved,

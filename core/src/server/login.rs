@@ -13,6 +13,7 @@ use super::io::{CloseReason, Output};
 use super::machine::Server;
 use super::pending::Proposal;
 use super::turn::Turn;
+use crate::address::Network;
 use crate::id::{CheckId, ConnectionId, RequestId};
 use crate::secure::{Password, PasswordHash};
 use crate::time::Timestamp;
@@ -45,11 +46,13 @@ impl Server {
         if typed.name.len() > MAX_NAME_BYTES || typed.password.0.len() > MAX_PASSWORD_BYTES {
             return self.close(turn, connection, CloseReason::LimitBroken);
         }
-        it.state = State::LoggingIn { name: typed.name.clone() };
+        let address = it.address;
         let Credentials { name, password, udp_port } = typed;
-        let attempt = Attempt { connection, request, address: it.address, udp_port, password };
-        if let Some(blocked) = self.blocked(turn, &name) {
-            self.login_failed(turn, &name, &attempt, blocked);
+        let name = self.conference.accounts.spelling(&name).into_owned();
+        self.logs_in(connection, name.clone());
+        let attempt = Attempt { connection, request, address, udp_port, password };
+        if let Some(refused) = self.refused_unchecked(turn, &name, &attempt) {
+            self.login_failed(turn, &name, &attempt, refused);
         } else if self.attempts.is_full() {
             let retry_after_ms = BUSY_RETRY_MS + self.random.next_u64() % BUSY_RETRY_MS;
             self.login_failed(turn, &name, &attempt, LoginRefusal::Busy { retry_after_ms });
@@ -66,9 +69,11 @@ impl Server {
             // The account or its password has changed meanwhile.
             self.attempts.wait_first(&name, attempt);
         } else if let Some(blocked) = self.blocked(turn, &name) {
+            self.count_for_notice(&name);
             self.login_failed(turn, &name, &attempt, blocked);
         } else if let (true, Some(user)) = (matches, user) {
             self.blocks.succeed(&name);
+            self.failing_networks.succeed(Network::of(attempt.address), &name);
             if self.sessions.contains_key(&user) {
                 self.login_failed(turn, &name, &attempt, LoginRefusal::AlreadyActive);
             } else if self.is_open(attempt.connection) {
@@ -105,6 +110,8 @@ impl Server {
 
     fn password_was_wrong(&mut self, turn: &mut Turn<'_>, name: &str, attempt: Attempt) {
         let has_account = self.conference.accounts.find(name).is_some();
+        self.failing_networks.fail(Network::of(attempt.address), name, turn.now);
+        self.count_for_notice(name);
         if self.blocks.fail(name, has_account) < self.settings.attempts {
             return self.login_failed(turn, name, &attempt, LoginRefusal::InvalidCredentials);
         }
@@ -116,9 +123,12 @@ impl Server {
     /// Answers the waiting logins of a blocked name; otherwise checks the next one, if it is its turn.
     fn next_attempt(&mut self, turn: &mut Turn<'_>, name: &str) {
         while let Some(attempt) = self.attempts.take_next(name) {
-            if let Some(blocked) = self.blocked(turn, name) {
-                self.login_failed(turn, name, &attempt, blocked);
-            } else if self.is_open(attempt.connection) {
+            if !self.is_open(attempt.connection) {
+                continue;
+            }
+            if let Some(refused) = self.refused_unchecked(turn, name, &attempt) {
+                self.login_failed(turn, name, &attempt, refused);
+            } else {
                 let hash = self.hash_for(name).clone();
                 let password = attempt.password.clone();
                 let check = self.attempts.check(name, attempt, hash.clone());
@@ -128,26 +138,45 @@ impl Server {
     }
 
     fn login_failed(&mut self, turn: &mut Turn<'_>, name: &str, attempt: &Attempt, refusal: LoginRefusal) {
-        if let Some(it) = self.connections.get_mut(&attempt.connection)
-            && it.state != State::Closing
-        {
-            it.state = State::Fresh;
+        if self.is_open(attempt.connection) {
             turn.reply(attempt.connection, attempt.request, ReplyBody::LoginFailed(refusal));
+            self.is_fresh_again(turn, attempt.connection);
         }
         turn.activity(Activity::LoginFailed { name: name.to_owned(), address: attempt.address, refusal });
     }
 
+    /// Why a login is refused whatever its password is: its name is blocked, or too many names have failed from where
+    /// it comes. The latter does not count against the name.
+    fn refused_unchecked(&mut self, turn: &Turn<'_>, name: &str, attempt: &Attempt) -> Option<LoginRefusal> {
+        if let Some(blocked) = self.blocked(turn, name) {
+            self.count_for_notice(name);
+            return Some(blocked);
+        }
+        let remaining = self.failing_networks.remaining(Network::of(attempt.address), turn.now)?;
+        Some(LoginRefusal::Busy { retry_after_ms: millis_rounded_up(remaining) })
+    }
+
+    /// A login failed, of which the user is told when they next log in.
+    fn count_for_notice(&mut self, name: &str) {
+        if let Some(user) = self.conference.accounts.find(name) {
+            self.failed_logins.add(user);
+        }
+    }
+
     fn blocked(&self, turn: &Turn<'_>, name: &str) -> Option<LoginRefusal> {
         let remaining = self.blocks.remaining(name, turn.now)?;
-        // Rounded up: who comes again then is not too early.
-        let retry_after_ms = u64::try_from(remaining.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        Some(LoginRefusal::Blocked { retry_after_ms })
+        Some(LoginRefusal::Blocked { retry_after_ms: millis_rounded_up(remaining) })
     }
 
     /// What a login of this name is compared with: without an account a decoy, so that it costs the same.
     fn hash_for(&self, name: &str) -> &PasswordHash {
         self.conference.accounts.hash(name).unwrap_or(&self.decoy)
     }
+}
+
+/// Who comes again after this time is not too early.
+pub(super) fn millis_rounded_up(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

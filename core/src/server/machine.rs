@@ -11,10 +11,14 @@ use super::blocks::Blocks;
 use super::conference::Conference;
 use super::connections::Connection;
 use super::fact::Committed;
+use super::failed_logins::FailedLogins;
+use super::failing_networks::FailingNetworks;
 use super::io::{CloseReason, Input, Output, Page};
 use super::offers::Offers;
 use super::pending::{Pending, Proposal, Question};
 use super::presence::Session;
+use super::rates::{Budget, PostRates};
+use super::strangers::Strangers;
 use super::timeouts::Timeouts;
 use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, Ticket};
@@ -22,6 +26,7 @@ use crate::machine::{Machine, earlier};
 use crate::name::UserName;
 use crate::secure::PasswordHash;
 use crate::time::{Instant, Timestamp};
+use crate::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
 use crate::wire::message::Refusal;
 
 /// How many timeouts of each kind one call lets end; the next call goes on.
@@ -34,6 +39,14 @@ pub struct Settings {
     pub attempts: u32,
     /// For how long.
     pub block: Duration,
+    /// How much one user may post.
+    pub post_rates: PostRates,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK, post_rates: PostRates::default() }
+    }
 }
 
 /// The conference; the documentation of [`server`](super) is its theory of operation.
@@ -49,10 +62,14 @@ pub struct Server {
     pub(super) conference: Conference,
 
     pub(super) blocks: Blocks,
+    pub(super) failing_networks: FailingNetworks,
+    pub(super) failed_logins: FailedLogins,
     pub(super) attempts: Attempts,
+    pub(super) strangers: Strangers,
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) login_timeouts: Timeouts<ConnectionId>,
     pub(super) sessions: BTreeMap<UserName, Session>,
+    pub(super) budgets: BTreeMap<UserName, Budget>,
     pub(super) offers: Offers,
     pub(super) pending: Pending,
 }
@@ -69,10 +86,14 @@ impl Server {
             wall: Timestamp::default(),
             conference: Conference::default(),
             blocks: Blocks::default(),
+            failing_networks: FailingNetworks::default(),
+            failed_logins: FailedLogins::default(),
             attempts: Attempts::default(),
+            strangers: Strangers::default(),
             connections: BTreeMap::new(),
             login_timeouts: Timeouts::default(),
             sessions: BTreeMap::new(),
+            budgets: BTreeMap::new(),
             offers: Offers::default(),
             pending: Pending::default(),
         }
@@ -149,9 +170,8 @@ impl Machine for Server {
         self.expire(turn);
         match input {
             Input::Recovered { committed, .. } => self.committed(turn, committed.clone()),
-            Input::Connected { connection, address, device } => {
-                self.connected(turn, connection, address.ip(), device);
-            }
+            Input::Accepted { connection, address } => self.accepted(turn, connection, address.ip()),
+            Input::Connected { connection, device, .. } => self.connected(turn, connection, device),
             Input::Request { connection, request, .. } => self.requested(turn, connection, request),
             Input::Disconnected { connection, .. } => self.disconnected(turn, connection),
             Input::PasswordChecked { check, matches, .. } => self.password_checked(turn, check, matches),
@@ -177,6 +197,6 @@ fn wall(input: &Input<'_>) -> Option<Timestamp> {
         | Input::PasswordChecked { wall, .. }
         | Input::Committed { wall, .. }
         | Input::Woke { wall } => Some(*wall),
-        Input::Connected { .. } | Input::ProposalFailed { .. } | Input::Found { .. } => None,
+        Input::Accepted { .. } | Input::Connected { .. } | Input::ProposalFailed { .. } | Input::Found { .. } => None,
     }
 }

@@ -20,7 +20,10 @@
 //! | `connections`, `timeouts`, `turn` | connections, what ends after a while, what one input leads to |
 //! | `requests`, `pending` | requests and their answers; what waits for the store |
 //! | `login`, `attempts`, `blocks` | logging in; logins under way for each name; failures and blocks |
+//! | `strangers`, `failing_networks` | limits on who has not logged in, and on where many names fail |
+//! | `failed_logins` | what a user is told of failed logins |
 //! | `presence` | who is active |
+//! | `rates`, `token_bucket` | how much one user may ask for |
 //! | `apply`, `conference` | facts, and what they have led to |
 //! | `accounts`, `rooms`, `readable`, `direct` | the parts of the conference |
 //! | `history`, `delivery` | reading messages; direct messages for those who were offline |
@@ -38,6 +41,8 @@ mod delivery;
 mod devices;
 mod direct;
 pub mod fact;
+mod failed_logins;
+mod failing_networks;
 mod history;
 pub mod io;
 mod login;
@@ -45,10 +50,13 @@ mod machine;
 mod offers;
 mod pending;
 mod presence;
+mod rates;
 mod readable;
 mod requests;
 mod rooms;
+mod strangers;
 mod timeouts;
+mod token_bucket;
 mod turn;
 mod usage;
 
@@ -58,3 +66,4 @@ mod model_test;
 mod testing;
 
 pub use machine::{Server, Settings};
+pub use rates::PostRates;

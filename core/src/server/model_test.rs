@@ -104,6 +104,8 @@ struct Said {
 #[derive(Debug, Default)]
 struct Model {
     failures: [u32; 4],
+    /// Since the last login.
+    failed_logins: [u32; 4],
     blocked_until: [u64; 4],
     active: BTreeSet<usize>,
     rooms: Vec<BTreeSet<usize>>,
@@ -153,10 +155,12 @@ impl Model {
         let failed = |refusal| Effects::answer(ReplyBody::LoginFailed(refusal));
         let blocked = |until: u64, now: u64| failed(LoginRefusal::Blocked { retry_after_ms: until - now });
         if self.ms < self.blocked_until[user] {
+            self.failed_logins[user] += 1;
             return blocked(self.blocked_until[user], self.ms);
         }
         if !right || user == UNKNOWN {
             self.failures[user] += 1;
+            self.failed_logins[user] += 1;
             if self.failures[user] < 3 {
                 return failed(LoginRefusal::InvalidCredentials);
             }
@@ -165,11 +169,13 @@ impl Model {
             return blocked(self.blocked_until[user], self.ms);
         }
         self.failures[user] = 0;
-        let mut effects = Effects::answer(ReplyBody::Welcome { user: name(NAMES[user]) });
+        let mut effects =
+            Effects::answer(ReplyBody::Welcome { user: name(NAMES[user]), failed_logins: self.failed_logins[user] });
         effects.tell(self.active.iter().copied(), &format!("joined {}", NAMES[user]));
         if !self.active.insert(user) {
             return failed(LoginRefusal::AlreadyActive);
         }
+        self.failed_logins[user] = 0;
         for (peer, author) in NAMES.iter().enumerate() {
             let missed = self.said.iter().filter(|it| it.place == between(user, peer) && it.from == peer);
             for message in missed.filter(|it| it.number > self.shown(user, peer)) {
@@ -298,6 +304,7 @@ impl Model {
     fn restart(&mut self) {
         self.active.clear();
         self.failures = [0; 4];
+        self.failed_logins = [0; 4];
     }
 }
 

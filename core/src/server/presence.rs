@@ -44,13 +44,14 @@ impl Server {
     pub(super) fn start_session(&mut self, turn: &mut Turn<'_>, user: UserName, attempt: &Attempt) {
         let connection = attempt.connection;
         let Some(it) = self.connections.get_mut(&connection) else { return };
-        let device = it.device;
+        let Some(device) = it.device else { return };
         it.state = State::Active { user: user.clone() };
         self.login_timeouts.cancel(connection);
         let (address, udp_port, since) = (attempt.address, attempt.udp_port, turn.wall);
         let session = Session { connection, address, udp_port, device, since, delivery: Delivery::default() };
         self.sessions.insert(user.clone(), session);
-        turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone() });
+        let failed_logins = self.failed_logins.take(&user);
+        turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone(), failed_logins });
         if self.sessions.len() <= MAX_ANNOUNCED {
             turn.event(self.all_but(&user), Event::Joined { user: user.clone() });
         }

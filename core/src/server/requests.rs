@@ -55,7 +55,9 @@ impl Server {
             (_, RequestBody::Login { name, password, udp_port }) => {
                 self.login_requested(turn, connection, id, Credentials { name, password, udp_port });
             }
-            (State::Fresh | State::LoggingIn { .. }, _) => self.close(turn, connection, CloseReason::NotLoggedIn),
+            (State::Handshaking | State::Fresh | State::LoggingIn { .. }, _) => {
+                self.close(turn, connection, CloseReason::NotLoggedIn)
+            }
             (State::Active { .. }, _) if it.logging_out.is_some() => {
                 turn.reply(connection, id, ReplyBody::Refused(Refusal::OutOfOrder));
             }
@@ -109,6 +111,9 @@ impl Server {
     }
 
     fn asked(&mut self, turn: &mut Turn<'_>, asked: Asked, body: RequestBody) {
+        if !self.is_within_rates(turn, &asked, &body) {
+            return;
+        }
         match self.decide(turn, &asked.user, body) {
             Err(refusal) => self.refuse(turn, &asked, refusal),
             Ok(Next::Answer(body)) => self.answer(turn, &asked, body),
@@ -178,12 +183,14 @@ impl Server {
         if users.len() > MAX_ROOM_MEMBERS {
             return Ok(Next::Close(CloseReason::LimitBroken));
         }
-        let mut seen = BTreeSet::from([by.as_str()]);
-        let others: Vec<&str> = users.iter().map(String::as_str).filter(|user| seen.insert(user)).collect();
+        let accounts = &self.conference.accounts;
+        let mut seen = BTreeSet::from([by.as_str().into()]);
+        let others: Vec<&str> =
+            users.iter().map(String::as_str).filter(|user| seen.insert(accounts.spelling(user))).collect();
         if others.is_empty() {
             return Err(Refusal::NobodyElse);
         }
-        let found = |text: &&str| self.conference.accounts.find(text);
+        let found = |text: &&str| accounts.find(text);
         let unknown: Vec<String> =
             others.iter().filter(|text| found(text).is_none()).map(|text| quoted(text)).collect();
         if !unknown.is_empty() {

@@ -86,7 +86,7 @@ pub(super) struct World {
 }
 
 fn new_server() -> Server {
-    Server::new(Settings { attempts: 3, block: BLOCK }, hash("decoy"), [1; 32])
+    Server::new(Settings { attempts: 3, block: BLOCK, ..Settings::default() }, hash("decoy"), [1; 32])
 }
 
 impl World {
@@ -162,13 +162,24 @@ impl World {
     }
 
     pub(super) fn connect_from(&mut self, address: &str) -> ConnectionId {
+        let connection = self.accept_from(address);
+        self.finish_handshake(connection);
+        connection
+    }
+
+    /// A connection that has not done its handshake.
+    pub(super) fn accept_from(&mut self, address: &str) -> ConnectionId {
         self.last_connection.0 += 1;
         let connection = self.last_connection;
         self.inboxes.insert(connection, Vec::new());
-        let address = address.parse::<SocketAddr>().unwrap();
+        self.input(Input::Accepted { connection, address: address.parse::<SocketAddr>().unwrap() });
+        connection
+    }
+
+    pub(super) fn finish_handshake(&mut self, connection: ConnectionId) {
+        let address = SocketAddr::from(([192, 0, 2, 1], 1));
         let device = self.devices.get(&connection).copied().unwrap_or(device(connection));
         self.input(Input::Connected { connection, address, device });
-        connection
     }
 
     pub(super) fn disconnect(&mut self, connection: ConnectionId) {
@@ -229,7 +240,8 @@ impl World {
     pub(super) fn login(&mut self, user: &str) -> ConnectionId {
         let connection = self.connect();
         let id = self.try_login(connection, user, &password_of(user));
-        assert_eq!(self.reply(connection, id), Some(ReplyBody::Welcome { user: name(user) }));
+        let answer = self.reply(connection, id);
+        assert!(matches!(&answer, Some(ReplyBody::Welcome { user: it, .. }) if *it == name(user)), "{answer:?}");
         connection
     }
 

@@ -2,15 +2,19 @@
 
 use super::machine::Server;
 use crate::machine::{Bounded, Usage};
-use crate::wire::limits::{MAX_CONNECTIONS, MAX_REQUESTS_IN_FLIGHT};
+use crate::wire::limits::{MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_REQUESTS_IN_FLIGHT};
 
 impl Bounded for Server {
     fn usage(&self, each: &mut dyn FnMut(Usage)) {
         each(Usage::new("connections", self.connections.len(), MAX_CONNECTIONS));
         each(Usage::new("sessions", self.sessions.len(), MAX_CONNECTIONS));
         each(self.login_timeouts.usage("timeouts of logins", MAX_CONNECTIONS));
+        self.strangers.usage(each);
         self.attempts.usage(each);
         self.blocks.usage(each);
+        self.failing_networks.usage(each);
+        self.failed_logins.usage(each);
+        each(Usage::new("users whose requests are counted", self.budgets.len(), MAX_ACCOUNTS));
         self.offers.usage(each);
         self.pending.usage(each);
         self.conference.accounts.usage(each);
@@ -25,6 +29,8 @@ impl Bounded for Server {
         for session in self.sessions.values() {
             session.delivery.usage(each);
         }
+        self.strangers.usage_of_each(each);
+        self.failing_networks.usage_of_each(each);
         self.attempts.usage_of_each(each);
         self.offers.usage_of_each(each);
         self.conference.accounts.usage_of_each(each);

@@ -4,13 +4,13 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::is_unprintable;
+use super::printable;
 use crate::name::UserName;
 
 /// The most bytes in a file name on the common file systems (`NAME_MAX` on Linux).
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 
-/// Room left for the sender's name, ` (123)` and `.part` beside a label.
+/// Room left for the sender's name, ` (10000)`, and what a partial file has around its name.
 const MAX_LABEL_BYTES: usize = 160;
 
 /// What a sender calls a file: a base name without separators, controls or reserved names, at most
@@ -22,17 +22,20 @@ const MAX_LABEL_BYTES: usize = 160;
 pub struct FileLabel(String);
 
 impl FileLabel {
-    /// The harmless label for `name`: what follows its last separator, with unprintable characters replaced
-    /// by `_`. Dots at its start stay: the sender's name goes in front of them ([`received_name`]).
+    /// The harmless label for `name`: what follows its last separator, with what cannot be shown ([`printable`])
+    /// replaced by `_`. Dots at its start stay: the sender's name goes in front of them ([`received_name`]).
     pub fn new(name: &str) -> FileLabel {
         let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let mut label: String = base.chars().map(|c| if is_unprintable(c) { '_' } else { c }).collect();
-        trim_end(&mut label);
-        if is_reserved_on_windows(&label) {
-            label.insert(0, '_');
+        let mut label = base.to_owned();
+        // A cut may leave half of what was one character, or a name that is reserved. Each round makes the label
+        // shorter, or replaces something by `_`, so that there are few.
+        loop {
+            let cleaned = cleaned(&label);
+            if cleaned == label {
+                break;
+            }
+            label = cleaned;
         }
-        shorten(&mut label, MAX_LABEL_BYTES);
-        trim_end(&mut label);
         if label.is_empty() { FileLabel("unnamed".into()) } else { FileLabel(label) }
     }
 
@@ -60,20 +63,31 @@ impl fmt::Display for FileLabel {
     }
 }
 
-/// The name under which a received file is stored: `sender_filename`.
-pub fn received_name(sender: &UserName, label: &FileLabel) -> String {
-    format!("{sender}_{label}")
+/// The `attempt`th name to try for a received file: `sender_stem.ext` for 1, then `sender_stem (2).ext`,
+/// `sender_stem (3).ext`. It has no separators, since neither part has.
+pub fn received_name(sender: &UserName, label: &FileLabel, attempt: u32) -> String {
+    let sender = without_unprintable(sender.as_str());
+    let FileLabel(label) = label;
+    match label.rfind('.') {
+        _ if attempt <= 1 => format!("{sender}_{label}"),
+        // A dot at the start of a name does not begin an extension.
+        Some(dot) if dot > 0 => format!("{sender}_{} ({attempt}){}", &label[..dot], &label[dot..]),
+        _ => format!("{sender}_{label} ({attempt})"),
+    }
 }
 
-/// The `attempt`th name to try for `name`: itself for 1, then `stem (2).ext`, `stem (3).ext`.
-pub fn alternative_name(name: &str, attempt: u32) -> String {
-    if attempt <= 1 {
-        return name.to_owned();
+fn cleaned(label: &str) -> String {
+    let mut label = without_unprintable(label);
+    trim_end(&mut label);
+    if is_reserved_on_windows(&label) {
+        label.insert(0, '_');
     }
-    match name.rfind('.') {
-        Some(dot) if dot > 0 => format!("{} ({attempt}){}", &name[..dot], &name[dot..]),
-        _ => format!("{name} ({attempt})"),
-    }
+    shorten(&mut label, MAX_LABEL_BYTES);
+    label
+}
+
+fn without_unprintable(name: &str) -> String {
+    printable(name).replace(char::REPLACEMENT_CHARACTER, "_")
 }
 
 /// Cuts the stem of `label` so that it has at most `most` bytes, keeping a short extension.
@@ -101,9 +115,10 @@ fn trim_end(label: &mut String) {
 /// Whether Windows takes the name for a device, whatever its extension.
 fn is_reserved_on_windows(label: &str) -> bool {
     let stem = label.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered =
-        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
-    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT")
+    let is_digit =
+        |digit: &str| matches!(digit, "¹" | "²" | "³") || (digit.len() == 1 && digit.as_bytes()[0].is_ascii_digit());
+    let numbered = |device: &str| stem.strip_prefix(device).is_some_and(is_digit);
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") || numbered("COM") || numbered("LPT")
 }
 
 #[cfg(test)]
@@ -120,6 +135,15 @@ mod tests {
             ("", "unnamed"),
             ("C:\\x\\film.mp4", "film.mp4"),
             ("a\u{202e}4pm.exe", "a_4pm.exe"),
+            ("\u{1b}]0;x\u{7}", "_"),
+            ("\u{1b}[31mred\u{1b}[0m.txt", "_red_.txt"),
+            ("a\u{200b}b\u{e0041}.txt", "a_b_.txt"),
+            ("\u{301}.txt", "\u{25cc}\u{301}.txt"),
+            ("../../.ssh/authorized_keys", "authorized_keys"),
+            ("..\\..\\.ssh\\authorized_keys", "authorized_keys"),
+            ("CON", "_CON"),
+            ("COM²", "_COM²"),
+            ("conout$.txt", "_conout$.txt"),
             (".bashrc", ".bashrc"),
             (" lead", " lead"),
             ("what?.txt", "what?.txt"),
@@ -135,11 +159,27 @@ mod tests {
         }
     }
 
+    fn names(sender: &str, label: &str) -> [String; 2] {
+        let (sender, label) = (UserName::new(sender).unwrap(), FileLabel::new(label));
+        [1, 12].map(|attempt| received_name(&sender, &label, attempt))
+    }
+
     #[test]
-    fn alternatives_go_before_the_extension() {
-        assert_eq!(alternative_name("yoda_a.tar.gz", 1), "yoda_a.tar.gz");
-        assert_eq!(alternative_name("yoda_a.mp4", 2), "yoda_a (2).mp4");
-        assert_eq!(alternative_name("yoda_README", 3), "yoda_README (3)");
+    fn alternatives_go_before_the_extension_of_the_label() {
+        assert_eq!(names("yoda", "a.mp4"), ["yoda_a.mp4", "yoda_a (12).mp4"]);
+        assert_eq!(names("yoda", "a.tar.gz"), ["yoda_a.tar.gz", "yoda_a.tar (12).gz"]);
+        assert_eq!(names("yoda", "README"), ["yoda_README", "yoda_README (12)"]);
+        assert_eq!(names("yo.da", "README"), ["yo.da_README", "yo.da_README (12)"]);
+        assert_eq!(names("yoda", ".bashrc"), ["yoda_.bashrc", "yoda_.bashrc (12)"]);
+    }
+
+    #[test]
+    fn the_longest_names_fit_with_all_that_is_put_around_them() {
+        // An early account may have a name that needs something to stand on.
+        let sender = UserName::read(&format!("\u{301}{}", "s".repeat(62))).unwrap();
+        let label = FileLabel::new(&"l".repeat(300));
+        let name = received_name(&sender, &label, 10_000);
+        assert!(format!(".{name}.0123abcd.part").len() <= MAX_FILE_NAME_BYTES, "{}", name.len());
     }
 
     #[test]
@@ -147,6 +187,24 @@ mod tests {
         let label = FileLabel::new(&format!("nul.{}", "x".repeat(400)));
         assert_eq!(label.as_str().len(), MAX_LABEL_BYTES);
         assert_eq!(FileLabel::new(label.as_str()), label);
+        let label = FileLabel::new(&format!("con{}x", " ".repeat(300)));
+        assert_eq!(label.as_str(), "_con");
+    }
+
+    #[test]
+    fn whoever_sends_a_path_is_heard_as_a_label() {
+        for (sent, label) in
+            [("../../.ssh/authorized_keys", "authorized_keys"), ("\u{1b}]0;x\u{7}", "_"), ("..", "unnamed")]
+        {
+            let heard: FileLabel = rmp_serde::from_slice(&rmp_serde::to_vec(sent).unwrap()).unwrap();
+            assert_eq!(heard.as_str(), label);
+        }
+    }
+
+    #[test]
+    fn a_cut_within_an_emoji_leaves_nothing_hidden() {
+        let label = FileLabel::new(&format!("{}{}", "x".repeat(153), "👩\u{200d}👧"));
+        assert_eq!(label.as_str(), format!("{}👩_", "x".repeat(153)));
     }
 
     proptest! {
@@ -155,7 +213,8 @@ mod tests {
             let label = FileLabel::new(&name);
             let text = label.as_str();
             prop_assert!(!text.is_empty() && text.len() <= MAX_LABEL_BYTES);
-            prop_assert!(!text.contains(['/', '\\', '\0']) && !text.contains(is_unprintable));
+            prop_assert!(!text.contains(['/', '\\', '\0']));
+            prop_assert_eq!(printable(text), text);
             prop_assert!(text != "." && text != "..");
             prop_assert_eq!(FileLabel::new(text), label.clone());
         }

@@ -30,10 +30,24 @@ pub const MAX_ACCOUNTS: usize = 1_000_000;
 pub const MAX_REQUESTS_IN_FLIGHT: usize = 256;
 /// Connections of one server, logged in or not.
 pub const MAX_CONNECTIONS: usize = 10_000;
+/// Strangers: connections that have not sent a login, their handshake included. Over it the oldest is closed: who
+/// belongs here logs in within a second, and who only holds a place is the oldest before long.
+pub const MAX_STRANGERS: usize = 1_024;
+/// Strangers of one network, so that no single computer can push out all others.
+pub const MAX_STRANGERS_PER_ADDRESS: usize = 512;
 /// Password checks that may be under way or waiting. More logins at once are answered with `busy`.
 pub const MAX_PASSWORD_CHECKS: usize = 1_024;
-/// Names without an account whose failed logins are remembered, so that guessing names costs no memory.
-pub const MAX_UNKNOWN_NAMES: usize = 4_096;
+/// Names without an account whose failed logins are remembered, so that guessing names costs no memory: some
+/// 4 MiB. Who wants a name forgotten, to see whether it has an account, has to fail for as many others first,
+/// which keeps the password checks of a server busy for minutes, and takes many addresses.
+pub const MAX_UNKNOWN_NAMES: usize = 16_384;
+/// Names that may fail to log in from one network within [`FAILED_NAMES_WINDOW`]; with more of them it is refused.
+/// An office behind one address has fewer people who mistype at the same time.
+pub const MAX_FAILED_NAMES_PER_ADDRESS: usize = 100;
+/// How long a name that failed counts against its network.
+pub const FAILED_NAMES_WINDOW: Duration = Duration::from_secs(60);
+/// Networks whose failed names are remembered: some 16 MiB with the longest names.
+pub const MAX_FAILING_NETWORKS: usize = 1_024;
 /// Offers of one user that have not been answered.
 pub const MAX_OFFERS_PER_USER: usize = 64;
 /// Devices of one account that are remembered; the oldest is forgotten first. More than anybody carries about.
@@ -51,6 +65,23 @@ pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 pub const FRAME_DEADLINE: Duration = Duration::from_secs(30);
 /// How long an offer waits for its answer.
 pub const OFFER_LIFETIME: Duration = Duration::from_secs(600);
+
+/// The default of `--post-rate`: posts of one user a second, and at once. Twenty times as much as the fastest script
+/// that people have a use for.
+pub const DEFAULT_POST_RATE: u32 = 20_000;
+/// The default of `--post-bytes-rate`: bytes of text of one user a second.
+pub const DEFAULT_POST_BYTES_RATE: u64 = 16 * 1024 * 1024;
+/// So many seconds' worth of bytes may be posted at once.
+pub const POST_BYTES_BURST_SECONDS: u64 = 4;
+/// Requests of one user a second that are no posts and that a person asked for. No person types as fast.
+pub const REQUEST_RATE: u64 = 2_000;
+/// So many of them may come at once.
+pub const REQUEST_BURST: u64 = 4_000;
+/// Requests of one user a second that a client sends by itself: receipts, answers to offers, next pages. As many as
+/// others may post.
+pub const AUTOMATIC_REQUEST_RATE: u64 = 20_000;
+/// So many of them may come at once.
+pub const AUTOMATIC_REQUEST_BURST: u64 = 40_000;
 
 /// How many consecutive failed logins block a user.
 pub const ATTEMPTS: core::ops::RangeInclusive<u32> = 1..=5;

@@ -169,6 +169,9 @@ pub enum ReplyBody {
     Welcome {
         /// The name of the account.
         user: UserName,
+        /// How many logins of it failed since it last logged in, whoever tried; as far as this run of the server
+        /// knows.
+        failed_logins: u32,
     },
     /// The login failed; see [`LoginRefusal`].
     LoginFailed(LoginRefusal),
@@ -272,6 +275,11 @@ pub enum Refusal {
     LimitReached(String),
     /// The server cannot write to its disk, so nothing that must last is accepted.
     StorageFailed,
+    /// This user asks for more than the server allows in this time.
+    RateLimited {
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// Not logged in, or logged in already.
     OutOfOrder,
     /// The receiver of a file is active on another device than the offer was sealed for.

@@ -9,8 +9,8 @@ use toom_core::secure::{Password, PublicKey, SealedOffer};
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
 use toom_core::wire::message::{
-    ActiveUser, Cursor, Devices, Event, HistoryKind, LoginRefusal, OfferEnd, PastMessage, Refusal, Reply,
-    ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
+    ActiveUser, Cursor, Devices, Event, HistoryKind, LoginRefusal, OfferEnd, PastMessage, Refusal, Reply, ReplyBody,
+    Request, RequestBody, RoomInfo, ServerMessage,
 };
 
 /// The people. The first three have an account at first.
@@ -139,9 +139,7 @@ impl<'a> Arbitrary<'a> for AnyBody {
                 let (rooms, minutes, after) = (bytes.arbitrary()?, bytes.arbitrary()?, bytes.arbitrary()?);
                 AnyBody::History { rooms, minutes, after }
             }
-            48..=50 => {
-                AnyBody::Offer { to: bytes.arbitrary()?, device: bytes.arbitrary()?, index: bytes.arbitrary()? }
-            }
+            48..=50 => AnyBody::Offer { to: bytes.arbitrary()?, device: bytes.arbitrary()?, index: bytes.arbitrary()? },
             51..=53 => AnyBody::AnswerOffer { offer: bytes.arbitrary()?, index: bytes.arbitrary()? },
             54 => AnyBody::WithdrawOffer { offer: bytes.arbitrary()? },
             55..=56 => AnyBody::ActiveUsers,
@@ -270,7 +268,7 @@ impl AnyServerMessage {
         let (number, room) = (MessageNumber(self.number.number()), self.number.room());
         let users = vec![self.who.name(); usize::from(self.list)];
         match kind {
-            0 => ReplyBody::Welcome { user: self.who.name() },
+            0 => ReplyBody::Welcome { user: self.who.name(), failed_logins: u32::from(self.list) },
             1 => ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials),
             2 => ReplyBody::LoginFailed(LoginRefusal::Blocked { retry_after_ms: number.0 }),
             3 => ReplyBody::LoginFailed(LoginRefusal::AlreadyActive),

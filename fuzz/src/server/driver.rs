@@ -64,7 +64,7 @@ pub struct Driver {
 }
 
 fn new_server() -> Server {
-    let settings = Settings { attempts: ATTEMPTS, block: Duration::from_millis(BLOCK_MS) };
+    let settings = Settings { attempts: ATTEMPTS, block: Duration::from_millis(BLOCK_MS), ..Settings::default() };
     Server::new(settings, hash(PASSWORDS.len()), [1; 32])
 }
 
@@ -176,6 +176,7 @@ impl Driver {
             let connection = self.last_connection;
             self.slots[slot] = Some(connection);
             let address = SocketAddr::from(([192, 0, 2, slot as u8], 50_000));
+            self.input(Input::Accepted { connection, address });
             self.input(Input::Connected { connection, address, device: device(connection) });
         }
     }

@@ -137,7 +137,7 @@ impl<A: FnMut(Activity)> Conference<A> {
 
     fn count(&mut self, input: &Input<'_>) {
         match input {
-            Input::Connected { .. } => self.connections += 1,
+            Input::Accepted { .. } => self.connections += 1,
             Input::Disconnected { .. } => self.connections = self.connections.saturating_sub(1),
             _ => {}
         }

@@ -33,7 +33,7 @@ impl Connection {
     /// Reads until either end closes the connection.
     pub(super) async fn read(mut self) {
         let mut out = Vec::new();
-        let mut known = false;
+        self.posts.send(Mail::Input(Input::Accepted { connection: self.id, address: self.address })).await;
         'open: loop {
             self.reader.read(&mut out).await;
             for output in out.drain(..) {
@@ -43,7 +43,6 @@ impl Connection {
                         continue;
                     }
                     Output::Established(established) => {
-                        known = true;
                         let device = established.remote;
                         // Before the conference can have anything to say.
                         self.shards.establish(self.id, established).await;
@@ -62,10 +61,8 @@ impl Connection {
             // A connection that always has something to read must not keep the others of its shard waiting.
             future::yield_now().await;
         }
-        if known {
-            let input = Input::Disconnected { connection: self.id, wall: wall::now() };
-            self.posts.send(Mail::Input(input)).await;
-        }
+        let input = Input::Disconnected { connection: self.id, wall: wall::now() };
+        self.posts.send(Mail::Input(input)).await;
     }
 
     fn count(&self, why: Option<Violation>) {

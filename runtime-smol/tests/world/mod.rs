@@ -68,6 +68,7 @@ impl World {
             data: self.directory.path().join("data"),
             attempts: DEFAULT_ATTEMPTS,
             block: DEFAULT_BLOCK,
+            post_rates: toom_core::server::PostRates::default(),
         }
     }
 

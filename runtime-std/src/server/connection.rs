@@ -32,7 +32,7 @@ impl Connection {
     /// Reads until either end closes the connection.
     pub(super) fn read(mut self) {
         let mut out = Vec::new();
-        let mut known = false;
+        self.posts.send(Mail::Input(Input::Accepted { connection: self.id, address: self.address }));
         'open: loop {
             self.reader.read(&mut out);
             for output in out.drain(..) {
@@ -42,7 +42,6 @@ impl Connection {
                         continue;
                     }
                     Output::Established(established) => {
-                        known = true;
                         let device = established.remote;
                         // Before the conference can have anything to say.
                         self.shards.establish(self.id, established);
@@ -57,9 +56,7 @@ impl Connection {
                 self.posts.send(Mail::Input(input));
             }
         }
-        if known {
-            self.posts.send(Mail::Input(Input::Disconnected { connection: self.id, wall: wall::now() }));
-        }
+        self.posts.send(Mail::Input(Input::Disconnected { connection: self.id, wall: wall::now() }));
     }
 
     fn count(&self, why: Option<Violation>) {

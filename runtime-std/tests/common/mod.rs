@@ -77,6 +77,7 @@ fn start(data: &Path) -> (Server, Receiver<Activity>) {
         data: data.to_owned(),
         attempts: 3,
         block: Duration::from_secs(10),
+        post_rates: toom_core::server::PostRates::default(),
     };
     let on_activity = move |activity| _ = send.send(activity);
     (server::start(config, on_activity).unwrap(), activity)
@@ -124,7 +125,10 @@ impl Person {
         let mut person = Person::connect(world);
         person.give(Command::Login { name: name.into(), password: Password(name.into()) });
         let (port, key) = (person.client.udp_port(), world.server.as_ref().unwrap().key());
-        assert_eq!(person.next(), Event::Welcome { user: user(name), server_key: key, udp_port: port });
+        assert_eq!(
+            person.next(),
+            Event::Welcome { user: user(name), server_key: key, udp_port: port, failed_logins: 0 }
+        );
         person
     }
 

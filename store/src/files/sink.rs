@@ -1,7 +1,12 @@
 //! A partial file that is being received.
+//!
+//! Others may be able to write to the download directory too, so names in it are not trusted. All are one component
+//! (neither a [`UserName`] nor a [`FileLabel`] has a separator), taken relative to a handle of the directory that is
+//! opened once, and never followed if they are links: for that `openat` with `O_NOFOLLOW` is enough, and no `openat2`
+//! is needed. Our file is known by its inode, not by its name.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use toom_core::name::UserName;
-use toom_core::text::{FileLabel, alternative_name, received_name};
+use toom_core::text::{FileLabel, received_name};
 
 use super::part;
 use super::written::Written;
@@ -31,7 +36,8 @@ pub struct Sink {
     downloads: PathBuf,
     part: String,
     file: File,
-    final_name: String,
+    from: UserName,
+    label: FileLabel,
     bytes: u64,
     written: Written,
     hasher: blake3::Hasher,
@@ -58,7 +64,7 @@ impl Sink {
             let what = "cannot be used as the download directory";
             crate::about(downloads, what, &error.into())
         })?;
-        let final_name = received_name(from, label);
+        let final_name = received_name(from, label, 1);
         let (part, file) = part::create(&directory, &final_name)
             .map_err(|error| crate::about(downloads, "does not let a file be made in it", &error.into()))?;
         part::remove_orphans(&directory, &final_name);
@@ -67,7 +73,8 @@ impl Sink {
             downloads: downloads.to_owned(),
             part,
             file,
-            final_name,
+            from: from.clone(),
+            label: label.clone(),
             bytes,
             written: Written::default(),
             hasher: blake3::Hasher::new(),
@@ -112,7 +119,7 @@ impl Sink {
         self.file.sync_data().map_err(|error| self.failed("cannot be written", &error))?;
         self.give_ordinary_permissions();
         for attempt in 1..=MAX_ALTERNATIVES {
-            let name = alternative_name(&self.final_name, attempt);
+            let name = received_name(&self.from, &self.label, attempt);
             match self.take(&name, hash) {
                 Ok(Taken::Ours) => {
                     self.settled = true;
@@ -123,10 +130,11 @@ impl Sink {
                 // Dropping ourselves removes the partial file.
                 Ok(Taken::Same) => return Ok(name),
                 Ok(Taken::Other) => {}
-                Err(error) => return Err(crate::about(&self.downloads.join(name), "cannot be made", &error)),
+                Err(error) => return Err(self.not_named(&name, &error)),
             }
         }
-        let what = format!("{} and all its alternatives are taken", self.downloads.join(&self.final_name).display());
+        let name = self.downloads.join(received_name(&self.from, &self.label, 1));
+        let what = format!("{} and all its alternatives are taken", name.display());
         Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
     }
 
@@ -145,8 +153,13 @@ impl Sink {
 
     /// Renames the partial file to `name` unless that is taken, and says by what.
     fn take(&self, name: &str, hash: [u8; 32]) -> io::Result<Taken> {
+        // Something else under the name of the partial file must not be passed off as what was received.
+        if !self.is_ours(&self.part) {
+            return Err(replaced());
+        }
         match rename_without_replacing(&self.directory, &self.part, name) {
-            Ok(()) => Ok(Taken::Ours),
+            Ok(()) if self.is_ours(name) => Ok(Taken::Ours),
+            Ok(()) => Err(replaced()),
             Err(Errno::EXIST) if self.has_same_content(name, hash) => Ok(Taken::Same),
             Err(Errno::EXIST) => Ok(Taken::Other),
             Err(error) => Err(error.into()),
@@ -162,7 +175,16 @@ impl Sink {
         };
         let same_size = file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == self.bytes);
         let mut hasher = blake3::Hasher::new();
-        same_size && hasher.update_reader(file).is_ok_and(|hasher| *hasher.finalize().as_bytes() == hash)
+        // No further than one byte behind ours, should it grow meanwhile.
+        let content = file.take(self.bytes.saturating_add(1));
+        same_size && hasher.update_reader(content).is_ok_and(|hasher| *hasher.finalize().as_bytes() == hash)
+    }
+
+    /// Whether `name` is the file that we write to.
+    fn is_ours(&self, name: &str) -> bool {
+        let named = rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        let (Ok(named), Ok(ours)) = (named, rustix::fs::fstat(&self.file)) else { return false };
+        (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
     }
 
     /// The partial file was for its owner only; the final one is what any new file would be.
@@ -181,16 +203,25 @@ impl Sink {
     fn failed(&self, what: &str, error: &io::Error) -> io::Error {
         crate::about(&self.part_path(), what, error)
     }
+
+    fn not_named(&self, name: &str, error: &io::Error) -> io::Error {
+        crate::about(&self.downloads.join(name), "cannot be made", error)
+    }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
         if !self.settled
+            && self.is_ours(&self.part)
             && let Err(error) = rustix::fs::unlinkat(&self.directory, &self.part, AtFlags::empty())
         {
             tracing::warn!("{}", self.failed("cannot be removed", &error.into()));
         }
     }
+}
+
+fn replaced() -> io::Error {
+    io::Error::other("somebody removed or replaced the partial file")
 }
 
 /// Fails with `EXIST` if `to` is taken, also by a link that leads nowhere.
@@ -201,7 +232,7 @@ fn rename_without_replacing(directory: &OwnedFd, from: &str, to: &str) -> Result
     }
 }
 
-/// The same for file systems that cannot rename so.
+/// The same for file systems that cannot rename so. `linkat` does not follow `from`.
 fn link_and_unlink(directory: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
     rustix::fs::linkat(directory, from, directory, to, AtFlags::empty())?;
     rustix::fs::unlinkat(directory, from, AtFlags::empty())

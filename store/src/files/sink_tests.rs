@@ -120,6 +120,86 @@ fn a_link_a_directory_and_a_pipe_count_as_taken_and_are_not_followed() {
 }
 
 #[test]
+fn a_directory_that_is_swapped_while_a_file_comes_gets_nothing() {
+    let (root, elsewhere) = (directory(), directory());
+    let downloads = root.path().join("downloads");
+    fs::create_dir(&downloads).expect("made");
+    let sink = receive(&downloads, b"abc");
+    let moved = root.path().join("moved");
+    fs::rename(&downloads, &moved).expect("renamed");
+    symlink(elsewhere.path(), &downloads).expect("linked");
+    fs::write(elsewhere.path().join(&sink.part), b"planted").expect("written");
+
+    assert_eq!(sink.publish().expect("published"), "yoda_film.mp4");
+    assert_eq!(fs::read(moved.join("yoda_film.mp4")).expect("read"), b"abc");
+    assert_eq!(names(&moved), ["yoda_film.mp4"]);
+    let [planted] = &names(elsewhere.path())[..] else { panic!("one file") };
+    assert_eq!(fs::read(elsewhere.path().join(planted)).expect("read"), b"planted");
+}
+
+#[test]
+fn a_directory_that_is_removed_while_a_file_comes_is_a_reason() {
+    let root = directory();
+    let downloads = root.path().join("downloads");
+    fs::create_dir(&downloads).expect("made");
+    let sink = receive(&downloads, b"abc");
+    fs::remove_dir_all(&downloads).expect("removed");
+    let error = sink.publish().expect_err("no directory");
+    let path = downloads.join("yoda_film.mp4");
+    let why = "somebody removed or replaced the partial file";
+    assert_eq!(error.to_string(), format!("{} cannot be made: {why}", path.display()));
+}
+
+#[test]
+fn what_replaces_the_partial_file_is_neither_published_nor_followed_nor_removed() {
+    let elsewhere = directory();
+    let target = elsewhere.path().join("target");
+    fs::write(&target, b"secret").expect("written");
+    let link: &dyn Fn(&Path) = &|part| symlink(&target, part).expect("linked");
+    let dangling: &dyn Fn(&Path) = &|part| symlink(elsewhere.path().join("nothing"), part).expect("linked");
+    let file: &dyn Fn(&Path) = &|part| fs::write(part, b"xyz").expect("written");
+    let hard_link: &dyn Fn(&Path) = &|part| fs::hard_link(&target, part).expect("linked");
+    for plant in [link, dangling, file, hard_link] {
+        let downloads = directory();
+        let mut sink = create(downloads.path(), 3);
+        let part = downloads.path().join(&sink.part);
+        fs::remove_file(&part).expect("removed");
+        plant(&part);
+        sink.write_at(0, b"abc").expect("written to the file that was opened");
+        let error = sink.publish().expect_err("replaced").to_string();
+        assert!(error.ends_with("cannot be made: somebody removed or replaced the partial file"), "{error}");
+        let left: Vec<_> = names(downloads.path()).into_iter().map(|name| downloads.path().join(name)).collect();
+        assert_eq!(left, [part]);
+        assert_eq!(names(elsewhere.path()), ["target"]);
+        assert_eq!(fs::read(&target).expect("read"), b"secret");
+    }
+}
+
+#[test]
+fn hostile_labels_stay_in_the_directory() {
+    for (label, name) in [
+        ("../../.ssh/authorized_keys".to_owned(), "yoda_authorized_keys"),
+        ("/etc/passwd".to_owned(), "yoda_passwd"),
+        ("..".to_owned(), "yoda_unnamed"),
+        ("CON".to_owned(), "yoda__CON"),
+        ("\u{1b}]0;x\u{7}".to_owned(), "yoda__"),
+        ("a\u{202e}4pm.exe".to_owned(), "yoda_a_4pm.exe"),
+        ("a\0b".to_owned(), "yoda_a_b"),
+        (format!("{}.mp4", "l".repeat(300)), &*format!("yoda_{}.mp4", "l".repeat(156))),
+    ] {
+        let root = directory();
+        let downloads = root.path().join("a/b/downloads");
+        fs::create_dir_all(&downloads).expect("made");
+        let yoda = UserName::new("yoda").expect("a name");
+        let mut sink = Sink::create(&downloads, &yoda, &FileLabel::new(&label), 3).expect("created");
+        sink.write_at(0, b"abc").expect("written");
+        assert_eq!(sink.publish().expect("published"), name);
+        assert_eq!(names(&downloads), [name]);
+        assert_eq!((names(root.path()), names(&root.path().join("a"))), (vec!["a".into()], vec!["b".into()]));
+    }
+}
+
+#[test]
 fn two_that_publish_at_the_same_time_both_get_a_name() {
     let downloads = directory();
     let sinks: Vec<_> = (0..8_u8).map(|content| receive(downloads.path(), &[content])).collect();
@@ -179,12 +259,15 @@ fn a_missing_download_directory_is_named() {
 fn the_longest_names_fit() {
     let downloads = directory();
     let name = UserName::new(&"n".repeat(64)).expect("a name");
+    let label = FileLabel::new(&"l".repeat(500));
+    // As if all names up to this one were taken.
+    fs::write(downloads.path().join(received_name(&name, &label, MAX_ALTERNATIVES)), b"").expect("written");
     for _ in 0..2 {
-        let mut sink = Sink::create(downloads.path(), &name, &FileLabel::new(&"l".repeat(500)), 8).expect("created");
+        let mut sink = Sink::create(downloads.path(), &name, &label, 8).expect("created");
         sink.write_at(0, &u64::from(part::random()).to_le_bytes()).expect("written");
         sink.publish().expect("published");
     }
-    assert_eq!(names(downloads.path()).len(), 2);
+    assert_eq!(names(downloads.path()).len(), 3);
 }
 
 #[test]

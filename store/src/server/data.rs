@@ -128,7 +128,7 @@ impl Data {
 fn new_machine(config: &ServerConfig) -> Result<Server, ServerError> {
     let salt = random_seed()?.first_chunk().copied().unwrap_or_default();
     let decoy = PasswordHash::decoy(random_seed()?, salt);
-    let settings = Settings { attempts: config.attempts, block: config.block };
+    let settings = Settings { attempts: config.attempts, block: config.block, post_rates: config.post_rates };
     Ok(Server::new(settings, decoy, random_seed()?))
 }
 
@@ -140,6 +140,7 @@ mod tests {
 
     use toom_core::id::MessageNumber;
     use toom_core::name::UserName;
+    use toom_core::server::PostRates;
     use toom_core::server::fact::Conversation;
     use toom_core::server::io::{Page, Span};
     use toom_core::time::Timestamp;
@@ -153,6 +154,7 @@ mod tests {
             data: data.to_owned(),
             attempts: 3,
             block: Duration::from_secs(10),
+            post_rates: PostRates::default(),
         };
         Opened::open(&config, || Instant::ZERO)
     }

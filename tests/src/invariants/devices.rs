@@ -42,7 +42,7 @@ impl Part for Devices {
             told(model, from, keys)?;
         }
         match reply(what).map(|(_, reply)| &reply.body) {
-            Some(ReplyBody::Welcome { user }) => {
+            Some(ReplyBody::Welcome { user, .. }) => {
                 let device = session(model, user).filter(|it| !model.conference.devices(user).contains(it));
                 self.new = device.map(|device| (user.clone(), device));
             }

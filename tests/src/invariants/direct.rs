@@ -126,7 +126,7 @@ impl Direct {
     fn replied(&mut self, model: &Model, connection: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
         let asked = model.turn.answered.as_ref().map(|it| &it.body);
         match (asked, body) {
-            (_, ReplyBody::Welcome { user }) => {
+            (_, ReplyBody::Welcome { user, .. }) => {
                 let unshown = model.conference.unshown(user);
                 let waiting = unshown.into_iter().map(|(author, numbers)| (author, numbers.into())).collect();
                 self.left_over.remove(user);

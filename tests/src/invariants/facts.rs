@@ -9,6 +9,7 @@ use toom_core::wire::message::RequestBody;
 
 use super::conference::Part;
 use super::model::Model;
+use super::spelling::spelled;
 use super::{Broken, Observation, ensure};
 
 /// A crash takes nothing back.
@@ -111,7 +112,7 @@ fn is_what(user: &toom_core::name::UserName, body: &RequestBody, fact: &Fact) ->
             user == from && room == there && text == said
         }
         (RequestBody::DirectMessage { to, text }, Fact::DirectMessage { from, to: whom, text: said, .. }) => {
-            user == from && to == whom.as_str() && text == said
+            user == from && spelled(to) == whom.as_str() && text == said
         }
         (RequestBody::DirectReceived { from, through }, Fact::DirectReceived { user: who, peer, through: up_to }) => {
             user == who && from == peer && through == up_to
@@ -121,11 +122,11 @@ fn is_what(user: &toom_core::name::UserName, body: &RequestBody, fact: &Fact) ->
             user == by
                 && members.contains(by)
                 && members.is_sorted_by(|a, b| a < b)
-                && others.clone().all(|member| users.iter().any(|it| it == member.as_str()))
-                && users.iter().all(|it| it == by.as_str() || others.clone().any(|member| member.as_str() == it))
+                && others.clone().all(|member| users.iter().any(|it| spelled(it) == member.as_str()))
+                && users.iter().map(|it| spelled(it)).all(|it| members.iter().any(|member| member.as_str() == it))
         }
         (RequestBody::Invite { room, user: invited }, Fact::RoomJoined { room: there, by, user: who, .. }) => {
-            user == by && room == there && invited == who.as_str()
+            user == by && room == there && spelled(invited) == who.as_str()
         }
         (RequestBody::Leave { room }, Fact::RoomLeft { room: there, user: who, .. }) => user == who && room == there,
         _ => false,

@@ -142,7 +142,7 @@ impl History {
         match input {
             ClientInput::Command(Command::History { kind, since }) => reader.wanted.push((*kind, *since)),
             ClientInput::Message(ServerMessage::Reply(reply)) => match &reply.body {
-                ReplyBody::Welcome { user } => reader.user = Some(user.clone()),
+                ReplyBody::Welcome { user, .. } => reader.user = Some(user.clone()),
                 ReplyBody::History { messages, .. } => reader.pages.extend_from_slice(messages),
                 _ => {}
             },

@@ -88,7 +88,10 @@ impl Story {
     pub(super) fn sends(&mut self, client: usize, to: SocketAddr, packet: Packet) {
         let datagram = datagram(client, packet.number.0, b"sealed");
         let index = index(1 - client);
-        self.says(client, Output::Burst(Burst { transfer: ID, to, index, segment_size: 100, epoch: 0, packets: vec![packet] }));
+        self.says(
+            client,
+            Output::Burst(Burst { transfer: ID, to, index, segment_size: 100, epoch: 0, packets: vec![packet] }),
+        );
         self.tell(Observation::DatagramSent { client, to, datagram: &datagram });
     }
 

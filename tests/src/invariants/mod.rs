@@ -32,6 +32,7 @@ pub mod replies;
 pub mod resources;
 pub mod rooms;
 pub mod shown;
+pub mod spelling;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

@@ -166,8 +166,12 @@ mod tests {
     fn starts(stage: &mut Stage, secret: [u8; 32], label: &str) {
         let side = Side::Receive { from: name("a"), label: FileLabel::new(label) };
         let shared = PeerSecret(secret);
-        let agreement =
-            PeerAgreement { remote: PublicKey([1; 32]), shared, context: [0; 32], suite: toom_core::secure::Suite::AesGcm };
+        let agreement = PeerAgreement {
+            remote: PublicKey([1; 32]),
+            shared,
+            context: [0; 32],
+            suite: toom_core::secure::Suite::AesGcm,
+        };
         let remote = ([127, 0, 0, 1], 1).into();
         let (local_index, remote_index) = (PeerIndex(1), PeerIndex(2));
         let start = Start { transfer: OfferId(1), remote, local_index, remote_index, agreement, bytes: 1, side };

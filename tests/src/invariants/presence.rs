@@ -55,9 +55,16 @@ impl Part for Presence {
             Observation::ServerHears(Input::Disconnected { connection, .. })
             | Observation::ServerSays(Output::Close { connection, .. }) => {
                 let active = self.active.values().any(|(it, _)| it == connection);
-                let timed_out =
-                    matches!(what, Observation::ServerSays(Output::Close { reason: CloseReason::LoginTimedOut, .. }));
-                ensure(!active || !timed_out, LOGGED_IN_STAYS, || format!("connection {connection} is closed"))?;
+                let as_a_stranger = matches!(
+                    what,
+                    Observation::ServerSays(Output::Close {
+                        reason: CloseReason::LoginTimedOut
+                            | CloseReason::TooManyStrangers
+                            | CloseReason::TooManyStrangersFromAddress,
+                        ..
+                    })
+                );
+                ensure(!active || !as_a_stranger, LOGGED_IN_STAYS, || format!("connection {connection} is closed"))?;
                 self.ended(*connection);
             }
             _ => {}
@@ -85,7 +92,7 @@ impl Part for Presence {
 impl Presence {
     fn replied(&mut self, model: &Model, connection: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
         match body {
-            ReplyBody::Welcome { user } => self.began(model, connection, user),
+            ReplyBody::Welcome { user, .. } => self.began(model, connection, user),
             ReplyBody::ActiveUsers(users) => self.listed(model, connection, users),
             ReplyBody::Refused(Refusal::UserOffline(users)) => {
                 let wrong = users.iter().find(|it| self.active.contains_key(*it) || !model.conference.has_account(it));
@@ -201,7 +208,7 @@ mod tests {
     #[test]
     fn a_second_session_of_one_name_is_found() {
         let (mut stage, _) = stage();
-        stage.tamper_replies(|body| *body = ReplyBody::Welcome { user: name("a") });
+        stage.tamper_replies(|body| *body = ReplyBody::Welcome { user: name("a"), failed_logins: 0 });
         let again = stage.connect();
         stage.log_in(again, "a");
         assert_eq!(stage.broken(), Some(ONE_SESSION));

@@ -37,7 +37,7 @@ pub struct Replay {
 impl Default for Replay {
     fn default() -> Self {
         let decoy = PasswordHash::new(&Password("twin".into()), [2; 16], HashCost::Trivial);
-        let settings = Settings { attempts: 3, block: core::time::Duration::from_secs(10) };
+        let settings = Settings::default();
         let twin = Server::new(settings, decoy, [0; 32]);
         Replay { twin, heard: 0, under_way: VecDeque::new(), since_compared: 0, recovered: false }
     }
@@ -131,7 +131,7 @@ mod tests {
 
     /// A run that starts on a log, and comes to the conference of `recovered`.
     fn start(checker: &mut Replay, log: &[Committed], recovered: &[Committed]) -> Result<(), Broken> {
-        let settings = Settings { attempts: 3, block: core::time::Duration::ZERO };
+        let settings = Settings { block: core::time::Duration::ZERO, ..Settings::default() };
         checker.observe(AT, &Observation::ServerStarts { settings, log })?;
         checker.observe(AT, &Observation::ServerRecovered(&server(recovered)))
     }

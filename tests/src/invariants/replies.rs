@@ -6,6 +6,7 @@ use toom_core::wire::message::{Refusal, Reply, ReplyBody, RequestBody};
 
 use super::conference::{Part, reply};
 use super::model::{Asked, Model, Outcome};
+use super::spelling::spelled;
 use super::{Broken, Observation, ensure, rooms};
 
 /// Every request gets its reply, and nothing else is one.
@@ -128,7 +129,7 @@ fn fits(request: &RequestBody, reply: &ReplyBody) -> bool {
     use RequestBody as Ask;
     match reply {
         ReplyBody::Refused(_) => true,
-        ReplyBody::Welcome { user } => matches!(request, Ask::Login { name, .. } if name == user.as_str()),
+        ReplyBody::Welcome { user, .. } => matches!(request, Ask::Login { name, .. } if spelled(name) == user.as_str()),
         ReplyBody::LoginFailed(_) => matches!(request, Ask::Login { .. }),
         ReplyBody::Bye => matches!(request, Ask::Logout),
         ReplyBody::Sent { .. } => {

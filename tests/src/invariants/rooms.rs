@@ -10,6 +10,7 @@ use toom_core::wire::message::{Event, Refusal, Reply, ReplyBody, RequestBody, Ro
 
 use super::conference::{Part, event, reply};
 use super::model::{Expected, Model, Outcome};
+use super::spelling::spelled;
 use super::{Broken, Observation, ensure};
 
 /// Nothing leaks.
@@ -99,8 +100,8 @@ impl Rooms {
             (_, ReplyBody::RoomCreated(info) | ReplyBody::Invited(info)) => inside(model, connection, info.room, reply),
             (RequestBody::BuildRoom { users }, ReplyBody::RoomExists(info)) => {
                 inside(model, connection, info.room, reply)?;
-                let wanted = info.members.iter().filter(|it| *it != user).map(UserName::as_str);
-                let asked = users.iter().map(String::as_str).filter(|it| *it != user.as_str());
+                let wanted = info.members.iter().filter(|it| *it != user).map(ToString::to_string);
+                let asked = users.iter().map(|it| spelled(it)).filter(|it| it != user.as_str());
                 let same = wanted.collect::<BTreeSet<_>>() == asked.collect();
                 let now = model.conference.room_of(&info.members.iter().cloned().collect());
                 ensure(same && now.as_ref() == Some(info), SAME_MEMBERS, || {
@@ -155,6 +156,7 @@ fn is_true(model: &Model, user: &UserName, room: RoomId, refusal: &Refusal) -> R
         Refusal::BadText
             | Refusal::StorageFailed
             | Refusal::OutOfOrder
+            | Refusal::RateLimited { .. }
             | Refusal::LimitReached(_)
             | Refusal::NoSuchUser(_)
     );

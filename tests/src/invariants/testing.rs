@@ -11,7 +11,7 @@ use toom_core::name::UserName;
 use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::fact::Fact;
 use toom_core::server::io::{Input, Output};
-use toom_core::server::{Server, Settings};
+use toom_core::server::{PostRates, Server, Settings};
 use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::message::{Event, Request, RequestBody, ServerMessage};
 
@@ -34,7 +34,8 @@ pub(super) struct Stage {
     sent: BTreeMap<ConnectionId, VecDeque<ServerMessage>>,
 }
 
-const SETTINGS: Settings = Settings { attempts: 3, block: core::time::Duration::from_secs(10) };
+const SETTINGS: Settings =
+    Settings { attempts: 3, block: core::time::Duration::from_secs(10), post_rates: PostRates { posts: 0, bytes: 0 } };
 
 impl Stage {
     /// A server with these accounts.
@@ -103,11 +104,9 @@ impl Stage {
         self.connections += 1;
         let connection = ConnectionId(self.connections);
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
-        self.hear(Input::Connected {
-            connection,
-            address,
-            device: toom_core::secure::PublicKey([connection.0 as u8; 32]),
-        });
+        self.hear(Input::Accepted { connection, address });
+        let device = toom_core::secure::PublicKey([connection.0 as u8; 32]);
+        self.hear(Input::Connected { connection, address, device });
         connection
     }
 

@@ -54,8 +54,8 @@ type Folder = BTreeMap<String, [u8; 32]>;
 struct End {
     shared: Shared,
     bytes: u64,
-    /// `sender_label`, at the receiver.
-    name: Option<String>,
+    /// `sender_` and the label, at the receiver.
+    name: Option<(String, String)>,
     arrived: u64,
     index: PeerIndex,
     forgotten: bool,
@@ -122,7 +122,7 @@ impl Life {
     fn start(&mut self, client: usize, start: &Start) -> Result<(), Broken> {
         let name = match &start.side {
             Side::Send { .. } => None,
-            Side::Receive { from, label } => Some(format!("{from}_{label}")),
+            Side::Receive { from, label } => Some((format!("{from}_"), label.to_string())),
         };
         let end = End {
             shared: (start.transfer, start.agreement.shared.0),
@@ -181,7 +181,7 @@ impl Life {
         };
         let expected = end.asked_for_name && end.published.is_none();
         ensure(expected, NAMED_WHEN_ASKED, whom)?;
-        let derived = end.name.as_deref().is_some_and(|wanted| is_alternative(name, wanted));
+        let derived = end.name.as_ref().is_some_and(|(sender, label)| is_alternative(name, sender, label));
         ensure(derived && is_harmless(name), NAME_IS_HARMLESS, whom)?;
         let hash = blake3::hash(content).into();
         let before = self.folders.entry(client).or_default().insert(name.to_owned(), hash);
@@ -238,16 +238,17 @@ impl End {
     }
 }
 
-/// Whether `name` is `wanted`, or has ` (2)` or a higher number before its last extension.
-fn is_alternative(name: &str, wanted: &str) -> bool {
-    let (stem, extension) = match wanted.rsplit_once('.') {
+/// Whether `name` is `sender_label`, or has ` (2)` or a higher number before the label's last extension.
+fn is_alternative(name: &str, sender: &str, label: &str) -> bool {
+    let Some(name) = name.strip_prefix(sender) else { return false };
+    let (stem, extension) = match label.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
-        _ => (wanted, String::new()),
+        _ => (label, String::new()),
     };
     let between = name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(extension.as_str()));
     let digits = between.and_then(|between| between.strip_prefix(" (")?.strip_suffix(')'));
     let number = digits.filter(|digits| !digits.starts_with(['0', '+'])).and_then(|digits| digits.parse::<u32>().ok());
-    name == wanted || number.is_some_and(|number| number >= 2)
+    name == label || number.is_some_and(|number| number >= 2)
 }
 
 /// Whether `name` is a plain name in a folder on any system, and looks like what it is.

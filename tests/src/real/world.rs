@@ -112,7 +112,13 @@ impl World for RealWorld {
         let facts: Vec<Fact> = setup.accounts.iter().map(account).collect();
         toom_store::log::append(&data, &facts).expect("the accounts are added");
         let listen = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        self.config = Some(ServerConfig { listen, data, attempts: setup.attempts, block: setup.block });
+        self.config = Some(ServerConfig {
+            listen,
+            data,
+            attempts: setup.attempts,
+            block: setup.block,
+            post_rates: setup.post_rates,
+        });
         self.run_server();
     }
 

@@ -145,7 +145,13 @@ fn after_block(
 }
 
 /// Tries to log in without a client, from this address.
-fn login_from(world: &mut dyn World, from: IpAddr, name: &str, password: &str) -> Result<ClientId, LoginRefusal> {
+/// A login from an address, without a client.
+pub(super) fn login_from(
+    world: &mut dyn World,
+    from: IpAddr,
+    name: &str,
+    password: &str,
+) -> Result<ClientId, LoginRefusal> {
     let raw = world.connect_raw(Some(from));
     let replies = world.ask_raw(raw, &login_request(1, name, password), 1);
     world.close_raw(raw);

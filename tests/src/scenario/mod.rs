@@ -12,8 +12,10 @@ pub mod broadcast;
 pub mod crowd;
 pub mod direct;
 pub mod history;
+pub mod limits;
 pub mod login;
 pub mod misbehaviour;
+pub mod names;
 pub mod presence;
 pub mod restart;
 pub mod rooms;
@@ -49,6 +51,15 @@ macro_rules! play_all_scenarios {
                 an_unknown_name_is_blocked_too,
                 a_block_is_nobody_elses_business,
                 a_block_survives_a_restart;
+            names:
+                a_name_is_found_in_every_spelling,
+                failures_count_over_all_spellings,
+                a_file_with_a_hostile_name_gets_a_harmless_one;
+            limits:
+                silent_connections_push_out_the_oldest_of_them_only,
+                an_address_from_which_many_names_fail_is_refused,
+                failed_logins_are_told_at_the_next_login,
+                a_user_who_posts_too_much_is_refused;
             presence:
                 alone_there_is_no_other_active_user,
                 others_are_listed_with_where_they_are,

@@ -8,6 +8,7 @@ use toom_core::client::io::AcceptPolicy;
 use toom_core::id::{MessageNumber, RequestId, RoomId};
 use toom_core::name::UserName;
 use toom_core::secure::{HashCost, Password, PasswordHash};
+use toom_core::server::PostRates;
 use toom_core::time::Timestamp;
 use toom_core::wire::codec::{LENGTH_BYTES, decode, decode_length, encode};
 use toom_core::wire::message::{LoginRefusal, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
@@ -20,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 3_000;
 
 /// Accounts with these names; the password of each is [`password_of`] it.
-fn accounts(names: &[&str]) -> Vec<(String, String)> {
+pub fn accounts(names: &[&str]) -> Vec<(String, String)> {
     names.iter().map(|name| ((*name).to_owned(), password_of(name))).collect()
 }
 
@@ -32,7 +33,7 @@ pub fn password_of(name: &str) -> String {
 /// Starts a server with accounts of these names and three attempts.
 pub fn start(world: &mut dyn World, names: &[&str]) {
     let block = world.block();
-    world.start_server(&Setup { accounts: accounts(names), attempts: 3, block });
+    world.start_server(&Setup { accounts: accounts(names), attempts: 3, block, post_rates: PostRates::default() });
 }
 
 /// A new client, logged in with the right password, that waits for its person's answer to every offer.

@@ -137,6 +137,8 @@ pub fn the_server_is_not_told_what_a_file_is_called(world: &mut dyn World) {
 fn on(world: &mut dyn World, name: &str, device: &str, accept: AcceptPolicy) -> ClientId {
     let client = world.connect_on(device, accept);
     assert!(world.try_login(client, name, &password_of(name)).is_ok(), "{name} could not log in");
+    // What is confirmed is in the log, and so is the device, which came before it.
+    world.broadcast(client, "here");
     client
 }
 

@@ -9,6 +9,7 @@ use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
 use toom_core::id::RoomId;
+use toom_core::server::PostRates;
 use toom_core::server::fact::Fact;
 
 /// A client of a world.
@@ -28,6 +29,8 @@ pub struct Setup {
     pub attempts: u32,
     /// For how long.
     pub block: Duration,
+    /// How much one user may post.
+    pub post_rates: PostRates,
 }
 
 /// A file that clients can send.

@@ -17,8 +17,8 @@ use toom_core::id::{ConnectionId, OfferId};
 use toom_core::link::{Arrived, Input as LinkInput, Link};
 use toom_core::machine::Machine;
 use toom_core::time::Instant;
-use toom_core::transfer::{Keys, Opened, Transfers, Unopened};
 use toom_core::transfer::io::{Dropped, Input as TransferInput};
+use toom_core::transfer::{Keys, Opened, Transfers, Unopened};
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::ServerMessage;
 
@@ -273,7 +273,8 @@ impl ClientNode {
         for arrived in arrived {
             match arrived {
                 Arrived::Established(server_key) => {
-                    self.inbox.push_back(Happened::ForClient(Input::Connected { server_key, people: self.people.clone() }));
+                    self.inbox
+                        .push_back(Happened::ForClient(Input::Connected { server_key, people: self.people.clone() }));
                 }
                 Arrived::Message(message) => self.inbox.push_back(Happened::ForClient(Input::Message(message))),
                 Arrived::Closed(violation) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toom_core::client::io::SourceId;
 use toom_core::id::OfferId;
 use toom_core::name::UserName;
-use toom_core::text::{FileLabel, alternative_name, received_name};
+use toom_core::text::{FileLabel, received_name};
 use toom_core::time::Instant;
 use toom_core::transfer::io::{SLOTS, SlotId};
 
@@ -89,7 +89,8 @@ struct Source {
 
 #[derive(Debug)]
 struct Sink {
-    name: String,
+    from: UserName,
+    label: FileLabel,
     content: Vec<u8>,
 }
 
@@ -175,7 +176,7 @@ impl Disk {
     ) -> Result<(), String> {
         self.try_writing()?;
         let content = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        self.sinks.insert(transfer, Sink { name: received_name(from, label), content });
+        self.sinks.insert(transfer, Sink { from: from.clone(), label: label.clone(), content });
         Ok(())
     }
 
@@ -230,7 +231,7 @@ impl Disk {
     pub fn publish(&mut self, transfer: OfferId) -> Result<String, String> {
         self.try_writing()?;
         let sink = self.sinks.remove(&transfer).ok_or("no such partial file")?;
-        for name in (1..).map(|attempt| alternative_name(&sink.name, attempt)) {
+        for name in (1..).map(|attempt| received_name(&sink.from, &sink.label, attempt)) {
             match self.downloads.get(&name) {
                 Some(there) if *there == sink.content => return Ok(name),
                 Some(_) => {}
@@ -255,8 +256,8 @@ impl Disk {
     }
 
     /// Partial files, with the names that they would get.
-    pub fn partial_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.sinks.values().map(|sink| (sink.name.as_str(), sink.content.as_slice()))
+    pub fn partial_files(&self) -> impl Iterator<Item = (String, &[u8])> {
+        self.sinks.values().map(|sink| (received_name(&sink.from, &sink.label, 1), sink.content.as_slice()))
     }
 
     fn try_reading(&mut self) -> Result<(), String> {

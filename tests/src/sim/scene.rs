@@ -71,7 +71,7 @@ impl World for SimulatedWorld {
         for (name, password) in &setup.accounts {
             self.simulation.append(Fact::AccountAdded { name: user(name), hash: hash_of(password) });
         }
-        let settings = Settings { attempts: setup.attempts, block: setup.block };
+        let settings = Settings { attempts: setup.attempts, block: setup.block, post_rates: setup.post_rates };
         self.settings = Some(settings);
         self.simulation.start_server(settings);
     }
@@ -190,8 +190,7 @@ impl World for SimulatedWorld {
     }
 
     fn activities(&mut self) -> String {
-        let latest = self.simulation.trace().latest().to_string();
-        latest.lines().filter(|line| line.contains("server: ")).collect::<Vec<_>>().join("\n")
+        self.simulation.server().map(|server| format!("{:?}", server.activities())).unwrap_or_default()
     }
 
     fn user_log(&mut self) -> String {

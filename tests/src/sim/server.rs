@@ -42,6 +42,8 @@ pub struct ServerNode {
     work: WorkOptions,
     dice: Dice,
     text_logs: TextLogs,
+    /// The latest.
+    activities: VecDeque<Activity>,
     violations: Vec<Violation>,
     closes: Vec<CloseReason>,
     early: EarlyWakes,
@@ -52,12 +54,13 @@ pub struct ServerNode {
     died_midway: bool,
 }
 
+/// What an operator reads of a day at a glance.
+const KEPT_ACTIVITIES: usize = 60;
+
 #[derive(Debug)]
 struct Connection {
     address: SocketAddr,
     link: Link<Request>,
-    /// Whether the machine knows it.
-    greeted: bool,
     /// Whether it is closed as soon as everything is written.
     closing: bool,
 }
@@ -84,6 +87,7 @@ impl ServerNode {
             work,
             dice,
             text_logs: TextLogs::default(),
+            activities: VecDeque::new(),
             violations: Vec::new(),
             closes: Vec::new(),
             early: EarlyWakes::new(work.early_wakes, early),
@@ -191,6 +195,11 @@ impl ServerNode {
         self.store.durable()
     }
 
+    /// What it told its operator, lately.
+    pub fn activities(&self) -> &VecDeque<Activity> {
+        &self.activities
+    }
+
     /// The text logs.
     pub fn text_logs(&self) -> &TextLogs {
         &self.text_logs
@@ -209,15 +218,15 @@ impl ServerNode {
     fn accept(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, address: SocketAddr) {
         ctx.network.accept(ctx.now, connection);
         let link = Link::server(ctx.now, keys::server(), self.dice.seed());
-        self.connections.insert(connection, Connection { address, link, greeted: false, closing: false });
+        self.connections.insert(connection, Connection { address, link, closing: false });
+        self.inbox.push_back(Input::Accepted { connection, address });
     }
 
     fn decoded(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, arrived: Vec<Arrived<Request>>) {
         for arrived in arrived {
             match arrived {
                 Arrived::Established(device) => {
-                    let Some(known) = self.connections.get_mut(&connection) else { return };
-                    known.greeted = true;
+                    let Some(known) = self.connections.get(&connection) else { return };
                     self.inbox.push_back(Input::Connected { connection, address: known.address, device });
                 }
                 Arrived::Message(request) => {
@@ -232,9 +241,8 @@ impl ServerNode {
     }
 
     fn drop_connection(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
-        let Some(known) = self.connections.remove(&connection) else { return };
-        ctx.network.end(ctx.now, connection, Toward::Client);
-        if known.greeted {
+        if self.connections.remove(&connection).is_some() {
+            ctx.network.end(ctx.now, connection, Toward::Client);
             self.inbox.push_back(Input::Disconnected { connection, wall: ctx.wall });
         }
     }
@@ -347,6 +355,10 @@ impl ServerNode {
 
     fn note(&mut self, ctx: &mut Context<'_>, activity: &Activity) {
         self.text_logs.activity(activity);
+        if self.activities.len() == KEPT_ACTIVITIES {
+            self.activities.pop_front();
+        }
+        self.activities.push_back(activity.clone());
         ctx.note(format_args!("server: {activity:?}"));
     }
 

@@ -32,7 +32,7 @@ pub const ACTS: &[(u64, ActDrawer)] = &[
     (1, |_| Act::Finish),
     (1, |_| Act::HangUp),
     (2, raw),
-    (1, |draw| Act::Verify { user: draw.whom(), confirm: draw.chance(0.5) }),
+    (2, |draw| Act::Verify { user: draw.whom(), confirm: draw.chance(0.7) }),
     (1, |_| Act::AddAccount),
     (1, |_| Act::RemoveAccount),
     (1, |_| Act::ChangePassword),

@@ -76,6 +76,7 @@ kinds! {
         ReplyBody::Refused(Refusal::BadText) => "Refused, bad text",
         ReplyBody::Refused(Refusal::LimitReached(_)) => "Refused, limit reached",
         ReplyBody::Refused(Refusal::StorageFailed) => "Refused, storage failed",
+        ReplyBody::Refused(Refusal::RateLimited { .. }) => "Refused, rate limited",
         ReplyBody::Refused(Refusal::OutOfOrder) => "Refused, out of order",
         ReplyBody::Refused(Refusal::DeviceChanged) => "Refused, device changed",
         ReplyBody::Devices(_) => "Devices",
@@ -110,6 +111,8 @@ kinds! {
         CloseReason::TooManyRequests => "too many requests",
         CloseReason::LimitBroken => "limit broken",
         CloseReason::TooManyConnections => "too many connections",
+        CloseReason::TooManyStrangers => "too many strangers",
+        CloseReason::TooManyStrangersFromAddress => "too many strangers from an address",
         CloseReason::AccountRemoved => "account removed",
     }
 }

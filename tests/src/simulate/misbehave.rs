@@ -12,8 +12,8 @@ use toom_core::wire::message::{Cursor, HistoryKind, RequestBody};
 
 use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
 use super::stage::{Later, Stage};
-use crate::sim::keys;
 use crate::scenario::steps::{login_request, request, user};
+use crate::sim::keys;
 
 /// A login takes no longer, mostly.
 const LOGIN: Duration = Duration::from_secs(2);

@@ -314,7 +314,7 @@ fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
     world.command(login());
     world.command(Command::Finish);
     assert_eq!((world.events(), world.orders()), (vec![], vec![]));
-    world.answer(ReplyBody::Welcome { user: name("yoda") });
+    world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
     world.events();
     catches_up_and_says_bye(&mut world);
 

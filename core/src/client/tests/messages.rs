@@ -205,7 +205,12 @@ fn a_server_that_breaks_the_protocol_is_left() {
     world.reply(RequestId(77), ReplyBody::Done);
     assert_eq!(lost(&mut world), 0);
 
-    for body in [ReplyBody::Done, ReplyBody::Bye, ReplyBody::Welcome { user: name("luke") }, ReplyBody::Rooms(vec![])] {
+    for body in [
+        ReplyBody::Done,
+        ReplyBody::Bye,
+        ReplyBody::Welcome { user: name("luke"), failed_logins: 0 },
+        ReplyBody::Rooms(vec![]),
+    ] {
         for command in [broadcast("hi"), Command::ActiveUsers, Command::Leave { room: RoomId(1) }] {
             let mut world = World::logged_in(AcceptPolicy::Ask);
             world.command(command);

@@ -11,11 +11,11 @@ mod verify;
 use core::time::Duration;
 
 use super::Client;
+use super::agreement::{Party, Subject, agreement};
 use super::command::Command;
 use super::event::{Event, Transfer};
-use super::agreement::{Party, Subject, agreement};
-use super::people::Person;
 use super::io::{AcceptPolicy, Input, Output, Progress, Report};
+use super::people::Person;
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::machine::Machine;
 use crate::name::UserName;
@@ -25,9 +25,7 @@ use crate::secure::{
 };
 use crate::text::FileLabel;
 use crate::time::{Instant, Timestamp};
-use crate::wire::message::{
-    self as wire, Devices, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
-};
+use crate::wire::message::{self as wire, Devices, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
 
 const AT: Timestamp = Timestamp::from_millis(1_654_063_500_000);
 
@@ -114,8 +112,9 @@ impl World {
         let mut world = World::new(accept);
         world.input(connected());
         world.command(login());
-        world.answer(ReplyBody::Welcome { user: name("yoda") });
-        assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000 }]);
+        world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
+        let welcome = Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000, failed_logins: 0 };
+        assert_eq!(world.events(), [welcome]);
         world
     }
 
@@ -206,7 +205,6 @@ fn sent(number: u64) -> ReplyBody {
 fn room(id: u32) -> RoomInfo {
     RoomInfo { room: RoomId(id), members: vec![name("luke"), name("yoda")] }
 }
-
 
 /// Luke offers a file of 1,000 bytes.
 fn offer(id: u64) -> wire::Event {

@@ -117,7 +117,7 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
     let refused = how >= 192;
     match body {
         RequestBody::Login { .. } if refused => ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials),
-        RequestBody::Login { .. } => ReplyBody::Welcome { user: name("yoda") },
+        RequestBody::Login { .. } => ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 },
         RequestBody::Logout => ReplyBody::Bye,
         _ if refused => ReplyBody::Refused(Refusal::LimitReached("a limit".into())),
         RequestBody::Broadcast { .. } | RequestBody::RoomMessage { .. } | RequestBody::DirectMessage { .. } => sent(1),

@@ -21,10 +21,11 @@ fn a_login_waits_for_the_connection_and_commands_wait_for_the_login() {
     world.command(broadcast("hello"));
     assert_eq!(world.requests(), []);
     world.input(connected());
-    let body = world.answer(ReplyBody::Welcome { user: name("yoda") });
+    let body = world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 3 });
     let password = Password("jedi".into());
     assert_eq!(body, RequestBody::Login { name: "yoda".into(), password, udp_port: 6000 });
-    assert_eq!(world.events(), [Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000 }]);
+    let welcome = Event::Welcome { user: name("yoda"), server_key: server_key(), udp_port: 6000, failed_logins: 3 };
+    assert_eq!(world.events(), [welcome]);
     assert_eq!(world.answer(sent(1)), RequestBody::Broadcast { text: "hello".into() });
     assert_eq!(world.events(), [confirmed(1)]);
 }
@@ -43,7 +44,7 @@ fn without_a_login_commands_are_refused_and_another_login_may_follow() {
     let refusal = LoginRefusal::InvalidCredentials;
     world.answer(ReplyBody::LoginFailed(refusal));
     assert_eq!(world.events(), [Event::LoginFailed(refusal), NOT_LOGGED_IN]);
-    world.answer(ReplyBody::Welcome { user: name("yoda") });
+    world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
     world.events();
     world.command(login());
     assert_eq!(world.events(), [Event::LoginFailed(LoginRefusal::AlreadyActive)]);

@@ -20,7 +20,7 @@ fn knowing(accept: AcceptPolicy, person: Person) -> World {
     let mut world = World::new(accept);
     world.input(Input::Connected { server_key: server_key(), people: vec![person] });
     world.command(login());
-    world.answer(ReplyBody::Welcome { user: name("yoda") });
+    world.answer(ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 });
     world.events();
     world
 }
@@ -153,10 +153,9 @@ fn a_receiver_who_has_just_changed_devices_is_offered_once_more() {
 
 #[test]
 fn who_is_offline_or_oneself_is_offered_nothing() {
-    for (user, active, failure) in [
-        ("luke", None, Failure::UserOffline(vec![name("luke")])),
-        ("yoda", Some(device()), Failure::Oneself),
-    ] {
+    for (user, active, failure) in
+        [("luke", None, Failure::UserOffline(vec![name("luke")])), ("yoda", Some(device()), Failure::Oneself)]
+    {
         let mut world = World::logged_in(AcceptPolicy::Ask);
         world.command(Command::SendFile { to: user.into(), path: "a".into() });
         world.input(opened(1));
@@ -253,19 +252,41 @@ fn verifying_allows_a_new_key() {
 #[test]
 fn there_must_be_somebody_to_verify() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    for (user, failure) in [
-        ("yoda", Failure::Oneself),
-        ("no name", Failure::NoSuchUser(vec!["no name".into()])),
-    ] {
-        world.command(Command::Verify { user: user.into(), confirm: true });
-        assert_eq!((world.events(), world.requests()), (vec![Event::Error(failure)], vec![]));
-    }
+    world.command(Command::Verify { user: "no name".into(), confirm: true });
+    let no_name = Event::Error(Failure::NoSuchUser(vec!["no name".into()]));
+    assert_eq!((world.events(), world.requests()), (vec![no_name], vec![]));
+    world.command(Command::Verify { user: "yoda".into(), confirm: true });
+    world.answer(devices("yoda", device()));
+    assert_eq!((world.events(), world.requests()), (vec![Event::Error(Failure::Oneself)], vec![]));
     world.command(verify(true));
     world.answer(ReplyBody::Refused(Refusal::NoSuchUser(vec!["luke".into()])));
     assert_eq!(world.events(), [Event::Error(Failure::NoSuchUser(vec!["luke".into()]))]);
     world.command(verify(true));
     world.answer(ReplyBody::Devices(Devices { user: name("luke"), keys: vec![], active: None }));
     assert_eq!((world.events(), world.requests()), (vec![Event::Error(Failure::NoDevices(name("luke")))], vec![]));
+}
+
+#[test]
+fn a_name_is_the_account_s_however_it_was_typed() {
+    // One of an earlier version, which took names as they were.
+    let (typed, account) = ("Zo\u{eb}", UserName::read("Zoe\u{308}").unwrap());
+    let told = || {
+        let (user, keys, active) = (account.clone(), vec![other_device()], Some(other_device()));
+        ReplyBody::Devices(Devices { user, keys, active })
+    };
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::Verify { user: typed.into(), confirm: true });
+    assert_eq!(world.answer(told()), asks_devices(typed, false));
+    world.answer(devices("yoda", device()));
+    assert_eq!(world.remembered[0].name, account);
+    world.command(Command::SendFile { to: typed.into(), path: "a".into() });
+    world.input(opened(1));
+    world.answer(told());
+    let bodies = world.bodies();
+    let [RequestBody::Offer { to, sealed, .. }] = &bodies[..] else { panic!("{bodies:?}") };
+    assert_eq!(to, account.as_str());
+    let parties = OfferParties { sender: &name("yoda"), receiver: &account };
+    assert!(open_offer(parties, &other_secret(), &device(), sealed).is_some());
 }
 
 #[test]
@@ -279,7 +300,10 @@ fn a_list_of_devices_that_is_none_is_a_broken_server_and_the_command_is_answered
         world.command(verify(false));
         world.answer(ReplyBody::Devices(Devices { user: name(user), keys, active }));
         let events = world.events();
-        assert!(matches!(&events[..], [Event::Error(Failure::ConnectionLost), Event::ConnectionLost { .. }]), "{events:?}");
+        assert!(
+            matches!(&events[..], [Event::Error(Failure::ConnectionLost), Event::ConnectionLost { .. }]),
+            "{events:?}"
+        );
     }
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(verify(false));

@@ -282,7 +282,9 @@ fn a_newer_packet_from_elsewhere_is_challenged_at_once_and_all_else_goes_where_i
     let mut ping = Vec::new();
     put_ping(&mut ping);
     ping.resize(500, 0);
-    for (millis, from, number, challenged) in [(10, 2, 5, false), (11, 3, 4, false), (12, 3, 7, true), (13, 3, 8, false)] {
+    for (millis, from, number, challenged) in
+        [(10, 2, 5, false), (11, 3, 4, false), (12, 3, 7, true), (13, 3, 8, false)]
+    {
         a.receive(at(millis), address(from), PacketNumber(number), &ping, &mut Vec::new());
         let left = leaves(at(millis), &mut a);
         let challenges: Vec<_> = left.iter().filter(|(_, payload)| challenge_in(payload).is_some()).collect();

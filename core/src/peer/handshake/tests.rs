@@ -15,12 +15,8 @@ fn end_with(role: Role, change: impl FnOnce(&mut PeerAgreement)) -> Handshake {
         Role::Initiator => (SecretKey::new([1; 32]), SecretKey::new([2; 32])),
         Role::Responder => (SecretKey::new([2; 32]), SecretKey::new([1; 32])),
     };
-    let mut agreement = PeerAgreement {
-        remote: remote.public(),
-        shared: PeerSecret([9; 32]),
-        context: [5; 32],
-        suite: Suite::AesGcm,
-    };
+    let mut agreement =
+        PeerAgreement { remote: remote.public(), shared: PeerSecret([9; 32]), context: [5; 32], suite: Suite::AesGcm };
     change(&mut agreement);
     let indices = [PeerIndex(0x0102_0304), PeerIndex(0x0506_0708)];
     let (local_index, remote_index) = if role == Role::Initiator { indices.into() } else { (indices[1], indices[0]) };
@@ -64,6 +60,34 @@ fn the_bytes_of_the_first_datagram_are_those_of_the_document() {
     assert_eq!(hex(&question[41..57]), "1ae8971c8b685aa82638fafea8fef7c1");
     assert!(question[57..1_184].iter().all(|byte| *byte == 0));
     assert_eq!(hex(&question[1_184..]), "091d2984c403259c7fbce5b7f34e56d2");
+}
+
+/// The answer and the packets are those that another implementation of Noise makes of the same keys
+/// (`tests/crosscheck/peer.py`).
+#[test]
+fn the_answer_and_the_packets_of_another_implementation_are_understood() {
+    use crate::wire::packet::Header;
+    let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+    let mut initiator = end(Role::Initiator);
+    question(&mut initiator);
+    let mut answer = hex(concat!(
+        "d90102030405060708",
+        "97c3b10b4d6c133a78ea5dcc1cf6421d3f81ae37b1f628ce14ca6fce7730f333",
+        "c0e27a6b527938b69b17e5dc761fdacc",
+    ));
+    answer.resize(1_184, 0);
+    answer.extend(hex("b35e3bcfd0b89de52936877c58ff42be"));
+    let heard = initiator.receive(at(40), address(2), &answer);
+    let Heard::Agreed { keys, .. } = heard else { panic!("{heard:?}") };
+    let mut opening = keys.opening();
+    for packet in [
+        "d0010203040000000000000007fe57709520ea22dbfcabb584089dc2987314b2d238",
+        "d1010203040000000000000008fcd6aa528849d69391fe291cfe1b7a859c1d36b174",
+    ] {
+        let mut packet = hex(packet);
+        let header = Header::decode(&packet).unwrap();
+        assert_eq!(opening.open(&header, &mut packet).as_deref(), Some(&b"hello"[..]));
+    }
 }
 
 #[test]
@@ -110,7 +134,11 @@ fn who_disagrees_about_anything_is_not_answered() {
     ];
     for (change, what) in changes {
         let mut responder = end_with(Role::Responder, change);
-        assert_eq!(responder.receive(at(1), address(1), &question(&mut end(Role::Initiator))), Heard::Refused, "{what}");
+        assert_eq!(
+            responder.receive(at(1), address(1), &question(&mut end(Role::Initiator))),
+            Heard::Refused,
+            "{what}"
+        );
         assert_eq!(responder.transmit(at(1)), None);
         let mut initiator = end_with(Role::Initiator, change);
         let (mut one, mut other) = ends();

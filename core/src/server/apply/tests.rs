@@ -209,7 +209,7 @@ fn a_changed_password_keeps_the_session_and_counts_from_the_next_login() {
     assert_eq!(world.ask(a, broadcast("x")), sent(&world, 1));
     world.disconnect(a);
     assert_eq!(world.login_with("a", &password_of("a")), INVALID);
-    assert_eq!(world.login_with("a", "new"), ReplyBody::Welcome { user: name("a") });
+    assert_eq!(world.login_with("a", "new"), ReplyBody::Welcome { user: name("a"), failed_logins: 1 });
 }
 
 #[test]

@@ -1,14 +1,18 @@
 use super::super::testing::*;
 use super::*;
-use crate::wire::limits::MAX_PASSWORD_CHECKS;
+use crate::wire::limits::{MAX_FAILED_NAMES_PER_ADDRESS, MAX_PASSWORD_CHECKS};
 use crate::wire::message::RequestBody;
 
 fn blocked_for(retry_after_ms: u64) -> ReplyBody {
     ReplyBody::LoginFailed(LoginRefusal::Blocked { retry_after_ms })
 }
 
-fn welcome(user: &str) -> ReplyBody {
-    ReplyBody::Welcome { user: name(user) }
+fn welcome(user: &str, failed_logins: u32) -> ReplyBody {
+    ReplyBody::Welcome { user: name(user), failed_logins }
+}
+
+fn busy_for(retry_after_ms: u64) -> ReplyBody {
+    ReplyBody::LoginFailed(LoginRefusal::Busy { retry_after_ms })
 }
 
 fn failed(name: &str, refusal: LoginRefusal) -> Activity {
@@ -24,11 +28,11 @@ fn the_third_failure_in_a_row_blocks_the_name_for_ten_seconds_from_any_address()
     let elsewhere = world.connect_from("203.0.113.9:1");
     let id = world.try_login(elsewhere, "yoda", "wrong");
     assert_eq!(world.reply(elsewhere, id), Some(blocked_for(6_000)));
-    assert_eq!(world.login_with("luke", &password_of("luke")), welcome("luke"), "others are not blocked");
+    assert_eq!(world.login_with("luke", &password_of("luke")), welcome("luke", 0), "others are not blocked");
     world.advance(Duration::from_nanos(5_999_000_001));
     assert_eq!(world.login_with("yoda", "wrong"), blocked_for(1), "rounded up");
     world.advance(Duration::from_millis(1));
-    assert_eq!(world.login_with("yoda", &password_of("yoda")), welcome("yoda"));
+    assert_eq!(world.login_with("yoda", &password_of("yoda")), welcome("yoda", 6));
 }
 
 #[test]
@@ -39,7 +43,7 @@ fn a_block_of_no_time_is_answered_too_and_over_at_once() {
         let answers = [(); 3].map(|()| world.login_with("yoda", "wrong"));
         assert_eq!(answers, [INVALID, INVALID, blocked_for(0)]);
     }
-    assert_eq!(world.login_with("yoda", &password_of("yoda")), welcome("yoda"));
+    assert_eq!(world.login_with("yoda", &password_of("yoda")), welcome("yoda", 6));
 }
 
 #[test]
@@ -75,7 +79,7 @@ fn a_success_resets_the_count_and_so_does_already_active() {
 fn one_connection_may_try_until_it_succeeds() {
     let mut world = World::new(&["yoda"]);
     let connection = world.connect();
-    for (password, answer) in [("x", INVALID), ("y", INVALID), (&password_of("yoda"), welcome("yoda"))] {
+    for (password, answer) in [("x", INVALID), ("y", INVALID), (&password_of("yoda"), welcome("yoda", 2))] {
         let id = world.try_login(connection, "yoda", password);
         assert_eq!(world.reply(connection, id), Some(answer));
     }
@@ -155,7 +159,7 @@ fn of_two_logins_at_once_the_second_is_told_already_active() {
     });
     world.check_next();
     world.check_next();
-    assert_eq!(world.reply(first.0, first.1), Some(welcome("yoda")));
+    assert_eq!(world.reply(first.0, first.1), Some(welcome("yoda", 0)));
     assert_eq!(world.reply(second.0, second.1), Some(ALREADY));
 }
 
@@ -214,7 +218,7 @@ fn too_many_logins_at_once_are_told_to_come_again() {
     let id = world.try_login(connection, "yoda", &password_of("yoda"));
     world.hold_checks = false;
     world.check_next();
-    assert_eq!(world.reply(connection, id), Some(welcome("yoda")), "there was room again");
+    assert_eq!(world.reply(connection, id), Some(welcome("yoda", 0)), "there was room again");
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn a_password_that_changes_during_its_check_is_checked_again() {
     let mut world = World::new(&["yoda"]);
     let old = password_of("yoda");
     let change = |password: &str| Fact::PasswordChanged { name: name("yoda"), hash: hash(password) };
-    for (password, answer) in [(old.as_str(), INVALID), ("new", welcome("yoda"))] {
+    for (password, answer) in [(old.as_str(), INVALID), ("new", welcome("yoda", 1))] {
         world.commit(change(&old));
         world.hold_checks = true;
         let connection = world.connect();
@@ -340,7 +344,7 @@ fn a_second_login_during_a_check_is_out_of_order_and_another_request_a_violation
     let second = world.try_login(connection, "yoda", &password_of("yoda"));
     assert_eq!(world.reply(connection, second), Some(ReplyBody::Refused(Refusal::OutOfOrder)));
     world.check_next();
-    assert_eq!(world.reply(connection, first), Some(welcome("yoda")));
+    assert_eq!(world.reply(connection, first), Some(welcome("yoda", 0)));
     for logging_in in [false, true] {
         let connection = world.connect();
         if logging_in {
@@ -362,7 +366,127 @@ fn the_operator_is_told_of_failures() {
     assert_eq!(world.activities, refusals.map(|refusal| failed("yoda", refusal)));
 }
 
+#[test]
+fn an_address_from_which_many_names_fail_is_refused_by_itself_until_few_enough_are_left() {
+    let mut world = World::new(&["yoda"]);
+    let right = password_of("yoda");
+    world.try_from("192.0.2.1:1", "first", "wrong");
+    world.advance(Duration::from_secs(10));
+    for number in 1..MAX_FAILED_NAMES_PER_ADDRESS {
+        assert_eq!(world.try_from("192.0.2.1:1", &format!("user{number}"), "wrong"), Some(INVALID));
+    }
+    assert_eq!(world.try_from("192.0.2.1:1", "user1", "again"), Some(INVALID), "the same name counts once");
+    let session = world.connect_from("192.0.2.1:2");
+    let id = world.try_login(session, "yoda", &right);
+    assert_eq!(world.reply(session, id), Some(welcome("yoda", 0)), "just as many as there may be");
+    assert_eq!(world.try_from("192.0.2.1:1", "one more", "wrong"), Some(INVALID));
+
+    world.hold_checks = true;
+    let log = world.log.len();
+    for name in ["yoda", "another", "one more"] {
+        assert_eq!(world.try_from("192.0.2.1:1", name, &right), Some(busy_for(50_000)), "{name}");
+    }
+    assert!(world.checks.is_empty() && world.log.len() == log);
+    world.hold_checks = false;
+    assert!(matches!(world.ask(session, RequestBody::ActiveUsers), ReplyBody::ActiveUsers(_)), "sessions stay");
+    assert_eq!(world.try_from("198.51.100.7:1", "yoda", &right), Some(ALREADY), "others are not refused");
+    world.advance(Duration::from_nanos(49_999_000_001));
+    assert_eq!(world.try_from("192.0.2.1:1", "another", "wrong"), Some(busy_for(1)), "rounded up");
+    world.advance(Duration::from_nanos(999_999));
+    assert_eq!(world.try_from("192.0.2.1:1", "another", "wrong"), Some(INVALID), "the first is over");
+    assert_eq!(world.try_from("192.0.2.1:1", "another", "wrong"), Some(busy_for(10_000)), "again too many");
+    let guesses = [(); 2].map(|()| world.try_from("198.51.100.7:1", "one more", "wrong"));
+    assert_eq!(guesses, [Some(INVALID), Some(BLOCKED)], "what was refused did not count against the name");
+}
+
+#[test]
+fn a_name_that_succeeds_does_not_count_against_its_address() {
+    let mut world = World::new(&["yoda"]);
+    assert_eq!(world.try_from("192.0.2.1:1", "yoda", "mistyped"), Some(INVALID));
+    for number in 1..MAX_FAILED_NAMES_PER_ADDRESS {
+        world.try_from("192.0.2.1:1", &format!("user{number}"), "wrong");
+    }
+    assert_eq!(world.try_from("192.0.2.1:1", "yoda", &password_of("yoda")), Some(welcome("yoda", 1)));
+    assert_eq!(world.try_from("192.0.2.1:1", "another", "wrong"), Some(INVALID));
+    assert_eq!(world.try_from("192.0.2.1:1", "another", "wrong"), Some(INVALID), "there was room for one");
+    assert_eq!(world.try_from("192.0.2.1:1", "one more", "wrong"), Some(INVALID));
+    assert_eq!(world.try_from("192.0.2.1:1", "one more", "wrong"), Some(busy_for(60_000)));
+}
+
+#[test]
+fn a_64_is_one_address_and_a_blocked_name_is_told_so_from_a_refused_one_too() {
+    let mut world = World::new(&["yoda"]);
+    for number in 0..=MAX_FAILED_NAMES_PER_ADDRESS {
+        world.try_from(&format!("[2001:db8::{number:x}]:1"), &format!("user{number}"), "wrong");
+    }
+    assert_eq!(world.try_from("[2001:db8::ffff:1]:1", "yoda", "x"), Some(busy_for(60_000)));
+    assert_eq!(world.try_from("[2001:db8:0:1::1]:1", "yoda", "x"), Some(INVALID));
+    for _ in 0..2 {
+        world.try_from("[2001:db8:0:1::1]:1", "yoda", "x");
+    }
+    assert_eq!(world.try_from("[2001:db8::1]:1", "yoda", "x"), Some(BLOCKED));
+}
+
+#[test]
+fn who_waits_behind_the_same_name_is_refused_once_the_address_is() {
+    let mut world = World::new(&["yoda"]);
+    for number in 0..MAX_FAILED_NAMES_PER_ADDRESS {
+        world.try_from("192.0.2.1:1", &format!("user{number}"), "wrong");
+    }
+    world.hold_checks = true;
+    let [first, second] = [(); 2].map(|()| {
+        let connection = world.connect();
+        (connection, world.try_login(connection, "yoda", "wrong"))
+    });
+    world.check_next();
+    assert_eq!(world.reply(first.0, first.1), Some(INVALID));
+    assert_eq!((world.reply(second.0, second.1), world.checks.len()), (Some(busy_for(60_000)), 0));
+}
+
+#[test]
+fn users_are_told_at_their_next_login_how_many_failed() {
+    let mut world = World::new(&["yoda", "luke"]);
+    let right = password_of("yoda");
+    for answer in [INVALID, INVALID, BLOCKED, BLOCKED] {
+        assert_eq!(world.try_from("198.51.100.7:1", "yoda", "guess"), Some(answer));
+    }
+    assert_eq!(world.login_with("yoda", &right), BLOCKED);
+    world.advance(BLOCK);
+    assert_eq!(world.login_with("luke", &password_of("luke")), welcome("luke", 0));
+    let session = world.connect();
+    let id = world.try_login(session, "yoda", &right);
+    assert_eq!(world.reply(session, id), Some(welcome("yoda", 5)));
+    assert_eq!(world.login_with("yoda", "guess"), INVALID);
+    assert_eq!(world.login_with("yoda", &right), ALREADY, "nobody was told here");
+    world.disconnect(session);
+    assert_eq!(world.login_with("yoda", &right), welcome("yoda", 1));
+}
+
+#[test]
+fn failures_are_told_to_nobody_but_the_user_whose_account_it_was_then() {
+    let mut world = World::new(&["yoda"]);
+    world.login_with("yoda", "guess");
+    world.login_with("luke", "guess");
+    world.commit(Fact::AccountRemoved { name: name("yoda") });
+    world.add_account("yoda");
+    world.add_account("luke");
+    for user in ["yoda", "luke"] {
+        assert_eq!(world.login_with(user, &password_of(user)), welcome(user, 0));
+    }
+}
+
 impl World {
+    /// A login of a new connection from `address`, and its answer.
+    fn try_from(&mut self, address: &str, name: &str, password: &str) -> Option<ReplyBody> {
+        let connection = self.connect_from(address);
+        let id = self.try_login(connection, name, password);
+        let answer = self.reply(connection, id);
+        if !matches!(answer, Some(ReplyBody::Welcome { .. })) {
+            self.disconnect(connection);
+        }
+        answer
+    }
+
     /// How many failures of this name count, found by failing until it is blocked.
     fn login_all_failures(&mut self, user: &str) -> u32 {
         self.hold_checks = false;

@@ -153,12 +153,20 @@ fn a_verdict_is_believed_only_if_it_is_about_the_bytes_that_were_read() {
 /// Anything that a driver or a peer could say, in an order that makes no sense.
 #[derive(Clone, Debug)]
 enum Op {
-    Start { id: u64, sends: bool, bytes: u64 },
+    Start {
+        id: u64,
+        sends: bool,
+        bytes: u64,
+    },
     /// The other end's handshake, if the machine does not wait for an answer to its own.
     Agree(u64),
     /// A handshake datagram.
     Handshake(Vec<u8>),
-    Datagram { id: u64, number: u64, payload: Vec<u8> },
+    Datagram {
+        id: u64,
+        number: u64,
+        payload: Vec<u8>,
+    },
     Read(u64, u8),
     SourceHashed(u64),
     Written(u64, u64),
@@ -210,9 +218,7 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
             payload,
         },
         Op::Agree(_) => Input::Woke,
-        Op::Handshake(datagram) => {
-            Input::Handshake { from: SocketAddr::from(([127, 0, 0, 1], 4_000)), datagram }
-        }
+        Op::Handshake(datagram) => Input::Handshake { from: SocketAddr::from(([127, 0, 0, 1], 4_000)), datagram },
         Op::Read(id, slot) => Input::Read { transfer: transfer(*id), slot: SlotId(*slot) },
         Op::SourceHashed(id) => Input::SourceHashed { transfer: transfer(*id), blake3: [1; 32] },
         Op::Written(id, bytes) => Input::Written { transfer: transfer(*id), bytes: *bytes },

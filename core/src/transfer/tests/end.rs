@@ -14,8 +14,8 @@ use crate::machine::Machine;
 use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::secure::SecretKey;
 use crate::time::Instant;
-use crate::transfer::{Keys, Opened, Transfers};
 use crate::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
+use crate::transfer::{Keys, Opened, Transfers};
 
 pub(super) const TRANSFER: OfferId = OfferId(7);
 
@@ -64,13 +64,7 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(
-        address: SocketAddr,
-        device: SecretKey,
-        config: TransferConfig,
-        seed: u8,
-        file: Vec<u8>,
-    ) -> End {
+    pub(super) fn new(address: SocketAddr, device: SecretKey, config: TransferConfig, seed: u8, file: Vec<u8>) -> End {
         End {
             address,
             machine: Transfers::new(config, device, [seed; 32]),

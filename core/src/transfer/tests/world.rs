@@ -77,7 +77,7 @@ impl World {
             replay_from_elsewhere: false,
             receiver_expects_port: PORT,
             context: [7; 32],
-            suite: if seed % 2 == 0 { Suite::AesGcm } else { Suite::ChaChaPoly },
+            suite: if seed.is_multiple_of(2) { Suite::AesGcm } else { Suite::ChaChaPoly },
         }
     }
 

@@ -153,6 +153,7 @@ impl Model {
             return;
         }
         self.known_devices.remove(user);
+        self.failed_logins.remove(user);
         let peers: Vec<UserName> = self.said_before.iter().map(|it| it.from.clone()).collect();
         for peer in peers {
             let missed = self.missed_from(user, &peer).next().is_some();

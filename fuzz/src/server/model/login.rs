@@ -55,7 +55,10 @@ impl Model {
         self.set_state(connection, State::LoggingIn(name.clone()));
         let attempt = Attempt { connection, request, password, udp_port };
         match self.blocked(&name) {
-            Some(refusal) => self.login_failed(&attempt, refusal),
+            Some(refusal) => {
+                self.count_failed(&name);
+                self.login_failed(&attempt, refusal);
+            }
             None => {
                 self.logins.entry(name.clone()).or_default().waiting.push_back(attempt);
                 self.next_login(&name);
@@ -72,6 +75,7 @@ impl Model {
         if right != right_now {
             queue.waiting.push_front(attempt);
         } else if let Some(refusal) = self.blocked(&name) {
+            self.count_failed(&name);
             self.login_failed(&attempt, refusal);
         } else if self.is_right(&name, &attempt.password) {
             self.logged_in(&name, &attempt);
@@ -113,7 +117,8 @@ impl Model {
             return;
         }
         self.set_state(connection, State::Active(user.clone()));
-        self.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone() });
+        let failed_logins = self.failed_logins.remove(&user).unwrap_or(0);
+        self.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone(), failed_logins });
         self.tell_all_but(&user, &Event::Joined { user: user.clone() });
         let (since, udp_port) = (Timestamp::from_millis(self.wall), attempt.udp_port);
         self.active.insert(user.clone(), Session { connection, since, udp_port });
@@ -126,6 +131,7 @@ impl Model {
     }
 
     fn wrong(&mut self, name: &str, attempt: Attempt) {
+        self.count_failed(name);
         let failures = self.failures.entry(name.to_owned()).or_default();
         *failures += 1;
         if *failures < ATTEMPTS {
@@ -145,7 +151,13 @@ impl Model {
         }
         if let Some(refusal) = refusal {
             let waiting = std::mem::take(&mut queue.waiting);
-            return waiting.iter().for_each(|attempt| self.login_failed(attempt, refusal));
+            for attempt in waiting {
+                if self.is_open(attempt.connection) {
+                    self.count_failed(name);
+                    self.login_failed(&attempt, refusal);
+                }
+            }
+            return;
         }
         // Those whose connection is gone meanwhile are passed over.
         while let Some(attempt) = self.logins.get_mut(name).and_then(|queue| queue.waiting.pop_front()) {
@@ -153,6 +165,13 @@ impl Model {
                 self.logins.entry(name.to_owned()).or_default().first = Some(First::Checking { attempt, right });
                 return self.checking.push(name.to_owned());
             }
+        }
+    }
+
+    /// A user will be told of a login that failed.
+    fn count_failed(&mut self, name: &str) {
+        if let Some((user, _)) = self.accounts.get_key_value(name) {
+            *self.failed_logins.entry(user.clone()).or_default() += 1;
         }
     }
 

@@ -104,6 +104,8 @@ pub struct Model {
     /// Those in the log; fewer than are ever forgotten.
     known_devices: BTreeMap<UserName, BTreeSet<PublicKey>>,
     failures: BTreeMap<String, u32>,
+    /// Since they last logged in.
+    failed_logins: BTreeMap<UserName, u32>,
     blocked_until: BTreeMap<String, u64>,
     /// Blocks that were committed, for the next start.
     blocks: Vec<(String, i64)>,
@@ -139,6 +141,7 @@ impl Default for Model {
             accounts: NAMES[..3].iter().map(|it| (user_name(it), 0)).collect(),
             known_devices: BTreeMap::new(),
             failures: BTreeMap::new(),
+            failed_logins: BTreeMap::new(),
             blocked_until: BTreeMap::new(),
             blocks: Vec::new(),
             logins: BTreeMap::new(),
@@ -294,6 +297,7 @@ impl Model {
         self.connections.clear();
         self.active.clear();
         self.failures.clear();
+        self.failed_logins.clear();
         self.blocked_until.clear();
         self.logins.clear();
         self.checking.clear();

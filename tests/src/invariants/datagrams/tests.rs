@@ -127,7 +127,10 @@ fn one_secret_for_two_transfers_is_nobody_elses_business() {
     let Output::Listen { keys, .. } = listen(SENDER) else { unreachable!() };
     story.says(SENDER, Output::Listen { index: local_index, transfer, keys });
     let (to, packets) = (address(RECEIVER), vec![packet(0, ping())]);
-    story.says(SENDER, Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, epoch: 0, packets }));
+    story.says(
+        SENDER,
+        Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, epoch: 0, packets }),
+    );
     story.tell(Observation::DatagramSent { client: SENDER, to, datagram: &datagram(SENDER, 0, b"other") });
     assert_eq!(story.broken(), None);
 }

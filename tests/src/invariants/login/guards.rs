@@ -78,7 +78,9 @@ impl Guards {
     }
 
     fn remember(&mut self, name: &str, has_account: bool) -> &mut Guard {
-        self.unknown.retain(|unknown| unknown != name);
+        if self.names.contains_key(name) {
+            self.unknown.retain(|unknown| unknown != name);
+        }
         if !has_account {
             self.unknown.push_back(name.to_owned());
         }

@@ -5,6 +5,7 @@
 //! password counts when its check comes back; what is then to be answered is known at once, and is compared
 //! with what the server says before it hears the next thing.
 
+mod addresses;
 mod guards;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,9 @@ use toom_core::server::io::{Input, Output};
 use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_PASSWORD_CHECKS};
 use toom_core::wire::message::{LoginRefusal, Reply, ReplyBody, Request, RequestBody, ServerMessage};
 
+use self::addresses::{Addresses, Origin};
 use self::guards::Guards;
+use super::spelling::spelled;
 use super::{Broken, Checker, Moment, Observation, ensure};
 
 /// The Nth consecutive failure blocks: none before it, and no guess after it.
@@ -53,6 +56,10 @@ pub const RIGHT_ANSWER: &str = "login: the right password logs in, and no other 
 pub const ANSWERED: &str = "login: every login is answered once";
 /// Busy is no excuse.
 pub const BUSY: &str = "login: busy is said only while too many logins are under way";
+/// Whoever tries a few passwords of each of many names is stopped, and nobody else.
+pub const MANY_NAMES: &str = "login: where too many names fail every login is refused unchecked, until few enough have";
+/// Users hear of it.
+pub const TOLD: &str = "login: who logs in is told how many logins have failed since they last did";
 
 /// When nothing goes wrong, a login is answered within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,7 +76,13 @@ struct Run {
     settings: Settings,
     accounts: BTreeMap<UserName, PasswordHash>,
     guards: Guards,
-    /// By name as typed.
+    addresses: Addresses,
+    /// How many logins of each account failed since the last one that succeeded.
+    failed: BTreeMap<UserName, u32>,
+    /// Where those connections come from that have not done their handshake.
+    handshaking: BTreeMap<ConnectionId, Origin>,
+    origins: BTreeMap<ConnectionId, Origin>,
+    /// By name.
     lines: BTreeMap<String, Line>,
     checks: BTreeMap<CheckId, String>,
     connections: BTreeMap<ConnectionId, State>,
@@ -92,6 +105,7 @@ struct Line {
 struct Attempt {
     connection: ConnectionId,
     request: RequestId,
+    origin: Origin,
     password: Password,
     since: Moment,
 }
@@ -169,6 +183,10 @@ impl Run {
             settings,
             accounts: BTreeMap::new(),
             guards: Guards::default(),
+            addresses: Addresses::default(),
+            failed: BTreeMap::new(),
+            handshaking: BTreeMap::new(),
+            origins: BTreeMap::new(),
             lines: BTreeMap::new(),
             checks: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -192,8 +210,15 @@ impl Run {
     fn hears(&mut self, at: Moment, input: &Input<'_>) {
         self.subject = None;
         match input {
+            Input::Accepted { connection, address } => {
+                self.handshaking.insert(*connection, Origin::of(*address));
+            }
             Input::Connected { connection, .. } => {
-                self.connections.insert(*connection, State::Fresh);
+                // The server may have closed it meanwhile.
+                if let Some(origin) = self.handshaking.remove(connection) {
+                    self.origins.insert(*connection, origin);
+                    self.connections.insert(*connection, State::Fresh);
+                }
             }
             Input::Disconnected { connection, .. } => self.gone(*connection),
             Input::Request {
@@ -201,8 +226,9 @@ impl Run {
                 request: Request { id, body: RequestBody::Login { name, password, .. } },
                 ..
             } => {
-                let attempt = Attempt { connection: *connection, request: *id, password: password.clone(), since: at };
-                self.requested(name, attempt);
+                let Some(origin) = self.origins.get(connection).cloned() else { return };
+                let (connection, request, password) = (*connection, *id, password.clone());
+                self.requested(name, Attempt { connection, request, origin, password, since: at });
             }
             Input::PasswordChecked { check, matches, .. } => {
                 if let Some(name) = self.checks.remove(check) {
@@ -227,18 +253,19 @@ impl Run {
         }
     }
 
-    fn requested(&mut self, name: &str, attempt: Attempt) {
+    fn requested(&mut self, typed: &str, attempt: Attempt) {
         let (connection, request) = (attempt.connection, attempt.request);
-        let too_long = name.len() > MAX_NAME_BYTES || attempt.password.0.len() > MAX_PASSWORD_BYTES;
+        let too_long = typed.len() > MAX_NAME_BYTES || attempt.password.0.len() > MAX_PASSWORD_BYTES;
+        let name = spelled(typed);
         match self.connections.get_mut(&connection) {
             Some(state) if *state == State::Fresh && !too_long => {
-                *state = State::LoggingIn(name.to_owned(), request);
+                *state = State::LoggingIn(name.clone(), request);
             }
             // It is out of order, and no try.
             _ => return,
         }
-        self.subject = Some(Subject { name: name.to_owned(), connection: Some(connection) });
-        self.lines.entry(name.to_owned()).or_default().waiting.push_back(attempt);
+        self.subject = Some(Subject { name: name.clone(), connection: Some(connection) });
+        self.lines.entry(name).or_default().waiting.push_back(attempt);
     }
 
     fn checked(&mut self, at: Moment, name: &str, matches: bool) {
@@ -253,15 +280,28 @@ impl Run {
                 self.lines.entry(name.to_owned()).or_default().waiting.push_front(attempt);
             }
         } else if self.guards.rest(name, at.now).is_some() {
+            self.count(name);
             self.decided(name, attempt, Answer::Blocked);
         } else if let (true, Some(user)) = (matches, &user) {
             self.guards.succeed(name);
+            self.addresses.succeed(&attempt.origin, name);
             let active = self.connections.values().any(|state| *state == State::Active(user.clone()));
             self.decided(name, attempt, if active { Answer::AlreadyActive } else { Answer::Welcome });
-        } else if self.guards.fail(name, user.is_some()) < self.settings.attempts {
-            self.decided(name, attempt, Answer::Wrong);
         } else {
-            self.lines.entry(name.to_owned()).or_default().first = Some(First::Blocking(attempt, false));
+            self.count(name);
+            self.addresses.fail(&attempt.origin, name, at.now);
+            if self.guards.fail(name, user.is_some()) < self.settings.attempts {
+                self.decided(name, attempt, Answer::Wrong);
+            } else {
+                self.lines.entry(name.to_owned()).or_default().first = Some(First::Blocking(attempt, false));
+            }
+        }
+    }
+
+    /// A login failed that the user is to be told of.
+    fn count(&mut self, name: &str) {
+        if let Some((user, _)) = self.accounts.get_key_value(name) {
+            *self.failed.entry(user.clone()).or_default() += 1;
         }
     }
 
@@ -284,6 +324,8 @@ impl Run {
 
     /// A connection ended. What is being checked counts all the same, or guesses could be hidden by hanging up.
     fn gone(&mut self, connection: ConnectionId) {
+        self.handshaking.remove(&connection);
+        self.origins.remove(&connection);
         if let Some(State::LoggingIn(name, _)) = self.connections.remove(&connection)
             && let Some(line) = self.lines.get_mut(&name)
         {
@@ -302,6 +344,7 @@ impl Run {
             }
             Fact::AccountRemoved { name } => {
                 self.accounts.remove(name);
+                self.failed.remove(name);
             }
             _ => return,
         }
@@ -362,17 +405,31 @@ impl Run {
             Some(_) => line.first = None,
             None => line.waiting.retain(|attempt| attempt.connection != to),
         }
-        self.judge(at, &name, answer, body)?;
+        self.judge(at, to, &name, answer, body)?;
         if answer.is_none() {
             self.guards.tried(&name);
+            if matches!(body, ReplyBody::LoginFailed(LoginRefusal::Blocked { .. })) {
+                self.count(&name);
+            }
         }
-        let state = if let ReplyBody::Welcome { user } = body { State::Active(user.clone()) } else { State::Fresh };
+        if let ReplyBody::Welcome { user, failed_logins } = body {
+            let failed = self.failed.remove(user).unwrap_or(0);
+            ensure(*failed_logins == failed, TOLD, || format!("{user} is told of {failed_logins}, not {failed}"))?;
+        }
+        let state = if let ReplyBody::Welcome { user, .. } = body { State::Active(user.clone()) } else { State::Fresh };
         self.connections.insert(to, state);
         Ok(())
     }
 
     /// Compares what is said with what must be. Without an answer that follows a check the login was waiting.
-    fn judge(&self, at: Moment, name: &str, answer: Option<Answer>, body: &ReplyBody) -> Result<(), Broken> {
+    fn judge(
+        &self,
+        at: Moment,
+        to: ConnectionId,
+        name: &str,
+        answer: Option<Answer>,
+        body: &ReplyBody,
+    ) -> Result<(), Broken> {
         let guard = self.guards.get(name);
         // A block of no time is over when it is said.
         let over = (answer == Some(Answer::Blocked)).then_some(Duration::ZERO);
@@ -394,6 +451,12 @@ impl Run {
                 };
                 ensure(u128::from(*retry_after_ms) == right, why, words)
             }
+            ReplyBody::LoginFailed(LoginRefusal::Busy { retry_after_ms })
+                if let Some(refused) = self.refused(to, at) =>
+            {
+                let right = u128::from(*retry_after_ms) == refused.as_nanos().div_ceil(1_000_000);
+                ensure(right && answer.is_none() && rest.is_none(), MANY_NAMES, words)
+            }
             ReplyBody::LoginFailed(LoginRefusal::Busy { .. }) => {
                 let under_way = self.lines.values().flat_map(Line::attempts).count();
                 ensure(under_way >= MAX_PASSWORD_CHECKS && answer.is_none() && rest.is_none(), BUSY, words)
@@ -407,11 +470,16 @@ impl Run {
             ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials) => {
                 ensure(answer == Some(Answer::Wrong), RIGHT_ANSWER, words)
             }
-            ReplyBody::Welcome { user } => {
+            ReplyBody::Welcome { user, .. } => {
                 ensure(answer == Some(Answer::Welcome) && user.as_str() == name, RIGHT_ANSWER, words)
             }
             _ => Ok(()),
         }
+    }
+
+    /// How long logins from where a connection comes are refused, if they are.
+    fn refused(&self, connection: ConnectionId, at: Moment) -> Option<Duration> {
+        self.addresses.rest(self.origins.get(&connection)?, at.now)
     }
 
     fn checks(&mut self, at: Moment, check: CheckId, password: &Password, hash: &PasswordHash) -> Result<(), Broken> {
@@ -437,6 +505,10 @@ impl Run {
         let Some(attempt) = place.and_then(|place| line.waiting.remove(place)) else {
             return broken(ANSWERED, format!("nobody waits for a check of {name:?}"));
         };
+        let refused = self.addresses.rest(&attempt.origin, at.now);
+        ensure(refused.is_none(), MANY_NAMES, || {
+            format!("a password of {name:?} is checked, and {attempt:?} refused")
+        })?;
         line.first = Some(First::Checking(attempt, account));
         self.checks.insert(check, name);
         Ok(())

@@ -6,7 +6,7 @@ use toom_core::id::LogIndex;
 use toom_core::name::UserName;
 use toom_core::server::io::CloseReason;
 use toom_core::time::{Instant, Timestamp};
-use toom_core::wire::limits::MAX_UNKNOWN_NAMES;
+use toom_core::wire::limits::{MAX_FAILED_NAMES_PER_ADDRESS, MAX_UNKNOWN_NAMES};
 
 use super::*;
 use crate::scenario::steps::{hash_of, user};
@@ -18,8 +18,16 @@ fn blocked(retry_after_ms: u64) -> ReplyBody {
     ReplyBody::LoginFailed(LoginRefusal::Blocked { retry_after_ms })
 }
 
+fn busy(retry_after_ms: u64) -> ReplyBody {
+    ReplyBody::LoginFailed(LoginRefusal::Busy { retry_after_ms })
+}
+
 fn welcome(name: &str) -> ReplyBody {
-    ReplyBody::Welcome { user: user(name) }
+    welcome_after(name, 0)
+}
+
+fn welcome_after(name: &str, failed_logins: u32) -> ReplyBody {
+    ReplyBody::Welcome { user: user(name), failed_logins }
 }
 
 /// The wall clock at the start, in milliseconds.
@@ -51,11 +59,12 @@ impl Story {
         let log: Vec<Committed> = (1..).zip(facts).map(place).collect();
         let at = Moment { now: Instant::ZERO, wall: Timestamp::from_millis(EPOCH) };
         let mut story = Story { checker: Login::default(), at, broken: None };
-        let settings = Settings { attempts: 3, block: Duration::from_secs(10) };
+        let settings = Settings::default();
         story.observe(&Observation::ServerStarts { settings, log: &log });
         for number in 1..=4 {
             let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
             let (connection, device) = (ConnectionId(number), toom_core::secure::PublicKey([1; 32]));
+            story = story.hears(&Input::Accepted { connection, address });
             story = story.hears(&Input::Connected { connection, address, device });
         }
         story
@@ -124,6 +133,12 @@ impl Story {
         self.hears(&Input::Committed { committed, wall })
     }
 
+    /// Somebody else changes an account.
+    fn account(self, fact: Fact) -> Story {
+        let wall = self.at.wall;
+        self.hears(&Input::Committed { committed: Committed { index: LogIndex(9), ticket: None, fact }, wall })
+    }
+
     /// So many logins that fail, one after the other.
     fn fails(self, times: u32, name: &str) -> Story {
         (0..times).fold(self, |story, _| story.login(1, name).check(1, name).checked(1, false).reply(1, WRONG))
@@ -135,8 +150,10 @@ impl Story {
         third.propose(name).commit(name).reply(1, blocked(10_000))
     }
 
-    fn logs_in(self, connection: u64, name: &str) -> Story {
-        self.login(connection, name).check(connection, name).checked(connection, true).reply(connection, welcome(name))
+    /// The right password, after so many logins that failed.
+    fn logs_in(self, connection: u64, name: &str, failed_logins: u32) -> Story {
+        let checked = self.login(connection, name).check(connection, name).checked(connection, true);
+        checked.reply(connection, welcome_after(name, failed_logins))
     }
 
     /// The invariant that was broken, after one more input.
@@ -149,7 +166,7 @@ impl Story {
 #[test]
 fn what_happens_every_day_breaks_nothing() {
     let day = Story::new().becomes_blocked("yoda").wait(1).login(2, "yoda").reply(2, blocked(9_999));
-    let day = day.wait(9_999).logs_in(2, "yoda").login(3, "yoda").check(3, "yoda").checked(3, true).reply(3, ACTIVE);
+    let day = day.wait(9_999).logs_in(2, "yoda", 4).login(3, "yoda").check(3, "yoda").checked(3, true).reply(3, ACTIVE);
     let day = day.becomes_blocked("nobody").login(3, "nobody").reply(3, blocked(10_000)).fails(2, "luke");
     assert_eq!(day.broken(), None);
 }
@@ -169,10 +186,36 @@ fn fewer_failures_do_not_block_and_more_guesses_are_not_made() {
 
 #[test]
 fn a_success_that_resets_nothing_is_found() {
-    let again = || Story::new().fails(2, "yoda").logs_in(4, "yoda").fails(2, "yoda");
+    let again = || Story::new().fails(2, "yoda").logs_in(4, "yoda", 2).fails(2, "yoda");
     assert_eq!(again().broken(), None);
-    let early = Story::new().fails(2, "yoda").logs_in(4, "yoda").login(1, "yoda").check(1, "yoda").checked(1, false);
+    let early = Story::new().fails(2, "yoda").logs_in(4, "yoda", 2).login(1, "yoda").check(1, "yoda").checked(1, false);
     assert_eq!(early.propose("yoda").broken(), Some(SUCCESS_RESETS));
+}
+
+#[test]
+fn users_who_are_told_of_other_failures_than_there_were_are_found() {
+    let failed = || Story::new().fails(2, "luke").becomes_blocked("yoda").login(2, "yoda").reply(2, blocked(10_000));
+    let later = || failed().wait(10_000);
+    assert_eq!(later().logs_in(2, "yoda", 4).logs_in(3, "luke", 2).broken(), None);
+    for wrong in [0, 3, 5] {
+        assert_eq!(later().logs_in(2, "yoda", wrong).broken(), Some(TOLD));
+    }
+    let removed = later().account(Fact::AccountRemoved { name: user("yoda") });
+    let again = removed.account(Fact::AccountAdded { name: user("yoda"), hash: hash_of("yoda") });
+    assert_eq!(again.logs_in(2, "yoda", 0).broken(), None);
+}
+
+#[test]
+fn an_address_from_which_many_names_fail_and_that_is_not_refused_is_found() {
+    let many = |count: usize| (0..count).fold(Story::new(), |story, number| story.fails(1, &format!("guess {number}")));
+    let most = MAX_FAILED_NAMES_PER_ADDRESS;
+    assert_eq!(many(most).logs_in(2, "yoda", 0).broken(), None);
+    assert_eq!(many(most).login(2, "yoda").reply(2, busy(60_000)).broken(), Some(BUSY));
+    let refused = || many(most + 1).wait(20_000).login(2, "yoda");
+    assert_eq!(refused().reply(2, busy(40_000)).wait(40_000).logs_in(2, "yoda", 0).broken(), None);
+    assert_eq!(refused().check(2, "yoda").broken(), Some(MANY_NAMES));
+    assert_eq!(refused().reply(2, busy(40_001)).broken(), Some(MANY_NAMES));
+    assert_eq!(refused().reply(2, WRONG).broken(), Some(RIGHT_ANSWER));
 }
 
 #[test]
@@ -224,7 +267,7 @@ fn a_wrong_rest_of_a_block_is_found() {
 
 #[test]
 fn who_is_active_is_told_to_nobody_without_the_password() {
-    let active = || Story::new().logs_in(1, "yoda").login(2, "yoda");
+    let active = || Story::new().logs_in(1, "yoda", 0).login(2, "yoda");
     assert_eq!(active().reply(2, ACTIVE).broken(), Some(ALREADY_ACTIVE));
     let checked = |matches| active().check(2, "yoda").checked(2, matches);
     assert_eq!(checked(false).reply(2, ACTIVE).broken(), Some(ALREADY_ACTIVE));
@@ -237,7 +280,7 @@ fn who_is_active_is_told_to_nobody_without_the_password() {
 #[test]
 fn a_session_that_ends_over_somebodys_attempts_is_found() {
     let close = |connection| Output::Close { connection: ConnectionId(connection), reason: CloseReason::LoginTimedOut };
-    let attempted = || Story::new().logs_in(2, "yoda").becomes_blocked("yoda");
+    let attempted = || Story::new().logs_in(2, "yoda", 0).becomes_blocked("yoda");
     assert_eq!(attempted().says(&close(2)).broken(), Some(SESSIONS_STAY));
     assert_eq!(attempted().says(&close(3)).broken(), None, "it was not logged in");
     let wall = Timestamp::default();

@@ -7,7 +7,7 @@
 mod conference;
 mod expected;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use toom_core::id::{ConnectionId, LogIndex, RequestId, Ticket};
@@ -30,6 +30,8 @@ pub struct Model {
     pub conference: Conference,
     /// How many facts that is.
     pub applied: u64,
+    /// The connections that were accepted, and have not done their handshake.
+    pub handshaking: BTreeSet<ConnectionId>,
     /// The connections that are open.
     pub connections: BTreeMap<ConnectionId, Connection>,
     /// Who is active, on which connection.
@@ -99,6 +101,7 @@ impl Model {
             }
             Observation::ServerSays(output) => self.say(output),
             Observation::ServerEnds(_) => {
+                self.handshaking.clear();
                 self.connections.clear();
                 self.sessions.clear();
                 self.proposals.clear();
@@ -138,6 +141,11 @@ impl Model {
                 self.turn.wall = Some(*wall);
                 self.apply(committed);
             }
+            Input::Accepted { connection, .. } => {
+                self.handshaking.insert(*connection);
+            }
+            // The server may have closed it meanwhile.
+            Input::Connected { connection, .. } if !self.handshaking.remove(connection) => {}
             Input::Connected { connection, address, device } => {
                 let (address, device) = (address.ip().to_canonical(), *device);
                 self.connections.insert(*connection, Connection { address, device, user: None, requests: Vec::new() });
@@ -177,7 +185,7 @@ impl Model {
                 };
                 let asked = it.requests.iter().position(|request| request.id == reply.id);
                 self.turn.answered = asked.map(|place| it.requests.remove(place));
-                if let ReplyBody::Welcome { user } = &reply.body {
+                if let ReplyBody::Welcome { user, .. } = &reply.body {
                     it.user = Some(user.clone());
                     self.sessions.insert(user.clone(), connection);
                 }
@@ -193,6 +201,7 @@ impl Model {
     }
 
     fn ended(&mut self, connection: ConnectionId) {
+        self.handshaking.remove(&connection);
         let user = self.connections.remove(&connection).and_then(|it| it.user);
         if let Some(user) = user.filter(|user| self.sessions.get(user) == Some(&connection)) {
             self.sessions.remove(&user);
