@@ -19,7 +19,7 @@
 //! | `replies` | the reply becomes its answer |
 //! | `answers` | answers to posts, of which many are in flight, are kept in the order of their commands |
 //! | `history` | the pages of one `RDM` become one answer |
-//! | `offers`, `transfers` | files offered to and by this user, and how they go |
+//! | `offering`, `offers`, `transfers` | files offered by and to this user, and how they go |
 //! | `people`, `verify` | whose keys are known, and `VERIFY` |
 //! | `receipts` | direct messages are shown once and confirmed |
 //! | `ending` | the session ends: logged out, finished, or lost |
@@ -35,6 +35,7 @@ mod ending;
 pub mod event;
 mod history;
 pub mod io;
+mod offering;
 mod offers;
 pub mod people;
 mod receipts;

@@ -1,39 +1,23 @@
-//! Files offered to and by this user, and how their transfers go.
+//! Files offered to this user, and how transfers go.
 
 use core::iter::repeat_with;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use rand_chacha::rand_core::Rng;
 
 use super::agreement::{Party, Subject, agreement};
 use super::commands::fail;
 use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
-use super::io::{AcceptPolicy, Output, Progress, Report, Side, SourceId, Start};
-use super::requests::{Asked, Wanted};
+use super::io::{AcceptPolicy, Output, Progress, Report, Side, Start};
+use super::requests::Asked;
 use super::session::Client;
-use super::transfers::{Agreed, Entry, MAX_INCOMING, MAX_OUTGOING, Stage};
+use super::transfers::{Agreed, Entry, MAX_INCOMING, Stage};
 use super::verify::are_keys;
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
-use crate::secure::{OfferContents, OfferParties, PeerSecret, PublicKey, SealedOffer, open_offer, seal_offer};
-use crate::text::FileLabel;
+use crate::secure::{OfferContents, OfferParties, PublicKey, SealedOffer, open_offer};
 use crate::time::Instant;
-use crate::wire::message::{Devices, OfferEnd, Refusal, RequestBody};
-
-/// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time.
-#[derive(Debug)]
-pub(super) struct Offering {
-    pub(super) source: SourceId,
-    to: UserName,
-    path: PathBuf,
-    /// What it is called and its size, once it is open and the server was asked for the receiver's key.
-    file: Option<(FileLabel, u64)>,
-    /// Once the offer was sealed.
-    sealed: Option<(PeerIndex, Agreed)>,
-    /// Whether the receiver was on another device than the one it was sealed for.
-    again: bool,
-}
+use crate::wire::message::{OfferEnd, RequestBody};
 
 /// Somebody's offer.
 #[derive(Debug)]
@@ -46,152 +30,6 @@ pub(super) struct Arrived {
     pub(super) address: SocketAddr,
     pub(super) index: PeerIndex,
     pub(super) sealed: SealedOffer,
-}
-
-// One's own offers.
-impl Client {
-    pub(super) fn send_file(&mut self, to: &str, path: PathBuf, out: &mut Vec<Output>) {
-        let Ok(to) = UserName::new(to).or_else(|_| UserName::read(to)) else {
-            return fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
-        };
-        if !self.transfers.may_offer() {
-            let words = format!("one can offer and send {MAX_OUTGOING} files at once");
-            return fail(Failure::LimitReached(words), out);
-        }
-        self.last_source += 1;
-        let source = SourceId(self.last_source);
-        out.push(Output::OpenSource { source, path: path.clone() });
-        self.offering = Some(Offering { source, to, path, file: None, sealed: None, again: false });
-    }
-
-    pub(super) fn source_opened(&mut self, source: SourceId, label: FileLabel, bytes: u64, out: &mut Vec<Output>) {
-        match &mut self.offering {
-            Some(offering) if offering.source == source && offering.file.is_none() => {
-                offering.file = Some((label, bytes));
-                let user = offering.to.clone();
-                self.ask_devices(&user.clone(), Wanted::Receiver { user }, out);
-            }
-            _ => out.push(Output::CloseSource { source }),
-        }
-    }
-
-    /// The receiver's devices are known: the offer is sealed for the one they are active on.
-    pub(super) fn receiver_known(&mut self, devices: &Devices, out: &mut Vec<Output>) {
-        let (Some(offering), Some(user)) = (&self.offering, self.user.clone()) else { return };
-        // The receiver knows themselves by this spelling of their name.
-        let (to, Some((label, bytes))) = (devices.user.clone(), offering.file.clone()) else { return };
-        if self.is_leaving() {
-            return self.offering_failed(Failure::NotLoggedIn, out);
-        }
-        if to == user {
-            return self.offering_failed(Failure::Oneself, out);
-        }
-        let Some(device) = devices.active else {
-            return self.offering_failed(Failure::UserOffline(vec![to]), out);
-        };
-        if !self.key_presented(&to, device, &devices.keys, out) {
-            return self.offering_failed(Failure::PeerKeyChanged { user: to, key: device }, out);
-        }
-        let (index, secret, seed) = (self.new_index(), PeerSecret(self.random_bytes()), self.random_bytes());
-        let parties = OfferParties { sender: &user, receiver: &to };
-        let contents = OfferContents { label, bytes, secret: secret.clone() };
-        let Some(sealed) = seal_offer(parties, &self.device, &device, &contents, seed) else {
-            return self.offering_failed(Failure::LimitReached("the name of a file".to_owned()), out);
-        };
-        if let Some(offering) = &mut self.offering {
-            offering.sealed = Some((index, Agreed { device, secret, sealed: sealed.hash() }));
-            offering.to = to.clone();
-        }
-        let body = RequestBody::Offer { to: to.to_string(), device, index, sealed };
-        self.requests.ask(body, Asked::Offer, out);
-    }
-
-    /// The server refused the offer. If the receiver has just changed devices, it is sealed once more.
-    pub(super) fn offer_refused(&mut self, refusal: Refusal, out: &mut Vec<Output>) {
-        match &mut self.offering {
-            Some(offering) if refusal == Refusal::DeviceChanged && !offering.again => {
-                (offering.again, offering.sealed) = (true, None);
-                let user = offering.to.clone();
-                self.ask_devices(&user.clone(), Wanted::Receiver { user }, out);
-            }
-            _ => self.offering_failed(refusal.into(), out),
-        }
-    }
-
-    pub(super) fn source_failed(&mut self, source: SourceId, missing: bool, reason: String, out: &mut Vec<Output>) {
-        let opening = |offering: &mut Offering| offering.source == source && offering.file.is_none();
-        if let Some(offering) = self.offering.take_if(opening) {
-            let path = offering.path.to_string_lossy().into_owned();
-            fail(if missing { Failure::NoSuchFile(path) } else { Failure::UnreadableFile(reason) }, out);
-        }
-    }
-
-    pub(super) fn offered(&mut self, offer: OfferId, out: &mut Vec<Output>) {
-        if self.transfers.contains(offer) {
-            return self.broken("the number of an offer was given twice", out);
-        }
-        let offering = self.offering.take();
-        let Some(Offering { source, to, file: Some((label, total)), sealed: Some((index, agreed)), .. }) = offering
-        else {
-            return;
-        };
-        let stage = Stage::Offered { source, index, agreed };
-        let entry = Entry::new(to, label, total, stage);
-        out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
-        self.transfers.insert(offer, entry);
-        if self.is_leaving() {
-            self.end_all_transfers(out);
-        }
-    }
-
-    /// The offer at hand came to nothing.
-    pub(super) fn offering_failed(&mut self, failure: Failure, out: &mut Vec<Output>) {
-        if let Some(offering) = self.offering.take() {
-            fail(failure, out);
-            if offering.file.is_some() {
-                out.push(Output::CloseSource { source: offering.source });
-            }
-        }
-    }
-
-    pub(super) fn offer_accepted(
-        &mut self,
-        offer: OfferId,
-        (address, remote_index, device): (SocketAddr, PeerIndex, PublicKey),
-        out: &mut Vec<Output>,
-    ) {
-        let (Some(entry), Some(user)) = (self.transfers.get_mut(offer), &self.user) else { return };
-        let Stage::Offered { source, index, ref agreed } = entry.stage else { return };
-        if agreed.device != device {
-            return self.end_transfer(offer, TransferFailure::KeyChanged, out);
-        }
-        let sender = Party { name: user, device: self.public };
-        let receiver = Party { name: &entry.peer, device };
-        let (label, sealed) = (&entry.label, &agreed.sealed);
-        let subject = Subject { offer, sender, receiver, label, bytes: entry.total, sealed };
-        out.push(Output::Start(Start {
-            transfer: offer,
-            remote: address,
-            local_index: index,
-            remote_index,
-            agreement: agreement(&subject, device, agreed.secret.clone()),
-            bytes: entry.total,
-            side: Side::Send { source },
-        }));
-        entry.stage = Stage::Running { direction: Direction::Out, index, moving: false };
-        // It was being taken back, but the answer was faster: the receiver hears of it from this end.
-        if entry.ending.is_some() {
-            out.push(Output::Cancel { transfer: offer });
-        }
-    }
-
-    /// The server took back an offer of one's own, unless it was answered before.
-    pub(super) fn withdrawn(&mut self, offer: OfferId, out: &mut Vec<Output>) {
-        let unanswered = |entry: &mut Entry| matches!(entry.stage, Stage::Offered { .. });
-        if self.transfers.get_mut(offer).is_some_and(unanswered) {
-            self.end_transfer(offer, TransferFailure::Cancelled, out);
-        }
-    }
 }
 
 // Offers of others.
@@ -407,7 +245,7 @@ impl Client {
     }
 
     /// Takes an entry out of the book and says why it failed.
-    fn end_transfer(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
+    pub(super) fn end_transfer(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
         let Some(mut entry) = self.transfers.remove(id) else { return };
         let why = entry.ending.take().unwrap_or(why);
         out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Failed(why)))));
@@ -416,12 +254,12 @@ impl Client {
         }
     }
 
-    fn new_index(&mut self) -> PeerIndex {
+    pub(super) fn new_index(&mut self) -> PeerIndex {
         let random = &mut self.random;
         self.transfers.unused_index(repeat_with(|| PeerIndex(random.next_u32())))
     }
 
-    fn random_bytes(&mut self) -> [u8; 32] {
+    pub(super) fn random_bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         self.random.fill_bytes(&mut bytes);
         bytes

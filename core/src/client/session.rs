@@ -11,7 +11,7 @@ use super::ending::{CatchingUp, Ending};
 use super::event::{Event, Failure};
 use super::history::Gathering;
 use super::io::{AcceptPolicy, Input, Output};
-use super::offers::Offering;
+use super::offering::Offering;
 use super::people::People;
 use super::receipts::Receipts;
 use super::requests::{MAX_COMMANDS_IN_FLIGHT, Requests};
