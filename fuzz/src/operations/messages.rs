@@ -289,7 +289,7 @@ impl AnyServerMessage {
             15 => ReplyBody::Offered { offer },
             16 => ReplyBody::Refused(Refusal::NoSuchUser(vec![self.who.text(); usize::from(self.list % 8)])),
             17 => ReplyBody::Refused(Refusal::UserOffline(users)),
-            18 if self.list % 2 == 0 => ReplyBody::Refused(Refusal::LimitReached(self.text.text())),
+            18 if self.list.is_multiple_of(2) => ReplyBody::Refused(Refusal::LimitReached(self.text.text())),
             18 => ReplyBody::Refused(Refusal::StorageFailed),
             _ => {
                 let keys = (0..self.list % 4).map(device).collect();
