@@ -462,7 +462,7 @@ impl Run {
             ReplyBody::LoginFailed(LoginRefusal::Busy { .. }) => {
                 let under_way = || self.lines.values().flat_map(Line::attempts);
                 let origin = self.origins.get(&to);
-                let from_there = under_way().filter(|attempt| self.origins.get(&attempt.connection) == origin).count();
+                let from_there = under_way().filter(|attempt| Some(&attempt.origin) == origin).count();
                 let many = under_way().count() >= MAX_PASSWORD_CHECKS || from_there >= MAX_PASSWORD_CHECKS_PER_ADDRESS;
                 ensure(many && answer.is_none() && rest.is_none(), BUSY, words)
             }
