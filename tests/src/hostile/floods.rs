@@ -37,8 +37,12 @@ fn flood(arena: &Arena, outcome: &mut Outcome, text: &str, count: u64) -> io::Re
             let size = if text.len() == 1 { "of 1 byte" } else { "of 16 KiB" };
             match reply.body {
                 ReplyBody::Sent { .. } => outcome.count(&format!("posts {size} taken")),
-                ReplyBody::Refused(Refusal::RateLimited { .. }) => outcome.count(&format!("posts {size} over the rate")),
-                ReplyBody::Refused(Refusal::LimitReached(_)) => outcome.count(&format!("posts {size} the disk is busy")),
+                ReplyBody::Refused(Refusal::RateLimited { .. }) => {
+                    outcome.count(&format!("posts {size} over the rate"))
+                }
+                ReplyBody::Refused(Refusal::LimitReached(_)) => {
+                    outcome.count(&format!("posts {size} the disk is busy"))
+                }
                 other => outcome.fault(format!("a post was answered with {other:?}")),
             }
         }

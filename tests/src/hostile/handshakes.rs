@@ -90,10 +90,8 @@ pub(super) fn replays(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
     }
     for _ in 0..arena.scaled(100) {
         let mut stranger = arena.stranger(loopback(33))?;
-        let sealed = stranger.seal(&codec::encode(&Request {
-            id: toom_core::id::RequestId(1),
-            body: login("nobody", "wrong"),
-        }))?;
+        let sealed = stranger
+            .seal(&codec::encode(&Request { id: toom_core::id::RequestId(1), body: login("nobody", "wrong") }))?;
         stranger.stream.write_all(&sealed)?;
         // It may have been closed already.
         let _ = stranger.stream.write_all(&sealed);

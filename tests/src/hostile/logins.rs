@@ -14,7 +14,7 @@ use super::arena::{Arena, eventually, on_threads};
 use super::report::Outcome;
 use super::stranger::{Stranger, login, loopback};
 
-/// Logins that are written at once, to be answered one after the other.
+/// Logins that are written at once while they are refused unchecked. A connection may have one checked at a time.
 const BATCH: u64 = 50;
 /// Who guesses at the same time.
 const GUESSERS: usize = 4;
@@ -25,11 +25,11 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 pub(super) fn one_name(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
     let mut rey = arena.session("rey", loopback(1))?;
     let each = arena.options.logins / GUESSERS as u64;
-    let newcomers = AtomicU64::new(0);
+    let (newcomers, guessing) = (AtomicU64::new(0), AtomicU64::new(GUESSERS as u64));
     on_threads(GUESSERS + 1, outcome, |number, outcome| {
         if number == GUESSERS {
             // Others log in meanwhile.
-            for _ in 0..3 {
+            while guessing.load(Relaxed) > 0 {
                 let newcomer = arena.newcomer(loopback(1));
                 newcomers.fetch_add(u64::from(outcome.must("a newcomer meanwhile", newcomer).is_some()), Relaxed);
             }
@@ -37,7 +37,9 @@ pub(super) fn one_name(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
         }
         let from = loopback(41 + u8::try_from(number).unwrap_or(0));
         let mut block = Block::default();
-        guess(arena.stranger(from)?, each, |_| "rey".into(), outcome, &mut block)
+        let result = arena.stranger(from).and_then(|it| guess(it, each, |_| "rey".into(), outcome, &mut block));
+        guessing.fetch_sub(1, Relaxed);
+        result
     });
     outcome.add("newcomers meanwhile", newcomers.into_inner());
     let (blocked, wrong) = (outcome.counted("blocked"), outcome.counted("wrong password"));
@@ -126,10 +128,8 @@ impl Block {
     fn said(&mut self, retry_after_ms: u64, outcome: &mut Outcome) {
         let now = Instant::now();
         let until = now + Duration::from_millis(retry_after_ms);
-        outcome.check(
-            Duration::from_millis(retry_after_ms) <= DEFAULT_BLOCK,
-            format!("a block of {retry_after_ms} ms"),
-        );
+        outcome
+            .check(Duration::from_millis(retry_after_ms) <= DEFAULT_BLOCK, format!("a block of {retry_after_ms} ms"));
         match self.until {
             // The clock at hand was read after the answer came, so that it may seem to last a little longer.
             Some(known) if now + TOLERANCE < known => {
@@ -152,22 +152,25 @@ fn guess(
     outcome: &mut Outcome,
     block: &mut Block,
 ) -> io::Result<()> {
-    let mut tried = 0;
+    let (mut tried, mut batch) = (0, 1);
     while tried < count {
-        let batch = BATCH.min(count - tried);
+        batch = BATCH.min(count - tried).min(batch);
         let frames = (tried..tried + batch).flat_map(|number| {
             codec::encode(&Request { id: RequestId(number), body: login(&name(number), "a guess") }).to_vec()
         });
         let frames: Vec<u8> = frames.collect();
         stranger.write(&frames)?;
+        let mut checked = false;
         for _ in 0..batch {
             let ServerMessage::Reply(reply) = stranger.next()? else { continue };
+            checked |= matches!(reply.body, ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials));
             if let ReplyBody::LoginFailed(LoginRefusal::Blocked { retry_after_ms }) = reply.body {
                 block.said(retry_after_ms, outcome);
             }
             outcome.count(&word(&reply.body));
         }
         tried += batch;
+        batch = if checked { 1 } else { BATCH };
     }
     outcome.add("blocks seen by a guesser", block.blocks);
     Ok(())

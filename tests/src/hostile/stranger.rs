@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use socket2::{Domain, Socket, Type};
-use toom_core::id::RequestId;
+use toom_core::id::{PeerIndex, RequestId};
 use toom_core::link::{Arrived, Identity, Input, Link};
-use toom_core::secure::{Password, PublicKey, SecretKey, Suite};
+use toom_core::secure::{Password, PeerSecret, PublicKey, SecretKey, Suite};
+use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::wire::codec;
-use toom_core::wire::message::{ReplyBody, Request, RequestBody, ServerMessage};
+use toom_core::wire::message::{PeerEndpoint, ReplyBody, Request, RequestBody, ServerMessage};
 
 use super::processes::PATIENCE;
 
@@ -163,7 +164,9 @@ impl Stranger {
             match arrived {
                 Arrived::Established(_) => established = true,
                 Arrived::Message(message) => self.arrived.push_back(message),
-                Arrived::Closed(why) => return Err(io::Error::other(format!("the server broke the protocol: {why:?}"))),
+                Arrived::Closed(why) => {
+                    return Err(io::Error::other(format!("the server broke the protocol: {why:?}")));
+                }
             }
         }
         Ok(established)
@@ -173,4 +176,10 @@ impl Stranger {
 /// A login.
 pub(super) fn login(name: &str, password: &str) -> RequestBody {
     RequestBody::Login { name: name.into(), password: Password(password.into()), udp_port: 9 }
+}
+
+/// An offer of a file that does not exist.
+pub(super) fn offer(to: &str) -> RequestBody {
+    let endpoint = PeerEndpoint { index: PeerIndex(7), secret: PeerSecret([7; 32]) };
+    RequestBody::Offer { to: to.into(), label: FileLabel::new("nothing"), bytes: u64::MAX, endpoint }
 }
