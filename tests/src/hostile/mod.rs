@@ -90,11 +90,11 @@ const fn long(attack: Attack) -> Attack {
 
 const ATTACKS: &[Attack] = &[
     attack("silent", "connections that say nothing, from the newcomer's address", silence::silent),
-    attack(
+    long(attack(
         "silent-many-addresses",
         "connections that say nothing, from six addresses",
         silence::silent_from_many_addresses,
-    ),
+    )),
     long(attack("slow-handshakes", "handshakes at a byte a second", silence::slow_handshakes)),
     long(attack("slow-records", "records and frames at a byte a second, after the handshake", silence::slow_records)),
     attack("random-bytes", "random bytes before, during and after the handshake", handshakes::random_bytes),
@@ -119,6 +119,7 @@ const ATTACKS: &[Attack] = &[
 
 /// Starts a server on this runtime, and attacks it. `tell` hears of each attack.
 pub fn run(runtime: &'static str, options: &Options, mut tell: impl FnMut(&Row)) -> io::Result<Vec<Row>> {
+    toom_store::system::raise_file_limit();
     let dir = tempfile::tempdir()?;
     let data = dir.path().join("data");
     toom_store::log::append(&data, &arena::accounts()).map_err(io::Error::other)?;
