@@ -95,6 +95,7 @@ const ATTACKS: &[Attack] = &[
         "connections that say nothing, from six addresses",
         silence::silent_from_many_addresses,
     )),
+    attack("connection-flood", "connections as fast as they are taken, from one address", silence::connection_flood),
     long(attack("slow-handshakes", "handshakes at a byte a second", silence::slow_handshakes)),
     long(attack("slow-records", "records and frames at a byte a second, after the handshake", silence::slow_records)),
     attack("random-bytes", "random bytes before, during and after the handshake", handshakes::random_bytes),

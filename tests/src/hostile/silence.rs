@@ -2,17 +2,16 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use toom_core::wire::codec;
-use toom_core::wire::limits::{MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS};
-use toom_core::wire::message::Request;
+use toom_core::wire::limits::{MAX_CONNECTIONS, MAX_STRANGERS, MAX_STRANGERS_PER_ADDRESS};
 
 use super::arena::{Arena, eventually};
 use super::handshakes::hello;
 use super::report::Outcome;
-use super::stranger::{Stranger, frame, is_closed, login, loopback};
+use super::stranger::{Stranger, frame, is_closed, loopback};
 
 /// A byte of each connection comes so often.
 const DRIP: Duration = Duration::from_secs(1);
@@ -58,6 +57,36 @@ fn hold(arena: &Arena, outcome: &mut Outcome, from: &[IpAddr], count: usize, mos
     Ok(())
 }
 
+/// As many connections as there may be at all, as fast as they are taken, from one address, never closed from here.
+pub(super) fn connection_flood(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
+    // Two servers of one test would be too much for one process.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut open: Vec<TcpStream> = Vec::new();
+    let flooded = Instant::now();
+    for _ in 0..MAX_CONNECTIONS + 1_000 {
+        match arena.connect(loopback(24)) {
+            Ok(stream) => open.push(stream),
+            Err(error) => {
+                outcome.note(format!("no more than {}: {error}", open.len()));
+                break;
+            }
+        }
+    }
+    outcome.count_many("connected", open.len() as u64);
+    outcome.note(format!("in {:.1} s", flooded.elapsed().as_secs_f64()));
+    let newcomer = arena.newcomer(loopback(1));
+    if let Some(took) = outcome.must("a newcomer logs in meanwhile", newcomer) {
+        outcome.note(format!("a newcomer logged in meanwhile within {} ms", took.as_millis()));
+    }
+    let within = eventually(|| {
+        open.retain(|stream| !is_closed(stream));
+        open.len() <= MAX_STRANGERS_PER_ADDRESS
+    });
+    outcome.check(within, format!("{} are held, over the limit", open.len()));
+    Ok(())
+}
+
 /// A connection and what it has not said yet.
 struct Dripping {
     what: &'static str,
@@ -78,7 +107,6 @@ pub(super) fn slow_handshakes(arena: &Arena, outcome: &mut Outcome) -> io::Resul
 /// After the handshake: inside of a record, and a record for each byte of a frame.
 pub(super) fn slow_records(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
     let mut dripping = Vec::new();
-    let login = codec::encode(&Request { id: toom_core::id::RequestId(1), body: login("leia", "wrong") });
     for _ in 0..arena.scaled(250) {
         let mut stranger = arena.stranger(loopback(22))?;
         let rest = stranger.seal(&frame(&[0x93; 200]))?;
@@ -88,7 +116,7 @@ pub(super) fn slow_records(arena: &Arena, outcome: &mut Outcome) -> io::Result<(
     for _ in 0..arena.scaled(250) {
         frames.push(arena.stranger(loopback(23))?);
     }
-    let slow_frames = thread::spawn(move || drip_frames(frames, &login));
+    let slow_frames = thread::spawn(move || drip_frames(frames, &frame(&[0x93; 200])));
     drip(arena, outcome, dripping)?;
     match slow_frames.join() {
         Ok((closed, left)) => {
@@ -129,7 +157,7 @@ fn drip(arena: &Arena, outcome: &mut Outcome, mut dripping: Vec<Dripping>) -> io
 /// The same, each byte sealed by itself; how many were closed, and how many were not.
 fn drip_frames(mut strangers: Vec<Stranger>, frame: &[u8]) -> (u64, u64) {
     let all = strangers.len();
-    for byte in frame.iter().chain(&[0; 60]).take(90) {
+    for byte in frame.iter().take(90) {
         strangers.retain_mut(|it| it.write(&[*byte]).is_ok() && !is_closed(&it.stream));
         if strangers.is_empty() {
             break;
