@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use toom_core::id::RequestId;
 use toom_core::link::{Identity, Input, Link};
 use toom_core::secure::{SecretKey, Suite};
 use toom_core::time::Instant;
@@ -14,6 +15,7 @@ use toom_core::wire::message::{Request, ServerMessage};
 use toom_core::wire::preamble::Preamble;
 
 use super::arena::Arena;
+use super::low_order;
 use super::report::Outcome;
 use super::stranger::{login, loopback, read_to_end};
 
@@ -76,6 +78,16 @@ pub(super) fn low_order_keys(arena: &Arena, outcome: &mut Outcome) -> io::Result
             let _ = stream.write_all(&third);
             closed(outcome, "closed", &stream, ANSWER_BYTES);
         }
+        // With all secrets known to everyone, the handshake can still be done; the password is needed all the same.
+        let mut stream = arena.connect(loopback(32))?;
+        let login = codec::encode(&Request { id: RequestId(1), body: login("nobody", "wrong") });
+        low_order::send(&mut stream, &login)?;
+        let answer = stream.read(&mut [0; 64]);
+        match answer {
+            Ok(0) => outcome.count("a whole handshake with keys of zeros: closed"),
+            Ok(_) => outcome.count("a whole handshake with keys of zeros: answered as any other"),
+            Err(error) => outcome.fault(format!("a handshake with keys of zeros: {error}")),
+        }
     }
     Ok(())
 }
@@ -90,8 +102,7 @@ pub(super) fn replays(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
     }
     for _ in 0..arena.scaled(100) {
         let mut stranger = arena.stranger(loopback(33))?;
-        let sealed = stranger
-            .seal(&codec::encode(&Request { id: toom_core::id::RequestId(1), body: login("nobody", "wrong") }))?;
+        let sealed = stranger.seal(&codec::encode(&Request { id: RequestId(1), body: login("nobody", "wrong") }))?;
         stranger.stream.write_all(&sealed)?;
         // It may have been closed already.
         let _ = stranger.stream.write_all(&sealed);
@@ -105,7 +116,7 @@ fn record(arena: &Arena) -> io::Result<Vec<u8>> {
     let mut stream = arena.connect(loopback(1))?;
     let identity = Arc::new(Identity { secret: SecretKey::new([0x5b; 32]), best: Suite::AesGcm });
     let mut link: Link<ServerMessage> = Link::client(Instant::ZERO, identity, [0x5c; 32], Some(arena.key));
-    let login = codec::encode(&Request { id: toom_core::id::RequestId(1), body: login("leia", "leia") });
+    let login = codec::encode(&Request { id: RequestId(1), body: login("leia", "leia") });
     link.outbound.push(&login).map_err(io::Error::other)?;
     let mut recorded = Vec::new();
     for _ in 0..2 {

@@ -12,6 +12,7 @@ mod frames;
 mod gauge;
 mod handshakes;
 mod logins;
+mod low_order;
 mod processes;
 mod relay;
 mod report;
