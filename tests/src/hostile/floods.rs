@@ -95,7 +95,7 @@ pub(super) fn no_reader(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> 
         outcome.check(posts < most, format!("{name} is still there after {posts} posts"));
         outcome.check(posts > MAX_OUTBOX_BYTES / MAX_TEXT_BYTES, format!("{name} was cut off after {posts} posts"));
         outcome.count("cut off");
-        outcome.note(format!("after {} MiB", posts * MAX_TEXT_BYTES >> 20));
+        outcome.note(format!("after {} MiB", (posts * MAX_TEXT_BYTES) >> 20));
     }
     Ok(())
 }
