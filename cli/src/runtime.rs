@@ -9,7 +9,7 @@ use toom_core::client::event::Event;
 use toom_core::client::io::{Report, Start};
 use toom_core::config::{ClientConfig, ServerConfig, TransferConfig};
 use toom_core::id::OfferId;
-use toom_core::secure::PublicKey;
+use toom_core::secure::{PublicKey, SecretKey};
 use toom_core::server::activity::Activity;
 use toom_core::transfer::io::Counters;
 use toom_store::client::ClientError;
@@ -83,16 +83,15 @@ impl Runtime {
         address: SocketAddr,
         downloads: PathBuf,
         config: TransferConfig,
+        device: SecretKey,
         seed: [u8; 32],
         on_report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Endpoint> {
         match self {
-            Runtime::Smol => {
-                toom_smol::endpoint::Endpoint::bind(address, downloads, config, seed, on_report).map(Endpoint::Smol)
-            }
-            Runtime::Std => {
-                toom_std::endpoint::Endpoint::bind(address, downloads, config, seed, on_report).map(Endpoint::Std)
-            }
+            Runtime::Smol => toom_smol::endpoint::Endpoint::bind(address, downloads, config, device, seed, on_report)
+                .map(Endpoint::Smol),
+            Runtime::Std => toom_std::endpoint::Endpoint::bind(address, downloads, config, device, seed, on_report)
+                .map(Endpoint::Std),
         }
     }
 }

@@ -10,7 +10,10 @@ use std::sync::mpsc;
 use toom_core::client::command::Command;
 use toom_core::client::event::{Event, Failure, TransferState};
 use toom_core::config::TransferConfig;
+use toom_core::id::PeerIndex;
+use toom_core::secure::SecretKey;
 use toom_core::transfer::io::Dropped;
+use toom_core::wire::packet::{Header, PacketNumber};
 use toom_smol::endpoint::Endpoint;
 use world::{Person, World, eventually};
 
@@ -181,10 +184,11 @@ fn datagrams_that_belong_to_no_transfer_are_counted_by_reason() {
     let report = move |report| drop(reports.send(report));
     let local = "127.0.0.1:0".parse().unwrap();
     let config = TransferConfig::default();
-    let endpoint = Endpoint::bind(local, directory.path().into(), config, world::rand_seed(), report).unwrap();
+    let (device, seed) = (SecretKey::new(world::rand_seed()), world::rand_seed());
+    let endpoint = Endpoint::bind(local, directory.path().into(), config, device, seed, report).unwrap();
     let stranger = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let mut ours = [0xff; 100];
-    ours[0] = 0b1100_0000 | 1 << 3;
+    ours[0] = Header { epoch: 0, index: PeerIndex(0), number: PacketNumber(0) }.encode()[0];
     for datagram in [&b""[..], b"hello", &[0; 100], &[0xff; 100], &ours] {
         stranger.send_to(datagram, ("127.0.0.1", endpoint.port())).unwrap();
     }

@@ -25,7 +25,7 @@ fn a_wrong_password_is_refused_and_the_right_one_welcomed_on_the_same_connection
     let key = world.server.as_ref().unwrap().key();
     assert_eq!(
         yoda.next(),
-        Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port(), failed_logins: 0 }
+        Event::Welcome { user: user("yoda"), server_key: key, udp_port: yoda.client.udp_port(), failed_logins: 1 }
     );
     assert_ne!(yoda.client.udp_port(), 0);
 }

@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use toom_core::client::event::{Event, Failure, Transfer, TransferFailure, Transf
 use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::{OfferId, PeerIndex};
-use toom_core::secure::PeerSecret;
+use toom_core::secure::{PeerAgreement, PeerSecret, SecretKey, Suite};
 use toom_core::text::FileLabel;
 use toom_core::wire::packet::{Header, PACKET_OVERHEAD, PacketNumber};
 use toom_std::endpoint::Endpoint;
@@ -156,6 +157,7 @@ fn huge_file() -> (TempDir, PathBuf) {
 /// An endpoint without a client.
 struct End {
     endpoint: Endpoint,
+    device: SecretKey,
     downloads: TempDir,
     reports: Receiver<Report>,
 }
@@ -166,8 +168,11 @@ impl End {
         let (send, reports) = mpsc::channel();
         let on_report = move |report| _ = send.send(report);
         let (address, config) = (address.parse().unwrap(), TransferConfig { payload });
-        let endpoint = Endpoint::bind(address, downloads.path().to_owned(), config, [5; 32], on_report).unwrap();
-        End { endpoint, downloads, reports }
+        static DEVICES: AtomicU8 = AtomicU8::new(1);
+        let device = SecretKey::new([DEVICES.fetch_add(1, Ordering::Relaxed); 32]);
+        let folder = downloads.path().to_owned();
+        let endpoint = Endpoint::bind(address, folder, config, device.clone(), [5; 32], on_report).unwrap();
+        End { endpoint, device, downloads, reports }
     }
 
     fn address(&self) -> SocketAddr {
@@ -185,6 +190,12 @@ impl End {
     }
 }
 
+/// What both ends know of a transfer, as the one knows it whose other end this is.
+fn agreement(to: &End) -> PeerAgreement {
+    let (remote, shared) = (to.device.public(), PeerSecret([8; 32]));
+    PeerAgreement { remote, shared, context: [0; 32], suite: Suite::AesGcm }
+}
+
 /// Has `from` send a file to `to`.
 fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
     let (source, label, bytes) = Source::open(path).unwrap();
@@ -193,13 +204,14 @@ fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
         remote: to.address(),
         local_index: PeerIndex(10),
         remote_index: PeerIndex(20),
-        secret: PeerSecret([8; 32]),
+        agreement: agreement(to),
         bytes,
         side: Side::Send { source: SourceId(1) },
     };
     to.endpoint.start(
         Start {
             remote: from.address(),
+            agreement: agreement(from),
             local_index: start.remote_index,
             remote_index: start.local_index,
             side: Side::Receive { from: user("yoda"), label },
@@ -239,7 +251,7 @@ fn datagrams_of_strangers_are_counted_and_do_not_disturb_a_transfer() {
     let (_directory, path) = file("x", &bytes);
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let forged = |index| {
-        let header = Header { index: PeerIndex(index), number: PacketNumber(5) };
+        let header = Header { epoch: 0, index: PeerIndex(index), number: PacketNumber(5) };
         [&header.encode()[..], &[0; PACKET_OVERHEAD]].concat()
     };
     transfer(&yoda, &luke, &path);
@@ -280,19 +292,18 @@ fn labels_of_the_sender_never_leave_the_download_folder() {
     let (yoda, luke) = (End::new("127.0.0.1:0", 1_200), End::new("127.0.0.1:0", 1_200));
     let (_directory, path) = file("x", b"hello");
     let (source, _, bytes) = Source::open(&path).unwrap();
-    let secret = PeerSecret([8; 32]);
-    let ours = |remote, local: u32, other: u32, side| Start {
+    let ours = |to: &End, local: u32, other: u32, side| Start {
         transfer: OfferId(1),
-        remote,
+        remote: to.address(),
         local_index: PeerIndex(local),
         remote_index: PeerIndex(other),
-        secret: secret.clone(),
+        agreement: agreement(to),
         bytes,
         side,
     };
     let label = FileLabel::new("../../etc/passwd");
-    luke.endpoint.start(ours(yoda.address(), 2, 1, Side::Receive { from: user("yoda"), label }), None);
-    yoda.endpoint.start(ours(luke.address(), 1, 2, Side::Send { source: SourceId(1) }), Some(source));
+    luke.endpoint.start(ours(&yoda, 2, 1, Side::Receive { from: user("yoda"), label }), None);
+    yoda.endpoint.start(ours(&luke, 1, 2, Side::Send { source: SourceId(1) }), Some(source));
     assert!(matches!(luke.ended(), Progress::Done { .. }));
     assert_eq!(names(luke.downloads.path()), ["yoda_passwd"]);
 }

@@ -280,21 +280,28 @@ fn a_reset_loses_what_is_under_way_and_both_ends_see_it() {
 }
 
 #[test]
-fn a_client_whose_address_changes_is_reached_at_the_new_one_only() {
+fn a_client_whose_address_changes_is_reached_at_the_new_one_only_and_its_transfer_goes_on() {
+    for receiver in [true, false] {
+        goes_on_when_one_moves(receiver);
+    }
+}
+
+fn goes_on_when_one_moves(receiver: bool) {
     let (mut world, yoda, luke, id) = sending();
-    let before = world.simulation.client(luke.0).dropped();
-    inject(&mut world, Fault::Rebind { client: luke.0 });
+    let moves = if receiver { luke } else { yoda };
+    let before = world.simulation.client(moves.0).dropped();
+    inject(&mut world, Fault::Rebind { client: moves.0 });
     assert_eq!(count(&mut world, FaultKind::AddressChange), 1);
     // What a stranger sends to where it is now arrives.
-    world.datagram(luke, b"nonsense");
-    // The transfer ends somehow.
+    world.datagram(moves, b"nonsense");
     for client in [yoda, luke] {
-        end(&mut world, client, id);
+        let state = end(&mut world, client, id);
+        assert!(matches!(state, TransferState::Done { .. }), "{state:?}");
         world.command(client, Command::Transfers);
         let none = |event: &Event| *event == Event::Transfers(Vec::new());
         (&mut world as &mut dyn World).wait(client, "no transfers", none);
     }
-    assert_eq!(world.simulation.client(luke.0).dropped().not_ours, before.not_ours + 1);
+    assert_eq!(world.simulation.client(moves.0).dropped().not_ours, before.not_ours + 1);
 }
 
 #[test]

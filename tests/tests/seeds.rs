@@ -9,13 +9,15 @@ use toom_tests::simulate::{Outcome, Plan, regressions, run};
 /// How many seeds are run, from 0 on.
 const SEEDS: u64 = 1_500;
 
-/// What is not to be seen here: it takes thousands of connections or posts at once, or an end that is not this client.
+/// What is not to be seen here: it takes thousands of connections or posts at once, or an end that is not this client, or
+/// half a minute in which nothing gets through between two people whom the server hears (`network_faults`).
 const ELSEWHERE: &[&str] = &[
     "too many connections",
     "too many strangers",
     "too many strangers from an address",
     "Refused, rate limited",
     "Failed, protocol",
+    "Failed, peer silent",
 ];
 
 fn outcomes() -> Vec<(u64, Outcome)> {

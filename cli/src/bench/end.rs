@@ -14,7 +14,7 @@ use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
-use toom_core::secure::PeerSecret;
+use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, SecretKey, Suite};
 use toom_core::text::FileLabel;
 use toom_core::transfer::io::Counters;
 use toom_store::files::Source;
@@ -39,7 +39,7 @@ pub(super) struct Setup {
     pub(super) local_index: PeerIndex,
     /// What datagrams to the other end carry.
     pub(super) remote_index: PeerIndex,
-    /// For the keys of both.
+    /// Shared with the other end.
     pub(super) secret: PeerSecret,
 }
 
@@ -48,6 +48,8 @@ pub(super) struct Setup {
 pub(super) struct Ready {
     /// Where this end receives.
     pub(super) address: SocketAddr,
+    /// The key of its device, made for this run.
+    pub(super) device: PublicKey,
 }
 
 /// The second order.
@@ -55,6 +57,8 @@ pub(super) struct Ready {
 pub(super) struct Go {
     /// Where the other end receives.
     pub(super) remote: SocketAddr,
+    /// The key of its device.
+    pub(super) device: PublicKey,
 }
 
 /// The answer to it, when the transfer has ended.
@@ -123,9 +127,11 @@ pub(crate) fn run(global: &Global) -> Outcome {
     let on_report = move |report| drop(reported.send(Happening::Report(report)));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = TransferConfig { payload: setup.payload };
+    let device = SecretKey::new(random::bytes()?);
+    let public = device.public();
     let endpoint = global
         .runtime
-        .bind(address, setup.downloads.clone(), config, random::bytes()?, on_report)
+        .bind(address, setup.downloads.clone(), config, device, random::bytes()?, on_report)
         .map_err(|error| Failure::failed(format!("No UDP port can be used: {error}.")))?;
     let source = match &setup.source {
         Some(path) => {
@@ -133,10 +139,10 @@ pub(crate) fn run(global: &Global) -> Outcome {
         }
         None => None,
     };
-    answer(&Ready { address: SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port())) })?;
+    answer(&Ready { address: SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port())), device: public })?;
 
     let go: Go = order()?;
-    let start = start(setup, go.remote)?;
+    let start = start(setup, &go)?;
     let (began, cpu_before) = (usage::monotonic(), usage::cpu());
     endpoint.start(start, source);
     thread::spawn(move || {
@@ -161,17 +167,17 @@ pub(crate) fn run(global: &Global) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn start(setup: Setup, remote: SocketAddr) -> Result<Start, Failure> {
+fn start(setup: Setup, go: &Go) -> Result<Start, Failure> {
     let side = match setup.source {
         Some(_) => Side::Send { source: SourceId(1) },
         None => Side::Receive { from: UserName::new("bench").map_err(Failure::failed)?, label: FileLabel::new("file") },
     };
     Ok(Start {
         transfer: TRANSFER,
-        remote,
+        remote: go.remote,
         local_index: setup.local_index,
         remote_index: setup.remote_index,
-        secret: setup.secret,
+        agreement: PeerAgreement { remote: go.device, shared: setup.secret, context: [0; 32], suite: Suite::AesGcm },
         bytes: setup.bytes,
         side,
     })

@@ -116,8 +116,8 @@ fn one_run(
     };
     let (mut receiver, receiver_at) = End::start("receiver", &setup(None, 1, 2), global)?;
     let (mut sender, sender_at) = End::start("sender", &setup(Some(source), 2, 1), global)?;
-    receiver.order(&Go { remote: sender_at.address })?;
-    sender.order(&Go { remote: receiver_at.address })?;
+    receiver.order(&Go { remote: sender_at.address, device: sender_at.device })?;
+    sender.order(&Go { remote: receiver_at.address, device: receiver_at.device })?;
     let sent: Ended = sender.answer()?;
     let received: Ended = receiver.answer()?;
     for (end, ended) in [("sender", &sent), ("receiver", &received)] {

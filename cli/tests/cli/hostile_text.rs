@@ -1,6 +1,7 @@
 //! What others write, on its way to people's terminals, logs and folders; and names that deceive.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use crate::run::{Client, RUNTIMES, Server, code, events, eventually, path, run, said, toom};
@@ -80,6 +81,8 @@ fn a_name_that_looks_like_another_gets_no_account() {
 
     let file = server.dir.path().join("more.txt");
     fs::write(&file, format!("han solo\n{twin} wise\n")).expect("a file");
+    // Otherwise it is warned of first.
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("its owner's file");
     let output = run(&["user", "import", path(&file), "--data", path(&data)], "");
     assert_eq!((code(&output), said(&output).1), (Some(1), why.clone()));
     let names = events(&run(&["user", "list", "--data", path(&data), "--json"], ""))[0]["users"].clone();

@@ -8,7 +8,7 @@ use super::event::{Event, TransferFailure};
 use crate::id::{OfferId, PeerIndex};
 use crate::link::Violation;
 use crate::name::UserName;
-use crate::secure::{PeerSecret, PublicKey};
+use crate::secure::{PeerAgreement, PublicKey};
 use crate::text::FileLabel;
 use crate::wire::message::{Request, ServerMessage};
 
@@ -138,8 +138,8 @@ pub struct Start {
     pub local_index: PeerIndex,
     /// What datagrams to them carry.
     pub remote_index: PeerIndex,
-    /// From which the keys of both directions are derived.
-    pub secret: PeerSecret,
+    /// What both ends know before their first datagram.
+    pub agreement: PeerAgreement,
     /// The size of the file.
     pub bytes: u64,
     /// Which way, and where the bytes come from or go to.

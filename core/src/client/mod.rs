@@ -26,6 +26,7 @@
 //! `Finish` is no request of a person, so that it has no answer of its own: the last event is. Commands that
 //! come after the last event are not answered.
 
+mod agreement;
 mod answers;
 pub mod command;
 mod commands;

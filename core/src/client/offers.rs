@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rand_chacha::rand_core::Rng;
 
+use super::agreement::{Party, Subject, agreement};
 use super::commands::fail;
 use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
 use super::io::{AcceptPolicy, Output, Progress, Report, Side, SourceId, Start};
@@ -14,7 +15,7 @@ use super::session::Client;
 use super::transfers::{Entry, MAX_INCOMING, MAX_OUTGOING, Stage};
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
-use crate::secure::PeerSecret;
+use crate::secure::{PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::Instant;
 use crate::wire::message::{OfferEnd, PeerEndpoint, RequestBody};
@@ -96,18 +97,20 @@ impl Client {
     pub(super) fn offer_accepted(
         &mut self,
         offer: OfferId,
-        address: SocketAddr,
-        remote: PeerIndex,
+        (address, remote_index, device): (SocketAddr, PeerIndex, PublicKey),
         out: &mut Vec<Output>,
     ) {
-        let Some(entry) = self.transfers.get_mut(offer) else { return };
+        let (Some(entry), Some(user)) = (self.transfers.get_mut(offer), &self.user) else { return };
         let Stage::Offered { source, index, ref secret } = entry.stage else { return };
+        let sender = Party { name: user, device: self.device };
+        let receiver = Party { name: &entry.peer, device };
+        let subject = Subject { offer, sender, receiver, label: &entry.label, bytes: entry.total };
         out.push(Output::Start(Start {
             transfer: offer,
             remote: address,
             local_index: index,
-            remote_index: remote,
-            secret: secret.clone(),
+            remote_index,
+            agreement: agreement(&subject, device, secret.clone()),
             bytes: entry.total,
             side: Side::Send { source },
         }));
@@ -135,7 +138,7 @@ impl Client {
         from: UserName,
         label: FileLabel,
         bytes: u64,
-        (address, endpoint): (SocketAddr, PeerEndpoint),
+        (address, endpoint, device): (SocketAddr, PeerEndpoint, PublicKey),
         out: &mut Vec<Output>,
     ) {
         if self.transfers.contains(offer) {
@@ -150,7 +153,7 @@ impl Client {
         if !wanted || self.finishing {
             return self.refuse(offer);
         }
-        let stage = Stage::Waiting { address, endpoint };
+        let stage = Stage::Waiting { address, endpoint, device };
         self.transfers.insert(offer, Entry::new(from, label, bytes, stage));
     }
 
@@ -205,14 +208,17 @@ impl Client {
 
     /// Listens for the sender before it hears that the offer is accepted.
     fn receive(&mut self, offer: OfferId, local: PeerIndex, out: &mut Vec<Output>) {
-        let Some(entry) = self.transfers.get_mut(offer) else { return };
-        let Stage::Waiting { address, ref endpoint } = entry.stage else { return };
+        let (Some(entry), Some(user)) = (self.transfers.get_mut(offer), &self.user) else { return };
+        let Stage::Waiting { address, ref endpoint, device } = entry.stage else { return };
+        let sender = Party { name: &entry.peer, device };
+        let receiver = Party { name: user, device: self.device };
+        let subject = Subject { offer, sender, receiver, label: &entry.label, bytes: entry.total };
         let start = Start {
             transfer: offer,
             remote: address,
             local_index: local,
             remote_index: endpoint.index,
-            secret: endpoint.secret.clone(),
+            agreement: agreement(&subject, device, endpoint.secret.clone()),
             bytes: entry.total,
             side: Side::Receive { from: entry.peer.clone(), label: entry.label.clone() },
         };

@@ -115,11 +115,11 @@ impl Client {
             }
             wire::Event::RoomCreated(room) => Event::RoomCreated(room),
             wire::Event::RoomChanged(room) => Event::RoomChanged(room),
-            wire::Event::Offer { offer, from, label, bytes, address, endpoint } => {
-                return self.offer_arrived(offer, from, label, bytes, (address, endpoint), out);
+            wire::Event::Offer { offer, from, label, bytes, address, endpoint, device } => {
+                return self.offer_arrived(offer, from, label, bytes, (address, endpoint, device), out);
             }
-            wire::Event::OfferAccepted { offer, address, index } => {
-                return self.offer_accepted(offer, address, index, out);
+            wire::Event::OfferAccepted { offer, address, index, device } => {
+                return self.offer_accepted(offer, (address, index, device), out);
             }
             wire::Event::OfferEnded { offer, reason } => return self.offer_ended(offer, reason, out),
         };

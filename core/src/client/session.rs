@@ -28,6 +28,8 @@ pub(super) const MAX_WAITING_COMMANDS: usize = 4_096;
 pub struct Client {
     pub(super) accept: AcceptPolicy,
     pub(super) udp_port: u16,
+    /// By which other devices know this one.
+    pub(super) device: PublicKey,
     pub(super) random: ChaCha20Rng,
     pub(super) connection: Connection,
     /// The server's, once it has proved it.
@@ -64,12 +66,13 @@ pub(super) enum Connection {
 }
 
 impl Client {
-    /// A client that is about to be connected. `udp_port` is the one really bound; `seed` must be random and
-    /// used for nothing else.
-    pub fn new(accept: AcceptPolicy, udp_port: u16, seed: [u8; 32]) -> Client {
+    /// A client that is about to be connected, on the device with this key. `udp_port` is the one really bound; `seed`
+    /// must be random and used for nothing else.
+    pub fn new(accept: AcceptPolicy, udp_port: u16, device: PublicKey, seed: [u8; 32]) -> Client {
         Client {
             accept,
             udp_port,
+            device,
             random: ChaCha20Rng::from_seed(seed),
             connection: Connection::Awaited,
             server_key: None,

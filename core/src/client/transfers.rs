@@ -9,7 +9,7 @@ use super::io::SourceId;
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::Usage;
 use crate::name::UserName;
-use crate::secure::PeerSecret;
+use crate::secure::{PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::Instant;
 use crate::wire::message::PeerEndpoint;
@@ -50,6 +50,8 @@ pub(super) enum Stage {
         address: SocketAddr,
         /// How, and with which secret.
         endpoint: PeerEndpoint,
+        /// The key of the sender's device.
+        device: PublicKey,
     },
     /// One's own offer, not answered.
     Offered {

@@ -2,7 +2,7 @@
 
 use super::MAX_BURST_PACKETS;
 use crate::id::PeerIndex;
-use crate::secure::{SealingKey, TAG_BYTES};
+use crate::secure::{SealingKey, TAG_BYTES, low_bits};
 use crate::transfer::io::SlotId;
 use crate::wire::packet::{Header, PacketNumber};
 
@@ -31,18 +31,23 @@ pub struct StreamData {
     pub length: usize,
 }
 
-/// Appends the sealed packets to `out`, one after the other. `slot` gives the bytes of a slot.
+/// Appends packets to `out`, one after the other, sealed with the key of `epoch`; nothing if that has been forgotten.
+/// `slot` gives the bytes of a slot.
 pub fn build_burst<'a>(
-    index: PeerIndex,
+    (index, epoch): (PeerIndex, u32),
     packets: &[Packet],
-    key: &SealingKey,
+    key: &mut SealingKey,
     slot: impl Fn(SlotId) -> &'a [u8],
     out: &mut Vec<u8>,
 ) {
     debug_assert!(packets.len() <= MAX_BURST_PACKETS);
+    if !key.advance_to(epoch) {
+        return;
+    }
+    let epoch = low_bits(epoch);
     for packet in packets {
         let start = out.len();
-        out.extend_from_slice(&Header { index, number: packet.number }.encode());
+        out.extend_from_slice(&Header { epoch, index, number: packet.number }.encode());
         out.extend_from_slice(&packet.frames);
         if let Some(data) = packet.data {
             out.extend_from_slice(&slot(data.slot)[data.start..data.start + data.length]);

@@ -14,7 +14,9 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `connection` | puts the others together |
-//! | `path` | where the other end is, and whether that is proven |
+//! | `handshake` | how both ends agree on keys, before the connection begins |
+//! | `epoch` | when the next key seals |
+//! | `path` | where the other end is, whether that is proven, and how it moves |
 //! | `received` | duplicates, and when to acknowledge |
 //! | `sent` | what is outstanding, and what is lost |
 //! | `rtt` | timeouts |
@@ -28,6 +30,8 @@ pub mod build;
 mod connection;
 mod controller;
 mod cubic;
+mod epoch;
+mod handshake;
 mod pacer;
 mod path;
 mod range_set;
@@ -40,6 +44,7 @@ mod slow_start;
 
 pub use build::{Packet, StreamData, build_burst};
 pub use connection::{Chunk, Connection, ConnectionConfig, Event, Flight, IDLE_TIMEOUT};
+pub use handshake::{ANSWERS_PER_SECOND, Handshake, HandshakeSetup, Heard};
 pub use range_set::RangeSet;
 
 /// Packets in one burst: what the Linux kernel takes in one GSO call (`UDP_MAX_SEGMENTS`).

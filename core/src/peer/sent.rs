@@ -30,7 +30,6 @@ pub(super) enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Control {
     Ping,
-    Challenge,
     /// Unlike QUIC's it is repeated: the other end has no reason to ask again once its challenge is acknowledged.
     Response([u8; 8]),
     MaxData(FlowId),
@@ -145,6 +144,18 @@ impl SentPackets {
         }
         self.forget_front();
         next
+    }
+
+    /// The largest number that the other end has acknowledged.
+    pub(super) fn largest_acknowledged(&self) -> Option<PacketNumber> {
+        self.largest_acked.map(PacketNumber)
+    }
+
+    /// Takes everything, as if it were lost.
+    pub(super) fn take_all(&mut self, each: impl FnMut(Sent)) {
+        self.base = self.next_number().0;
+        (self.bytes_in_flight, self.eliciting_in_flight) = (0, 0);
+        self.entries.drain(..).flatten().for_each(each);
     }
 
     /// The oldest packet that must be acknowledged: what a probe repeats.

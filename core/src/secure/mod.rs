@@ -6,9 +6,11 @@
 //! | `suite` | the two ciphers |
 //! | `noise` | handshakes |
 //! | `record` | sealed records of a TCP connection |
-//! | `packet`, `secret` | sealed datagrams between peers |
+//! | `agreement`, `secret` | what two peers know before their first datagram |
+//! | `packet` | sealed datagrams between peers |
 //! | `password` | passwords and their hashes |
 
+mod agreement;
 mod identity;
 mod noise;
 mod packet;
@@ -17,9 +19,11 @@ mod record;
 mod secret;
 mod suite;
 
+pub use agreement::{HandshakeMac, PeerAgreement};
 pub use identity::{KEY_BYTES, KeyError, PublicKey, SecretKey};
 pub use noise::{Handshake, HandshakeFailed, Keys, Pattern, Setup};
-pub use packet::{OpeningKey, SealingKey};
+pub(crate) use packet::low_bits;
+pub use packet::{OpeningKey, PacketKeys, SealingKey};
 pub use password::{HashCost, Password, PasswordHash};
 pub use record::{
     MAX_RECORD_BYTES, MAX_RECORD_PAYLOAD, Opener, RECORD_HEADER_BYTES, RecordForged, RecordHeader, Sealer,

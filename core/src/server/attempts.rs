@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use crate::address::Network;
 use crate::id::{CheckId, ConnectionId, RequestId};
 use crate::machine::Usage;
 use crate::secure::{Password, PasswordHash};
-use crate::wire::limits::MAX_PASSWORD_CHECKS;
+use crate::wire::limits::{MAX_PASSWORD_CHECKS, MAX_PASSWORD_CHECKS_PER_ADDRESS};
 
 /// One try to log in.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Attempts {
     last_check: CheckId,
     /// How many there are in all names, at most [`MAX_PASSWORD_CHECKS`].
     count: usize,
+    /// How many of them come from each network, at most [`MAX_PASSWORD_CHECKS_PER_ADDRESS`].
+    networks: BTreeMap<Network, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -44,21 +47,30 @@ enum First {
     Blocking { attempt: Attempt },
 }
 
+impl First {
+    fn attempt(&self) -> &Attempt {
+        match self {
+            First::Checking { attempt, .. } | First::Blocking { attempt } => attempt,
+        }
+    }
+}
+
 impl Attempts {
-    /// Whether there are too many.
-    pub(super) fn is_full(&self) -> bool {
-        self.count >= MAX_PASSWORD_CHECKS
+    /// Whether there are too many, in all or from where `address` is.
+    pub(super) fn is_full_for(&self, address: IpAddr) -> bool {
+        let from_there = self.networks.get(&Network::of(address)).copied().unwrap_or(0);
+        self.count >= MAX_PASSWORD_CHECKS || from_there >= MAX_PASSWORD_CHECKS_PER_ADDRESS
     }
 
     /// A try that waits behind those of the same name.
     pub(super) fn wait(&mut self, name: &str, attempt: Attempt) {
-        self.count += 1;
+        self.count_in(&attempt);
         self.queue(name).waiting.push_back(attempt);
     }
 
     /// A try that has to be checked again, before all others of its name.
     pub(super) fn wait_first(&mut self, name: &str, attempt: Attempt) {
-        self.count += 1;
+        self.count_in(&attempt);
         self.queue(name).waiting.push_front(attempt);
     }
 
@@ -69,8 +81,8 @@ impl Attempts {
             return None;
         }
         let next = queue.waiting.pop_front();
-        match next {
-            Some(_) => self.count -= 1,
+        match &next {
+            Some(attempt) => self.count_out(attempt.address),
             None => drop(self.names.remove(name)),
         }
         next
@@ -113,15 +125,20 @@ impl Attempts {
     /// be hidden by hanging up.
     pub(super) fn abandon(&mut self, name: &str, connection: ConnectionId) {
         if let Some(queue) = self.names.get_mut(name) {
-            let before = queue.waiting.len();
-            queue.waiting.retain(|attempt| attempt.connection != connection);
-            self.count -= before - queue.waiting.len();
+            let mut addresses = Vec::new();
+            queue.waiting.retain(|attempt| {
+                let stays = attempt.connection != connection;
+                addresses.extend((!stays).then_some(attempt.address));
+                stays
+            });
+            addresses.into_iter().for_each(|address| self.count_out(address));
         }
     }
 
     /// How many there are.
     pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
         each(Usage::new("logins under way or waiting", self.count, MAX_PASSWORD_CHECKS));
+        each(Usage::new("networks with logins under way", self.networks.len(), MAX_PASSWORD_CHECKS));
         each(Usage::new("names with logins under way", self.names.len(), MAX_PASSWORD_CHECKS));
         each(Usage::new("password checks under way", self.checks.len(), MAX_PASSWORD_CHECKS));
     }
@@ -133,14 +150,30 @@ impl Attempts {
     }
 
     fn begin(&mut self, name: &str, first: First) {
-        self.count += 1;
+        self.count_in(first.attempt());
         self.queue(name).first = Some(first);
     }
 
     fn end(&mut self, name: &str) -> Option<First> {
-        let first = self.names.get_mut(name)?.first.take();
-        self.count -= usize::from(first.is_some());
-        first
+        let first = self.names.get_mut(name)?.first.take()?;
+        self.count_out(first.attempt().address);
+        Some(first)
+    }
+
+    fn count_in(&mut self, attempt: &Attempt) {
+        self.count += 1;
+        *self.networks.entry(Network::of(attempt.address)).or_default() += 1;
+    }
+
+    fn count_out(&mut self, address: IpAddr) {
+        self.count -= 1;
+        let network = Network::of(address);
+        if let Some(from_there) = self.networks.get_mut(&network) {
+            *from_there -= 1;
+            if *from_there == 0 {
+                self.networks.remove(&network);
+            }
+        }
     }
 
     fn queue(&mut self, name: &str) -> &mut Queue {
@@ -181,7 +214,8 @@ mod tests {
         Attempt {
             connection: ConnectionId(connection),
             request: RequestId(1),
-            address: Ipv4Addr::LOCALHOST.into(),
+            // Two computers.
+            address: Ipv4Addr::new(192, 0, 2, (connection % 2) as u8).into(),
             udp_port: 1,
             password: Password("guess".into()),
         }
@@ -196,6 +230,11 @@ mod tests {
     }
 
     impl Model {
+        fn connections(&self) -> impl Iterator<Item = u64> {
+            let checking = self.checking.map(|(_, connection)| connection);
+            self.waiting.iter().copied().chain(checking).chain(self.blocking)
+        }
+
         fn len(&self) -> usize {
             self.waiting.len() + usize::from(self.checking.is_some()) + usize::from(self.blocking.is_some())
         }
@@ -249,7 +288,13 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(attempts.count, model.iter().map(Model::len).sum::<usize>());
-                prop_assert!(!attempts.is_full());
+                let all = || model.iter().flat_map(Model::connections);
+                for parity in 0..2 {
+                    let address = attempt(parity).address;
+                    let from_there = all().filter(|connection| connection % 2 == parity).count();
+                    prop_assert_eq!(attempts.networks.get(&Network::of(address)).copied().unwrap_or(0), from_there);
+                    prop_assert!(!attempts.is_full_for(address));
+                }
             }
         }
     }
@@ -257,12 +302,14 @@ mod tests {
     #[test]
     fn there_are_no_more_than_the_limit_and_what_ends_makes_room() {
         let mut attempts = Attempts::default();
+        let elsewhere = Ipv4Addr::new(198, 51, 100, 1).into();
         for connection in 0..MAX_PASSWORD_CHECKS as u64 {
-            assert!(!attempts.is_full());
+            assert!(!attempts.is_full_for(attempt(connection).address) && !attempts.is_full_for(elsewhere));
             attempts.wait("yoda", attempt(connection));
         }
-        assert!(attempts.is_full());
+        assert!(attempts.is_full_for(elsewhere));
         attempts.abandon("yoda", ConnectionId(7));
-        assert!(!attempts.is_full());
+        assert!(!attempts.is_full_for(elsewhere) && !attempts.is_full_for(attempt(7).address));
+        assert!(attempts.is_full_for(attempt(8).address), "one computer has its half");
     }
 }

@@ -53,7 +53,7 @@ impl Server {
         let attempt = Attempt { connection, request, address, udp_port, password };
         if let Some(refused) = self.refused_unchecked(turn, &name, &attempt) {
             self.login_failed(turn, &name, &attempt, refused);
-        } else if self.attempts.is_full() {
+        } else if self.attempts.is_full_for(address) {
             let retry_after_ms = BUSY_RETRY_MS + self.random.next_u64() % BUSY_RETRY_MS;
             self.login_failed(turn, &name, &attempt, LoginRefusal::Busy { retry_after_ms });
         } else {

@@ -115,14 +115,15 @@ impl Server {
         let Some(receiver) = self.sessions.get(&to).map(|it| it.connection) else {
             return Err(Refusal::UserOffline(vec![to]));
         };
-        let Some(address) = self.sessions.get(from).map(|it| it.udp_address()) else {
+        let Some((address, device)) = self.sessions.get(from).map(|it| (it.udp_address(), it.device)) else {
             return Err(Refusal::OutOfOrder);
         };
         let offer = self.offers.add(turn.now, from, &to)?;
         let Offered { label, bytes, endpoint } = file;
-        let event = Event::Offer { offer, from: from.clone(), label: label.clone(), bytes, address, endpoint };
-        turn.event(vec![receiver], event);
-        turn.activity(Activity::Offered { offer, user: from.clone(), to, label, bytes });
+        let activity = Activity::Offered { offer, user: from.clone(), to, label: label.clone(), bytes };
+        let from = from.clone();
+        turn.event(vec![receiver], Event::Offer { offer, from, label, bytes, address, endpoint, device });
+        turn.activity(activity);
         Ok(ReplyBody::Offered { offer })
     }
 
@@ -141,12 +142,12 @@ impl Server {
             self.end_offer(turn, offer, OfferEnd::Rejected, &[&from]);
             return Ok(ReplyBody::Done);
         };
-        let Some(address) = self.sessions.get(user).map(|it| it.udp_address()) else {
+        let Some((address, device)) = self.sessions.get(user).map(|it| (it.udp_address(), it.device)) else {
             return Err(Refusal::OutOfOrder);
         };
         self.offers.remove(offer);
         let sender = self.sessions.get(&from).map(|it| it.connection);
-        turn.event(sender.into_iter().collect(), Event::OfferAccepted { offer, address, index });
+        turn.event(sender.into_iter().collect(), Event::OfferAccepted { offer, address, index, device });
         turn.activity(Activity::OfferAccepted { offer, user: user.clone() });
         Ok(ReplyBody::Done)
     }
@@ -239,12 +240,20 @@ mod tests {
         let label = FileLabel::new("film.mp4");
         let address = "198.51.100.1:6000".parse().unwrap();
         let from = name("a");
-        let offered =
-            Event::Offer { offer: OfferId(1), from, label: label.clone(), bytes: 5, address, endpoint: endpoint() };
+        let offered = Event::Offer {
+            offer: OfferId(1),
+            from,
+            label: label.clone(),
+            bytes: 5,
+            address,
+            endpoint: endpoint(),
+            device: device(a),
+        };
         assert_eq!(world.events(b), [offered]);
         assert_eq!(world.ask(b, answer(1, Some(8))), ReplyBody::Done);
         let address = "192.0.2.1:6000".parse().unwrap();
-        assert_eq!(world.events(a), [Event::OfferAccepted { offer: OfferId(1), address, index: PeerIndex(8) }]);
+        let accepted = Event::OfferAccepted { offer: OfferId(1), address, index: PeerIndex(8), device: device(b) };
+        assert_eq!(world.events(a), [accepted]);
         assert_eq!(world.inbox(c), []);
         let made = Activity::Offered { offer: OfferId(1), user: name("a"), to: name("b"), label, bytes: 5 };
         let accepted = Activity::OfferAccepted { offer: OfferId(1), user: name("b") };

@@ -27,7 +27,6 @@ pub(super) struct Session {
     address: IpAddr,
     udp_port: u16,
     /// The key of the device.
-    #[expect(dead_code, reason = "peers are told of it when they shake hands")]
     pub(super) device: PublicKey,
     since: Timestamp,
     /// The direct messages that they missed.

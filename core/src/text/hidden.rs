@@ -20,7 +20,7 @@ pub fn is_default_ignorable(c: char) -> bool {
 
 /// Whether `c` must never reach a terminal: [controls](is_control), interlinear marks, and whatever
 /// [hides](is_default_ignorable), except the joiners and selectors that some scripts and emoji need
-/// ([`belongs_after`]).
+/// (`belongs_after`).
 pub fn is_unprintable(c: char) -> bool {
     is_control(c)
         || matches!(c, '\u{fff9}'..='\u{fffb}')

@@ -12,7 +12,8 @@ use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::{Usage, earlier};
-use crate::peer::{Connection, ConnectionConfig, Event, IDLE_TIMEOUT};
+use crate::peer::{Connection, ConnectionConfig, Event, Handshake, HandshakeSetup, Heard, IDLE_TIMEOUT};
+use crate::secure::{PublicKey, SecretKey};
 use crate::time::Instant;
 use crate::wire::packet::{PacketNumber, Role};
 use crate::wire::peer_frame::CloseReason;
@@ -21,11 +22,31 @@ use crate::wire::peer_frame::CloseReason;
 /// or a file that has its name at one end would have failed at the other.
 const LINGER_AFTER_DONE: Duration = IDLE_TIMEOUT;
 
+/// Who this device is.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) secret: SecretKey,
+    pub(super) public: PublicKey,
+}
+
+/// What a transfer draws from the machine when it begins.
+#[derive(Debug)]
+pub(super) struct Beginning<'a> {
+    pub(super) device: &'a Device,
+    /// The largest datagram.
+    pub(super) payload: usize,
+    /// Two times random bytes, never used twice.
+    pub(super) seeds: [[u8; 32]; 2],
+}
+
 #[derive(Debug)]
 pub(super) struct ActiveTransfer {
     id: OfferId,
     local_index: PeerIndex,
     remote_index: PeerIndex,
+    /// Until each end knows that the other one has the keys.
+    handshake: Option<Handshake>,
+    handshakes_refused: u64,
     connection: Connection,
     /// The size of the file.
     bytes: u64,
@@ -46,7 +67,8 @@ enum Work {
 }
 
 impl ActiveTransfer {
-    pub(super) fn new(now: Instant, start: Start, payload: usize, seed: [u8; 32], out: &mut Vec<Output>) -> Self {
+    pub(super) fn new(now: Instant, start: Start, beginning: Beginning<'_>) -> Self {
+        let Beginning { device, payload, seeds: [seed, handshake_seed] } = beginning;
         let mut connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, seed });
         let (role, work) = match start.side {
             Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(&mut connection, start.bytes))),
@@ -54,10 +76,30 @@ impl ActiveTransfer {
         };
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
         let bytes = start.bytes;
-        out.push(Output::Listen { index: local_index, secret: start.secret, role, transfer: id });
-        let meter = Meter::new(now);
-        let (ended, closed, leave_at) = (false, false, None);
-        ActiveTransfer { id, local_index, remote_index, connection, bytes, work, meter, ended, closed, leave_at }
+        let setup = HandshakeSetup {
+            role,
+            local: &device.secret,
+            public: &device.public,
+            agreement: &start.agreement,
+            local_index,
+            remote_index,
+            remote: start.remote,
+            seed: handshake_seed,
+        };
+        ActiveTransfer {
+            id,
+            local_index,
+            remote_index,
+            handshake: Some(Handshake::new(now, &setup)),
+            handshakes_refused: 0,
+            connection,
+            bytes,
+            work,
+            meter: Meter::new(now),
+            ended: false,
+            closed: false,
+            leave_at: None,
+        }
     }
 
     pub(super) fn local_index(&self) -> PeerIndex {
@@ -65,7 +107,7 @@ impl ActiveTransfer {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        self.connection.counters()
+        Counters { handshakes_refused: self.handshakes_refused, ..self.connection.counters() }
     }
 
     /// Whether only `Forget` and, if it was not said, `Close` are left to say.
@@ -89,10 +131,31 @@ impl ActiveTransfer {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let report = self.meter.deadline().filter(|_| !self.ended);
-        earlier(self.connection.deadline(), earlier(report, self.leave_at))
+        let handshake = self.handshake.as_ref().and_then(Handshake::deadline);
+        earlier(earlier(self.connection.deadline(), handshake), earlier(report, self.leave_at))
     }
 
-    /// A datagram of the other end. `events` is empty, and only lent so that it need not be made each time.
+    /// A handshake datagram, perhaps of the other end.
+    pub(super) fn on_handshake(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Vec<Output>) {
+        let heard = self.handshake.as_mut().map_or(Heard::Refused, |it| it.receive(now, from, datagram));
+        match heard {
+            Heard::Refused => self.handshakes_refused += 1,
+            Heard::Repeated => self.connection.answer(now, from),
+            Heard::Agreed { keys, round_trip } => {
+                out.push(Output::Listen { index: self.local_index, transfer: self.id, keys });
+                match self.work {
+                    // The answer proves both that the other end has the keys and where it is.
+                    Work::Send(_) => {
+                        self.connection.begin(now, round_trip);
+                        self.handshake = None;
+                    }
+                    Work::Receive(_) => self.connection.answer(now, from),
+                }
+            }
+        }
+    }
+
+    /// A packet of the other end. `events` is empty, and only lent so that it need not be made each time.
     pub(super) fn on_datagram(
         &mut self,
         now: Instant,
@@ -102,6 +165,9 @@ impl ActiveTransfer {
         out: &mut Vec<Output>,
     ) {
         self.connection.receive(now, from, number, payload, events);
+        if self.connection.is_proven() {
+            self.handshake = None;
+        }
         for event in events.drain(..) {
             if !self.ended {
                 self.on_event(now, event, payload, out);
@@ -203,6 +269,12 @@ impl ActiveTransfer {
         }
         self.leave_if_told(now);
         let mut taken = 0;
+        while taken < bursts
+            && let Some((to, datagram)) = self.handshake.as_mut().and_then(|it| it.transmit(now))
+        {
+            out.push(Output::Handshake { transfer: self.id, to, datagram });
+            taken += 1;
+        }
         while taken < bursts {
             let mut none = Default::default();
             let ready = match &mut self.work {
@@ -215,6 +287,7 @@ impl ActiveTransfer {
                 to: flight.to,
                 index: self.remote_index,
                 segment_size: flight.segment_size,
+                epoch: flight.epoch,
                 packets: flight.packets,
             }));
             taken += 1;

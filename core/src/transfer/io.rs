@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use crate::client::io::{Report, Start};
 use crate::id::{OfferId, PeerIndex};
 use crate::peer::Packet;
-use crate::secure::PeerSecret;
-use crate::wire::packet::{Header, PacketNumber, Role};
+use crate::secure::PacketKeys;
+use crate::wire::packet::{Header, PacketNumber};
 
 /// What has happened.
 #[derive(Debug)]
@@ -22,6 +22,13 @@ pub enum Input<'a> {
         header: Header,
         /// Its frames, opened.
         payload: &'a [u8],
+    },
+    /// A datagram of a handshake arrived, of which nothing was checked.
+    Handshake {
+        /// Its source.
+        from: SocketAddr,
+        /// All of it.
+        datagram: &'a [u8],
     },
     /// `Output::Read` was carried out: the slot has the bytes.
     Read {
@@ -86,19 +93,26 @@ pub const SLOT_BYTES: usize = 64 * 1024;
 /// What must be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// From now on, datagrams with this index are opened with the key of this role and secret, and passed in.
+    /// Send this datagram, as it is.
+    Handshake {
+        /// Whose.
+        transfer: OfferId,
+        /// Where to.
+        to: SocketAddr,
+        /// All of it.
+        datagram: Vec<u8>,
+    },
+    /// Both ends have agreed on keys: from now on, packets with this index are opened with them, and passed in.
     Listen {
         /// Which index.
         index: PeerIndex,
-        /// For the keys; see `secure::{SealingKey, OpeningKey}`.
-        secret: PeerSecret,
-        /// Our role.
-        role: Role,
-        /// Whose bursts are sealed with the same secret.
+        /// Whose bursts are sealed with them.
         transfer: OfferId,
+        /// The first ones.
+        keys: PacketKeys,
     },
-    /// The connection is over: forget its keys. Datagrams with this index are dropped. A transfer that failed has
-    /// been closed and reported long before: until now it told the other end.
+    /// The connection is over: forget its keys, if there were any. Datagrams with this index are dropped. A transfer
+    /// that failed has been closed and reported long before: until now it told the other end.
     Forget {
         /// Which index.
         index: PeerIndex,
@@ -161,6 +175,8 @@ pub struct Burst {
     pub index: PeerIndex,
     /// The size of every datagram but the last, header and tag included.
     pub segment_size: usize,
+    /// Which key seals them, from 0: the same as that of the burst before, or the next one.
+    pub epoch: u32,
     /// In order; at least one, at most `peer::MAX_BURST_PACKETS`.
     pub packets: Vec<Packet>,
 }
@@ -179,6 +195,8 @@ pub struct Dropped {
 /// Counters of one transfer, for `bench` and for people who look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Handshake datagrams that were not of this transfer, had no right mac, or were too many.
+    pub handshakes_refused: u64,
     /// Packets that left.
     pub packets_sent: u64,
     /// Packets that arrived and could be opened.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::active::ActiveTransfer;
+use super::active::{ActiveTransfer, Beginning, Device};
 use super::io::{Counters, Input, Output};
 use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
@@ -14,7 +14,9 @@ use crate::config::TransferConfig;
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::{Bounded, Machine, Usage};
 use crate::peer::Event;
+use crate::secure::SecretKey;
 use crate::time::Instant;
+use crate::wire::packet::HandshakeHeader;
 
 /// Transfers at the same time. Each has up to 64 MB on its way to the disk, and some megabytes of its own.
 pub const MAX_TRANSFERS: usize = 128;
@@ -33,6 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Transfers {
     payload: usize,
+    device: Device,
     random: ChaCha20Rng,
     transfers: BTreeMap<OfferId, Entry>,
     by_index: BTreeMap<PeerIndex, OfferId>,
@@ -56,10 +59,12 @@ struct Entry {
 }
 
 impl Transfers {
-    /// No transfers yet. `seed` is random and never used twice. A payload out of bounds is brought within.
-    pub fn new(config: TransferConfig, seed: [u8; 32]) -> Self {
+    /// No transfers yet, of the device with this key. `seed` is random and never used twice. A payload out of bounds is
+    /// brought within.
+    pub fn new(config: TransferConfig, device: SecretKey, seed: [u8; 32]) -> Self {
         Transfers {
             payload: config.payload.clamp(TransferConfig::MIN_PAYLOAD, TransferConfig::MAX_PAYLOAD),
+            device: Device { public: device.public(), secret: device },
             random: ChaCha20Rng::from_seed(seed),
             transfers: BTreeMap::new(),
             by_index: BTreeMap::new(),
@@ -92,10 +97,11 @@ impl Transfers {
             out.push(Output::Report(Report { transfer: id, progress: Progress::Failed(failure) }));
             return;
         }
-        let mut seed = [0; 32];
-        self.random.fill_bytes(&mut seed);
+        let mut seeds = [[0; 32]; 2];
+        seeds.iter_mut().for_each(|seed| self.random.fill_bytes(seed));
         self.by_index.insert(start.local_index, id);
-        let transfer = ActiveTransfer::new(now, start, self.payload, seed, out);
+        let transfer =
+            ActiveTransfer::new(now, start, Beginning { device: &self.device, payload: self.payload, seeds });
         self.transfers.insert(id, Entry { transfer, turn: None });
         self.settle(now, id, out);
     }
@@ -203,6 +209,12 @@ impl Machine for Transfers {
                 if let Some(id) = self.by_index.get(&header.index).copied() {
                     let packet = (from, header.number);
                     self.tell(now, id, out, |t, events, out| t.on_datagram(now, packet, payload, events, out));
+                }
+            }
+            Input::Handshake { from, datagram } => {
+                let header = HandshakeHeader::decode(datagram);
+                if let Some(id) = header.ok().and_then(|header| self.by_index.get(&header.receiver).copied()) {
+                    self.tell(now, id, out, |t, _, out| t.on_handshake(now, from, datagram, out));
                 }
             }
             Input::Read { transfer, slot } => self.tell(now, transfer, out, |t, _, _| t.on_read(now, slot)),

@@ -16,6 +16,9 @@
 //! from it leaves with the next `Woke`, so that a batch of datagrams has one acknowledgement and makes one
 //! burst. A connection has two flows, both from the sender: the manifest and the file.
 //!
+//! Before a connection begins, the ends agree on its keys ([`crate::peer::Handshake`]). Handshake datagrams are the
+//! only ones whose bytes the machine sees and makes: there are two of them.
+//!
 //! | file | what it decides |
 //! |---|---|
 //! | `machine` | which transfer a fact is about, and whose turn it is |
@@ -39,5 +42,5 @@ mod sender;
 mod tests;
 
 pub use counts::Counts;
-pub use keys::{Keys, Unopened};
+pub use keys::{Keys, Opened, Unopened};
 pub use machine::{MAX_TRANSFERS, Transfers};

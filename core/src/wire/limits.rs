@@ -37,6 +37,8 @@ pub const MAX_STRANGERS: usize = 1_024;
 pub const MAX_STRANGERS_PER_ADDRESS: usize = 512;
 /// Password checks that may be under way or waiting. More logins at once are answered with `busy`.
 pub const MAX_PASSWORD_CHECKS: usize = 1_024;
+/// Password checks of one network, so that no single computer can have all others wait or be told `busy`.
+pub const MAX_PASSWORD_CHECKS_PER_ADDRESS: usize = 512;
 /// Names without an account whose failed logins are remembered, so that guessing names costs no memory: some
 /// 4 MiB. Who wants a name forgotten, to see whether it has an account, has to fail for as many others first,
 /// which keeps the password checks of a server busy for minutes, and takes many addresses.

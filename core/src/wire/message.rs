@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::name::UserName;
-use crate::secure::{Password, PeerSecret};
+use crate::secure::{Password, PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::Timestamp;
 
@@ -377,6 +377,8 @@ pub enum Event {
         address: SocketAddr,
         /// How the sender is addressed there.
         endpoint: PeerEndpoint,
+        /// The key of the sender's device.
+        device: PublicKey,
     },
     /// One's offer was accepted.
     OfferAccepted {
@@ -386,6 +388,8 @@ pub enum Event {
         address: SocketAddr,
         /// How the receiver is addressed there.
         index: PeerIndex,
+        /// The key of the receiver's device.
+        device: PublicKey,
     },
     /// One's offer was refused, or can no longer be answered.
     OfferEnded {

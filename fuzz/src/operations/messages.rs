@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use arbitrary::{Arbitrary, Unstructured};
 use toom_core::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use toom_core::name::UserName;
-use toom_core::secure::{Password, PeerSecret};
+use toom_core::secure::{Password, PeerSecret, PublicKey};
 use toom_core::text::FileLabel;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
@@ -303,9 +303,20 @@ impl AnyServerMessage {
             26 => Event::RoomChanged(self.room()),
             27 => {
                 let (label, endpoint) = (FileLabel::new(&text), endpoint(self.list));
-                Event::Offer { offer, from, label, bytes: number.0, address, endpoint }
+                Event::Offer {
+                    offer,
+                    from,
+                    label,
+                    bytes: number.0,
+                    address,
+                    endpoint,
+                    device: PublicKey([self.list; 32]),
+                }
             }
-            28 => Event::OfferAccepted { offer, address, index: PeerIndex(self.list.into()) },
+            28 => {
+                let (index, device) = (PeerIndex(self.list.into()), PublicKey([self.list; 32]));
+                Event::OfferAccepted { offer, address, index, device }
+            }
             29 => Event::OfferEnded { offer, reason: OfferEnd::Rejected },
             30 => Event::OfferEnded { offer, reason: OfferEnd::Withdrawn },
             _ => Event::OfferEnded { offer, reason: OfferEnd::Expired },

@@ -8,6 +8,12 @@ use super::super::operations::pair::{PairOperation, Side, Transfer};
 /// Nobody may give up sooner: an end waits for thirty seconds, and whoever waits says so every second.
 const PATIENCE_MS: u64 = 28_000;
 
+/// After so long an end that has moved is heard from: its sign of life, and what follows from it.
+const MOVE_MS: u64 = 10_000;
+
+/// For so long a copy from elsewhere keeps an end from looking where the other one is.
+const MISLED_MS: u64 = 3_000;
+
 /// What an end may come to.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation {
@@ -15,10 +21,12 @@ pub struct Expectation {
     pub transfer: Transfer,
     cancelled: [bool; 2],
     disk_failed: [bool; 2],
-    moved: bool,
-    /// Copies of what was sent to this end came from elsewhere. Until it has proof of where the other end is, it follows
-    /// them; if both ends do, neither reaches the other any more.
-    misled: [bool; 2],
+    /// How often each end moved. If both do, neither may reach the other any more.
+    moves: [u64; 2],
+    /// The receiver moved before the sender could follow it.
+    unreachable: bool,
+    /// Copies of what was sent came from elsewhere.
+    misled: u64,
     /// How much time passed that was not known to be without trouble.
     troubled_ms: u64,
 }
@@ -37,13 +45,20 @@ impl Expectation {
         if let Some(side) = operation.fails() {
             self.disk_failed[index(side)] = true;
         }
-        self.moved |= operation.moves().is_some();
+        if let Some((side, _)) = operation.moves() {
+            self.moves[index(side)] += 1;
+        }
         match operation {
-            PairOperation::Elsewhere { to, .. } => self.misled[index(*to)] = true,
+            PairOperation::Elsewhere { .. } => self.misled += 1,
             PairOperation::Wait { milliseconds } => self.troubled_ms += u64::from(*milliseconds),
             PairOperation::Flow { milliseconds } => self.troubled_ms += u64::from(*milliseconds),
             _ => {}
         }
+    }
+
+    /// The receiver moved before it knew where the sender is, and so before the sender can hear of it.
+    pub fn receiver_is_lost(&mut self) {
+        self.unreachable = true;
     }
 
     /// Whether both ends must be done.
@@ -70,7 +85,10 @@ impl Expectation {
 
     /// Whether an end may have waited in vain.
     fn is_silent(&self) -> bool {
-        self.moved || self.misled == [true, true] || self.troubled_ms >= PATIENCE_MS
+        let moves: u64 = self.moves.iter().sum();
+        let followed_ms = moves * MOVE_MS + if moves > 0 { self.misled * MISLED_MS } else { 0 };
+        let both_moved = self.moves.iter().all(|moves| *moves > 0);
+        self.unreachable || both_moved || self.troubled_ms + followed_ms >= PATIENCE_MS
     }
 
     /// Whoever failed tells the other end for a few seconds only.

@@ -26,6 +26,7 @@ pub struct World {
     to_sender: VecDeque<Datagram>,
     to_receiver: VecDeque<Datagram>,
     history: VecDeque<Datagram>,
+    receiver_is_lost: bool,
 }
 
 impl World {
@@ -39,6 +40,7 @@ impl World {
             to_sender: VecDeque::new(),
             to_receiver: VecDeque::new(),
             history: VecDeque::new(),
+            receiver_is_lost: false,
         }
     }
 
@@ -88,6 +90,10 @@ impl World {
 
     /// The link and the disks are well from now on: both ends end in bounded time, and what they say is true.
     pub fn finish(mut self, expectation: &Expectation) {
+        let mut expectation = expectation.clone();
+        if self.receiver_is_lost {
+            expectation.receiver_is_lost();
+        }
         let end = self.now + LIMIT;
         while !(self.sender.is_over() && self.receiver.is_over()) {
             assert!(self.now <= end, "no end: {:?} {:?}", self.sender.outcome, self.receiver.outcome);
@@ -168,6 +174,8 @@ impl World {
             end.cancel(now);
         }
         if let Some((side, port)) = operation.moves() {
+            // It speaks only once it has heard the sender.
+            self.receiver_is_lost |= side == Side::Receiver && self.receiver.packets == 0;
             self.end(side).end.address = address(side.role(), PORT + port);
         }
     }

@@ -17,7 +17,7 @@ use toom_core::wire::message::{Refusal, Reply, ReplyBody, Request, RequestBody, 
 use super::super::operations::messages::{AnyName, EPOCH_MS, NAMES, PASSWORDS, name};
 use super::super::operations::pick;
 use super::super::operations::server::{SLOTS, ServerOperation, requests_in};
-use super::model::{ATTEMPTS, BLOCK_MS, Model, login};
+use super::model::{ATTEMPTS, BLOCK_MS, Model, device, login};
 
 /// The hashes of [`PASSWORDS`], and last the decoy's.
 fn hashes() -> &'static [PasswordHash; PASSWORDS.len() + 1] {
@@ -177,8 +177,7 @@ impl Driver {
             self.slots[slot] = Some(connection);
             let address = SocketAddr::from(([192, 0, 2, slot as u8], 50_000));
             self.input(Input::Accepted { connection, address });
-            let device = toom_core::secure::PublicKey([connection.0 as u8; 32]);
-            self.input(Input::Connected { connection, address, device });
+            self.input(Input::Connected { connection, address, device: device(connection) });
         }
     }
 

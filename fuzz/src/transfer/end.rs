@@ -9,13 +9,14 @@ use toom_core::config::TransferConfig;
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::machine::Machine;
 use toom_core::name::UserName;
+use toom_core::peer::{Handshake, HandshakeSetup, Heard};
 use toom_core::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
-use toom_core::secure::PeerSecret;
+use toom_core::secure::{PeerAgreement, PeerSecret, SecretKey, Suite};
 use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Burst, Counters, Input, Output, SLOT_BYTES, SLOTS, SlotId};
-use toom_core::transfer::{Keys, Transfers};
-use toom_core::wire::packet::{Header, Role};
+use toom_core::transfer::{Keys, Opened, Transfers};
+use toom_core::wire::packet::{HANDSHAKE_BYTES, HandshakeHeader, Header, Role};
 
 /// The only transfer.
 pub const TRANSFER: OfferId = OfferId(7);
@@ -68,7 +69,9 @@ pub struct End {
     slots: Vec<Vec<u8>>,
     hashed_to: u64,
     keys: Keys,
+    epoch: u32,
     listens: bool,
+    forgotten: bool,
     closed: bool,
 }
 
@@ -95,17 +98,49 @@ pub fn address(role: Role, port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], port))
 }
 
+/// The device of an end.
+pub fn device(role: Role) -> SecretKey {
+    SecretKey::new([if role == Role::Initiator { 1 } else { 2 }; 32])
+}
+
+/// What an end knows of the other one.
+pub fn agreement(role: Role) -> PeerAgreement {
+    let (remote, shared) = (device(role.other()).public(), PeerSecret([9; 32]));
+    PeerAgreement { remote, shared, context: [7; 32], suite: Suite::AesGcm }
+}
+
+/// Under which an end hears, and the other one.
+pub fn indices(role: Role) -> (PeerIndex, PeerIndex) {
+    if role == Role::Initiator { (PeerIndex(1), PeerIndex(2)) } else { (PeerIndex(2), PeerIndex(1)) }
+}
+
+/// The handshake of an end, without a machine around it.
+pub fn handshake(now: Instant, role: Role) -> Handshake {
+    let (device, (local_index, remote_index)) = (device(role), indices(role));
+    let setup = HandshakeSetup {
+        role,
+        local: &device,
+        public: &device.public(),
+        agreement: &agreement(role),
+        local_index,
+        remote_index,
+        remote: address(role.other(), PORT),
+        seed: [11; 32],
+    };
+    Handshake::new(now, &setup)
+}
+
 /// The port of both ends at first.
 pub const PORT: u16 = 4_000;
 
 impl End {
     /// An end that was told to start. The receiver knows nothing of `file` but its size.
     pub fn start(role: Role, file: &[u8], payload: usize) -> End {
-        let (local, other) = if role == Role::Initiator { (1, 2) } else { (2, 1) };
+        let (local_index, remote_index) = indices(role);
         let mut end = End {
             role,
             address: address(role, PORT),
-            machine: Transfers::new(TransferConfig { payload }, [local as u8; 32]),
+            machine: Transfers::new(TransferConfig { payload }, device(role), [local_index.0 as u8; 32]),
             file: if role == Role::Initiator { file.to_vec() } else { vec![0; file.len()] },
             outcome: None,
             published: false,
@@ -118,7 +153,9 @@ impl End {
             slots: vec![Vec::new(); usize::from(SLOTS)],
             hashed_to: 0,
             keys: Keys::default(),
+            epoch: 0,
             listens: false,
+            forgotten: false,
             closed: false,
         };
         let side = match role {
@@ -130,20 +167,19 @@ impl End {
         let start = Start {
             transfer: TRANSFER,
             remote: address(role.other(), PORT),
-            local_index: PeerIndex(local),
-            remote_index: PeerIndex(other),
-            secret: PeerSecret([9; 32]),
+            local_index,
+            remote_index,
+            agreement: agreement(role),
             bytes: file.len() as u64,
             side,
         };
         end.handle(Instant::ZERO, Input::Start(start), &[]);
-        assert!(end.listens, "a transfer that started listens");
         end
     }
 
     /// Whether all is over, keys and file included.
     pub fn is_over(&self) -> bool {
-        !self.listens && self.closed
+        self.forgotten && self.closed
     }
 
     /// How much the disk was asked and has not answered.
@@ -158,10 +194,43 @@ impl End {
 
     /// A sealed datagram arrives; answers whether it could be opened.
     pub fn receive(&mut self, now: Instant, from: SocketAddr, mut bytes: Vec<u8>) -> bool {
-        let Ok((header, payload)) = self.keys.open(&mut bytes) else { return false };
-        let payload = payload.to_vec();
-        self.receive_opened(now, from, header, &payload);
-        true
+        match self.keys.open(&mut bytes) {
+            Ok(Opened::Packet(header, payload)) => {
+                let payload = payload.to_vec();
+                self.receive_opened(now, from, header, &payload);
+                true
+            }
+            Ok(Opened::Handshake(datagram)) => {
+                let datagram = datagram.to_vec();
+                self.receive_handshake(now, from, &datagram)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// A handshake datagram arrives; answers whether it was taken for one of the other end.
+    pub fn receive_handshake(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
+        let refused = |end: &End| end.machine.counters(TRANSFER).map(|counters| counters.handshakes_refused);
+        let (before, over) = (refused(self), self.forgotten);
+        let ours = HandshakeHeader::decode(datagram).is_ok_and(|header| header.receiver == indices(self.role).0);
+        self.handle(now, Input::Handshake { from, datagram }, &[]);
+        ours && !over && refused(self) == before
+    }
+
+    /// Both ends agree on keys, as if the other end were there. Packets are passed in opened from now on.
+    pub fn agree(&mut self) {
+        let (mut outbox, other) = (core::mem::take(&mut self.outbox), self.role.other());
+        let mut handshake = handshake(self.now, other);
+        if self.role == Role::Initiator {
+            self.wake(self.now);
+            let question = self.outbox.pop_front().expect("an initiator asks").bytes;
+            assert!(matches!(handshake.receive(self.now, self.address, &question), Heard::Agreed { .. }));
+        }
+        let (_, datagram) = handshake.transmit(self.now).expect("the other end says something");
+        assert!(self.receive_handshake(self.now, address(other, PORT), &datagram));
+        assert!(self.listens);
+        outbox.append(&mut self.outbox);
+        self.outbox = outbox;
     }
 
     /// A datagram that was opened.
@@ -228,14 +297,18 @@ impl End {
 
     fn carry_out(&mut self, output: Output, payload: &[u8]) {
         match output {
-            Output::Listen { index, secret, role, transfer } => {
-                assert!(!self.listens && role == self.role && transfer == TRANSFER);
+            Output::Handshake { transfer, to, datagram } => {
+                assert!(transfer == TRANSFER && datagram.len() == HANDSHAKE_BYTES);
+                self.outbox.push_back(Datagram { from: self.address, to, bytes: datagram });
+            }
+            Output::Listen { index, transfer, keys } => {
+                assert!(!self.listens && transfer == TRANSFER);
                 self.listens = true;
-                self.keys.listen(index, transfer, &secret, role);
+                self.keys.listen(index, transfer, &keys);
             }
             Output::Forget { index, transfer } => {
-                assert!(self.listens, "forgotten twice");
-                self.listens = false;
+                assert!(!self.forgotten, "forgotten twice");
+                self.forgotten = true;
                 self.keys.forget(index, transfer);
             }
             Output::Close { .. } => {
@@ -317,6 +390,8 @@ impl End {
             let in_use = |slot| self.asked.iter().any(|it| matches!(it, Asked::Read(reading) if *reading == slot));
             assert!(!packet.data.is_some_and(|data| in_use(data.slot)), "sent from a slot that is being read");
         }
+        assert!(burst.epoch == self.epoch || burst.epoch == self.epoch + 1, "an epoch that is left out");
+        self.epoch = burst.epoch;
         let mut bytes = Vec::new();
         self.keys.seal(burst, |slot| &self.slots[usize::from(slot.0)], &mut bytes);
         assert!(bytes.len() <= MAX_BURST_BYTES && burst.segment_size <= TransferConfig::MAX_PAYLOAD);

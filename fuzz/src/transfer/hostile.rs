@@ -21,6 +21,8 @@ enum Step {
     Datagram(AnyPayload),
     /// A datagram with any number, from somewhere.
     Odd { payload: AnyPayload, number: AnyPlace, port: u8 },
+    /// A handshake datagram: its own, or bytes of any kind.
+    Handshake { own: bool, bytes: Vec<u8>, port: u8 },
     /// Time passes.
     Wait { milliseconds: u16 },
     /// The disk answers.
@@ -58,6 +60,7 @@ fn run(role: Role, data: &[u8]) {
         next_number: 0,
         next_offset: 0,
     };
+    peer.end.agree();
     for step in all::<Step>(&mut bytes) {
         peer.step(&step);
     }
@@ -84,6 +87,13 @@ impl Hostile<'_> {
                 let number = number.number(self.next_number);
                 self.datagram(payload, number, PORT + u16::from(port % 4));
             }
+            Step::Handshake { own, bytes, port } => {
+                let other = self.end.role.other();
+                let own = own.then(|| super::end::handshake(self.now, other).transmit(self.now)).flatten();
+                let datagram = own.map_or_else(|| bytes.clone(), |(_, datagram)| datagram);
+                let from = address(other, PORT + u16::from(port % 4));
+                self.end.receive_handshake(self.now, from, &datagram);
+            }
             Step::Wait { milliseconds } => self.wait(Duration::from_millis(u64::from(*milliseconds))),
             Step::Disk { which } => self.disk(*which, true),
             Step::DiskAll => (0..self.end.asked()).for_each(|_| self.disk(0, true)),
@@ -105,7 +115,7 @@ impl Hostile<'_> {
         self.next_offset = context.next_offset;
         self.next_number = self.next_number.max(number.saturating_add(1));
         let index = PeerIndex(if self.end.role == Role::Initiator { 1 } else { 2 });
-        let header = Header { index, number: PacketNumber(number) };
+        let header = Header { epoch: 0, index, number: PacketNumber(number) };
         let from = address(self.end.role.other(), port);
         self.end.receive_opened(self.now, from, header, &payload);
     }

@@ -57,12 +57,12 @@ pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static)
     let reports = posts.clone();
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
     let udp = unspecified(reader.server(), config.udp_port);
-    let seed = random_seed()?;
-    let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), seed, on_report)
+    let (seed, public) = (random_seed()?, config.device.public());
+    let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), config.device, seed, on_report)
         .map_err(|error| ClientError::udp_port(config.udp_port, &error))?;
     let udp_port = endpoint.port();
 
-    let machine = machine::Client::new(config.accept, udp_port, config.seed);
+    let machine = machine::Client::new(config.accept, udp_port, public, config.seed);
     let driver = Driver::new(machine, clock, mailbox, frames, endpoint, on_event);
     let mut client = Client { posts: posts.clone(), udp_port, thread: None };
     let body = move || {

@@ -22,6 +22,7 @@ use smol::Async;
 use toom_core::client::io::{Report, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::OfferId;
+use toom_core::secure::SecretKey;
 use toom_core::transfer::io::{Counters, Dropped};
 use toom_core::transfer::{Counts, Transfers};
 use toom_store::files::{Disk, Finished, Source};
@@ -52,11 +53,12 @@ enum Command {
 }
 
 impl Endpoint {
-    /// Binds `address`; received files go to `downloads`. `on_report` is called from the endpoint's thread.
+    /// Binds `address`, for the device with this key; received files go to `downloads`. `on_report` is called from the endpoint's thread.
     pub fn bind(
         address: SocketAddr,
         downloads: PathBuf,
         config: TransferConfig,
+        device: SecretKey,
         seed: [u8; 32],
         on_report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Endpoint> {
@@ -68,7 +70,7 @@ impl Endpoint {
         let worker = Worker::new(move |work| finished.post(Command::Finished(work)));
         let disk = Disk::new(downloads, move |job| worker.work(job));
         let counted = Counted::default();
-        let machine = Transfers::new(config, seed);
+        let machine = Transfers::new(config, device, seed);
         let driver = Driver::new(machine, socket, mailbox, disk, counted.clone(), on_report);
         let thread = spawn_thread("toom-endpoint", move || smol::block_on(driver.run()))?;
         Ok(Endpoint { port, posts, counted, thread: Some(thread) })

@@ -9,7 +9,7 @@ use toom_core::client::io::{Report, Start};
 use toom_core::machine::Machine;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Burst, Input, Output};
-use toom_core::transfer::{Keys, Transfers};
+use toom_core::transfer::{Keys, Opened, Transfers};
 use toom_store::files::{Disk, Source};
 use toom_store::system::in_words;
 use toom_store::system::udp::{Received, Socket};
@@ -146,9 +146,13 @@ impl<R: FnMut(Report)> Driver<R> {
             let now = self.clock.now();
             for (from, datagram) in received.datagrams() {
                 match self.keys.open(datagram) {
-                    Ok((header, payload)) => {
+                    Ok(Opened::Packet(header, payload)) => {
                         self.machine.handle(now, Input::Datagram { from, header, payload }, &mut self.out);
                         self.carry_out(payload);
+                    }
+                    Ok(Opened::Handshake(datagram)) => {
+                        self.machine.handle(now, Input::Handshake { from, datagram }, &mut self.out);
+                        self.carry_out(&[]);
                     }
                     Err(why) => self.counted.with(|counts| counts.drop_datagram(why)),
                 }
@@ -183,7 +187,8 @@ impl<R: FnMut(Report)> Driver<R> {
 
     fn carry_out_one(&mut self, output: Output, payload: &[u8]) {
         match output {
-            Output::Listen { index, secret, role, transfer } => self.keys.listen(index, transfer, &secret, role),
+            Output::Handshake { to, datagram, .. } => send(&self.socket, to, &datagram, datagram.len()),
+            Output::Listen { index, transfer, keys } => self.keys.listen(index, transfer, &keys),
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
             Output::Read { transfer, offset, length, slot } => self.disk.read(transfer, offset, length, slot),
             Output::Burst(burst) => self.send(&burst),

@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 use toom_core::client::io::{Report, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::OfferId;
+use toom_core::secure::SecretKey;
 use toom_core::transfer::io::{Counters, Dropped};
 use toom_core::transfer::{Counts, Transfers};
 use toom_store::files::{Disk, Finished, Source};
@@ -55,11 +56,12 @@ enum Command {
 }
 
 impl Endpoint {
-    /// Binds `address`; received files go to `downloads`. `on_report` is called from the endpoint's thread.
+    /// Binds `address`, for the device with this key; received files go to `downloads`. `on_report` is called from the endpoint's thread.
     pub fn bind(
         address: SocketAddr,
         downloads: PathBuf,
         config: TransferConfig,
+        device: SecretKey,
         seed: [u8; 32],
         on_report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Endpoint> {
@@ -71,7 +73,7 @@ impl Endpoint {
         let worker = Worker::start(move |work| finished.post(Command::Finished(work)))?;
         let disk = Disk::new(downloads, move |job| worker.work(job));
         let counted = Counted::default();
-        let machine = Transfers::new(config, seed);
+        let machine = Transfers::new(config, device, seed);
         let driver = Driver::new(machine, socket, mailbox, disk, counted.clone(), on_report);
         let thread = spawn_thread("toom-endpoint", move || driver.run())?;
         Ok(Endpoint { port, posts, counted, thread: Some(thread) })

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use tempfile::TempDir;
 use toom_core::id::PeerIndex;
 use toom_core::name::UserName;
-use toom_core::secure::PeerSecret;
+use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use toom_core::text::FileLabel;
 
 use super::*;
@@ -68,7 +68,12 @@ fn start(transfer: OfferId, side: Side, bytes: u64) -> Start {
         local_index: PeerIndex(1),
         remote_index: PeerIndex(2),
         remote: SocketAddr::from(([127, 0, 0, 1], 9)),
-        secret: PeerSecret([0; 32]),
+        agreement: PeerAgreement {
+            remote: PublicKey([0; 32]),
+            shared: PeerSecret([0; 32]),
+            context: [0; 32],
+            suite: Suite::AesGcm,
+        },
     }
 }
 

@@ -111,7 +111,7 @@ impl Checker for Content {
 
 impl Content {
     fn start(&mut self, client: usize, start: &Start) {
-        let shared = (start.transfer, start.secret.0);
+        let shared = (start.transfer, start.agreement.shared.0);
         let work = match start.side {
             Side::Send { .. } => Work::Send { asked: 0, slots: BTreeMap::new() },
             Side::Receive { .. } => {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use toom_core::client::io::{Side, Start};
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::machine::Machine;
 use toom_core::time::Instant;
@@ -34,6 +35,8 @@ pub struct Datagrams {
     ends: BTreeMap<(usize, OfferId), End>,
     listening: BTreeMap<(usize, PeerIndex), OfferId>,
     pairs: BTreeMap<Shared, Pair>,
+    /// What is known of transfers that have started and have no keys.
+    started: BTreeMap<(usize, OfferId), (Shared, Role)>,
     /// The datagram that has just been opened.
     opened: Option<(usize, Header)>,
     hearing: Option<Hearing>,
@@ -91,12 +94,18 @@ impl Checker for Datagrams {
         match what {
             Observation::DatagramSent { client, datagram, .. } => self.sent(*client, datagram),
             Observation::DatagramArrives { client, datagram, opened, .. } => self.arrives(*client, datagram, *opened),
+            Observation::TransfersHear(client, Input::Start(start)) => {
+                self.conclude();
+                self.start(*client, start);
+                Ok(())
+            }
             Observation::TransfersHear(client, input) => self.hear(at.now, *client, input),
             Observation::TransfersHandled(client, transfers) => self.handled(at.now, *client, transfers),
             Observation::TransfersSay(client, output) => self.say(*client, output),
             Observation::ClientEnds(client) => {
                 let of_client: Vec<_> = self.ends.keys().copied().filter(|(owner, _)| owner == client).collect();
                 of_client.into_iter().for_each(|end| self.forget(end));
+                self.started.retain(|(owner, _), _| owner != client);
                 self.deadlines.remove(client);
                 Ok(())
             }
@@ -106,6 +115,11 @@ impl Checker for Datagrams {
 }
 
 impl Datagrams {
+    fn start(&mut self, client: usize, start: &Start) {
+        let role = if matches!(start.side, Side::Send { .. }) { Role::Initiator } else { Role::Responder };
+        self.started.insert((client, start.transfer), ((start.transfer, start.agreement.shared.0), role));
+    }
+
     fn sent(&mut self, client: usize, datagram: &[u8]) -> Result<(), Broken> {
         let end = self.sending.filter(|(owner, _)| *owner == client).and_then(|end| self.ends.get(&end));
         let (Some(end), Ok(header)) = (end, Header::decode(datagram)) else { return Ok(()) };
@@ -183,9 +197,10 @@ impl Datagrams {
             })?;
         }
         match output {
-            Output::Listen { index, secret, role, transfer } => {
+            Output::Listen { index, transfer, .. } => {
+                let Some((shared, role)) = self.started.remove(&(client, *transfer)) else { return Ok(()) };
                 let (heard, untaken) = (Ranges::default(), BTreeSet::new());
-                let end = End { shared: (*transfer, secret.0), role: *role, index: *index, heard, untaken };
+                let end = End { shared, role, index: *index, heard, untaken };
                 self.pairs.entry(end.shared).or_default().come += 1;
                 self.ends.insert((client, *transfer), end);
                 self.listening.insert((client, *index), *transfer);
@@ -218,6 +233,7 @@ impl Datagrams {
 
     /// Once both ends have forgotten their keys, nothing of theirs is remembered here.
     fn forget(&mut self, place: (usize, OfferId)) {
+        self.started.remove(&place);
         let Some(end) = self.ends.remove(&place) else { return };
         self.listening.remove(&(place.0, end.index));
         let Some(pair) = self.pairs.get_mut(&end.shared) else { return };

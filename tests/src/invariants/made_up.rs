@@ -7,11 +7,11 @@ use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
 use toom_core::id::{ConnectionId, OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::peer::{Packet, StreamData};
-use toom_core::secure::PeerSecret;
+use toom_core::secure::{Keys, PacketKeys, PeerAgreement, PeerSecret, PublicKey, Suite};
 use toom_core::text::FileLabel;
 use toom_core::time::{Instant, Timestamp};
 use toom_core::transfer::io::{Burst, Input, Output, SlotId};
-use toom_core::wire::packet::{Header, PACKET_OVERHEAD, PacketNumber, Role};
+use toom_core::wire::packet::{HANDSHAKE_BYTES, HandshakeHeader, Header, PACKET_OVERHEAD, PacketNumber, Role};
 
 use super::{Checker, Observation, Watch};
 
@@ -39,7 +39,6 @@ impl Story {
             let (address, connection) = (address(client), ConnectionId(client as u64));
             story.tell(Observation::ClientStarts { client, address, connection });
             story.hears(client, Input::Start(start(client)));
-            story.listens(client);
         }
         story
     }
@@ -49,10 +48,20 @@ impl Story {
         Story { watch: Watch::new(vec![Box::new(checker)]), now: Instant::ZERO }
     }
 
+    /// A client has agreed with the other end.
     pub(super) fn listens(&mut self, client: usize) {
-        let role = if client == SENDER { Role::Initiator } else { Role::Responder };
-        let (index, secret) = (index(client), PeerSecret([9; 32]));
-        self.says(client, Output::Listen { index, secret, role, transfer: ID });
+        self.says(client, listen(client));
+    }
+
+    /// A client sends a handshake datagram.
+    pub(super) fn asks(&mut self, client: usize, to: SocketAddr) {
+        self.says(client, Output::Handshake { transfer: ID, to, datagram: handshake(client) });
+    }
+
+    /// One of the other end arrives.
+    pub(super) fn is_asked(&mut self, client: usize, from: SocketAddr) {
+        let datagram = &handshake(1 - client);
+        self.hears(client, Input::Handshake { from, datagram });
     }
 
     pub(super) fn tell(&mut self, what: Observation<'_>) {
@@ -79,7 +88,10 @@ impl Story {
     pub(super) fn sends(&mut self, client: usize, to: SocketAddr, packet: Packet) {
         let datagram = datagram(client, packet.number.0, b"sealed");
         let index = index(1 - client);
-        self.says(client, Output::Burst(Burst { transfer: ID, to, index, segment_size: 100, packets: vec![packet] }));
+        self.says(
+            client,
+            Output::Burst(Burst { transfer: ID, to, index, segment_size: 100, epoch: 0, packets: vec![packet] }),
+        );
         self.tell(Observation::DatagramSent { client, to, datagram: &datagram });
     }
 
@@ -87,7 +99,7 @@ impl Story {
     pub(super) fn opens(&mut self, client: usize, from: SocketAddr, number: u64, payload: &[u8]) {
         let datagram = datagram(1 - client, number, b"sealed");
         self.tell(Observation::DatagramArrives { client, from, datagram: &datagram, opened: true });
-        let header = Header { index: index(client), number: PacketNumber(number) };
+        let header = Header { epoch: 0, index: index(client), number: PacketNumber(number) };
         self.hears(client, Input::Datagram { from, header, payload });
     }
 
@@ -125,6 +137,30 @@ pub(super) fn index(client: usize) -> PeerIndex {
     PeerIndex(100 + client as u32)
 }
 
+fn agreement() -> PeerAgreement {
+    let (remote, shared) = (PublicKey([1; 32]), PeerSecret([9; 32]));
+    PeerAgreement { remote, shared, context: [2; 32], suite: Suite::AesGcm }
+}
+
+fn role(client: usize) -> Role {
+    if client == SENDER { Role::Initiator } else { Role::Responder }
+}
+
+/// A client has agreed with the other end.
+pub(super) fn listen(client: usize) -> Output {
+    let keys = Keys { of_initiator: [3; 32].into(), of_responder: [4; 32].into() };
+    let keys = PacketKeys::new(Suite::AesGcm, role(client), &keys);
+    Output::Listen { index: index(client), transfer: ID, keys }
+}
+
+/// The handshake datagram of a client.
+fn handshake(client: usize) -> Vec<u8> {
+    let header = HandshakeHeader { from: role(client), receiver: index(1 - client), sender: index(client) };
+    let mut datagram = header.encode().to_vec();
+    datagram.resize(HANDSHAKE_BYTES, 0);
+    datagram
+}
+
 pub(super) fn start(client: usize) -> Start {
     let receive = || Side::Receive { from: UserName::new("yoda").expect("a name"), label: FileLabel::new("a.tar.gz") };
     Start {
@@ -132,7 +168,7 @@ pub(super) fn start(client: usize) -> Start {
         remote: address(1 - client),
         local_index: index(client),
         remote_index: index(1 - client),
-        secret: PeerSecret([9; 32]),
+        agreement: agreement(),
         bytes: CONTENT.len() as u64,
         side: if client == SENDER { Side::Send { source: SourceId(1) } } else { receive() },
     }
@@ -140,7 +176,7 @@ pub(super) fn start(client: usize) -> Start {
 
 /// What a client sends, as it is on the wire.
 pub(super) fn datagram(client: usize, number: u64, sealed: &[u8]) -> Vec<u8> {
-    let mut bytes = Header { index: index(1 - client), number: PacketNumber(number) }.encode().to_vec();
+    let mut bytes = Header { epoch: 0, index: index(1 - client), number: PacketNumber(number) }.encode().to_vec();
     bytes.extend_from_slice(sealed);
     bytes.resize(PACKET_OVERHEAD + sealed.len(), 0);
     bytes

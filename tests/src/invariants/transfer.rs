@@ -57,7 +57,8 @@ struct End {
     /// `sender_` and the label, at the receiver.
     name: Option<(String, String)>,
     arrived: u64,
-    listens: Option<PeerIndex>,
+    index: PeerIndex,
+    forgotten: bool,
     closed: bool,
     asked_for_name: bool,
     /// The final name and the hash.
@@ -109,7 +110,7 @@ impl Checker for Life {
 
     fn finish(&mut self, _: Moment) -> Result<(), Broken> {
         for ((client, transfer), end) in &self.ends {
-            let over = end.ended.is_some() && end.closed && end.listens.is_none();
+            let over = end.ended.is_some() && end.closed && end.forgotten;
             ensure(over, COMES_TO_AN_END, || format!("transfer {transfer} of client {client}: {end:?}"))?;
         }
         let waiting = self.told.iter().find(|(_, told)| **told == Told::UnderWay);
@@ -124,11 +125,12 @@ impl Life {
             Side::Receive { from, label } => Some((format!("{from}_"), label.to_string())),
         };
         let end = End {
-            shared: (start.transfer, start.secret.0),
+            shared: (start.transfer, start.agreement.shared.0),
             bytes: start.bytes,
             name,
             arrived: 0,
-            listens: None,
+            index: start.local_index,
+            forgotten: false,
             closed: false,
             asked_for_name: false,
             published: None,
@@ -150,10 +152,10 @@ impl Life {
         let Some(end) = self.ends.get_mut(&(client, *transfer)) else { return Ok(()) };
         let whom = || format!("client {client}, transfer {transfer}: {output:?}");
         match output {
-            Output::Listen { index, .. } => end.listens = Some(*index),
+            Output::Listen { index, .. } => ensure(end.index == *index && !end.forgotten, ENDS_ONCE, whom)?,
             Output::Forget { index, .. } => {
-                ensure(end.listens == Some(*index), ENDS_ONCE, whom)?;
-                end.listens = None;
+                let again = core::mem::replace(&mut end.forgotten, true);
+                ensure(end.index == *index && !again, ENDS_ONCE, whom)?;
             }
             Output::Publish { .. } => {
                 let first = !core::mem::replace(&mut end.asked_for_name, true);

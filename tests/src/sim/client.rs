@@ -12,16 +12,14 @@ use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::{AcceptPolicy, Input, Output};
 use toom_core::config::TransferConfig;
-use toom_core::id::{ConnectionId, OfferId, PeerIndex};
+use toom_core::id::{ConnectionId, OfferId};
 use toom_core::link::{Arrived, Input as LinkInput, Link};
 use toom_core::machine::Machine;
-use toom_core::secure::{OpeningKey, SealingKey};
 use toom_core::time::Instant;
-use toom_core::transfer::Transfers;
 use toom_core::transfer::io::{Dropped, Input as TransferInput};
+use toom_core::transfer::{Keys, Opened, Transfers, Unopened};
 use toom_core::wire::codec::encode;
 use toom_core::wire::message::ServerMessage;
-use toom_core::wire::packet::Header;
 
 use super::countdown::Countdown;
 use super::dice::Dice;
@@ -48,8 +46,7 @@ pub struct ClientNode {
     address: SocketAddr,
     disk: Disk,
     files: BTreeMap<PathBuf, Content>,
-    sealing: BTreeMap<OfferId, SealingKey>,
-    opening: BTreeMap<PeerIndex, OpeningKey>,
+    keys: Keys,
     running: BTreeSet<OfferId>,
     dropped: Dropped,
     state: State,
@@ -96,19 +93,19 @@ impl ClientNode {
         mut dice: Dice,
     ) -> Self {
         let ClientOptions { address, accept, transfer, downloads } = options;
+        let device = keys::device(number);
         ClientNode {
             number,
             events: VecDeque::new(),
-            machine: Client::new(accept, address.port(), dice.seed()),
-            transfers: Transfers::new(transfer, dice.seed()),
+            machine: Client::new(accept, address.port(), device.secret.public(), dice.seed()),
+            transfers: Transfers::new(transfer, device.secret.clone(), dice.seed()),
             inbox: VecDeque::new(),
             connection,
-            link: Link::client(now, keys::device(number), dice.seed(), Some(keys::server_key())),
+            link: Link::client(now, device, dice.seed(), Some(keys::server_key())),
             address,
             disk: Disk::new(work, dice.fork(), downloads),
             files: BTreeMap::new(),
-            sealing: BTreeMap::new(),
-            opening: BTreeMap::new(),
+            keys: Keys::default(),
             running: BTreeSet::new(),
             dropped: Dropped::default(),
             state: State::Open,
@@ -146,14 +143,21 @@ impl ClientNode {
     /// A datagram arrived.
     pub fn datagram(&mut self, ctx: &mut Context<'_>, from: SocketAddr, datagram: Vec<u8>) {
         let mut bytes = datagram.clone();
-        let opened = self.open_datagram(&mut bytes);
-        let arrives =
-            Observation::DatagramArrives { client: self.number, from, datagram: &datagram, opened: opened.is_some() };
-        ctx.observe(&arrives);
-        if let Some((header, payload)) = opened {
-            self.tell_transfers(ctx, TransferInput::Datagram { from, header, payload }, payload);
-            self.run(ctx);
+        let opened = self.keys.open(&mut bytes);
+        let (client, is_packet) = (self.number, matches!(opened, Ok(Opened::Packet(..))));
+        ctx.observe(&Observation::DatagramArrives { client, from, datagram: &datagram, opened: is_packet });
+        match opened {
+            Ok(Opened::Packet(header, payload)) => {
+                self.tell_transfers(ctx, TransferInput::Datagram { from, header, payload }, payload);
+            }
+            Ok(Opened::Handshake(datagram)) => {
+                self.tell_transfers(ctx, TransferInput::Handshake { from, datagram }, &[]);
+            }
+            Err(Unopened::NotOurs) => return self.dropped.not_ours += 1,
+            Err(Unopened::UnknownIndex) => return self.dropped.unknown_index += 1,
+            Err(Unopened::Forged) => return self.dropped.forged += 1,
         }
+        self.run(ctx);
     }
 
     /// There is room again on the way to the server.
@@ -252,20 +256,6 @@ impl ClientNode {
     /// Datagrams that never reached the machine.
     pub fn dropped(&self) -> Dropped {
         self.dropped
-    }
-
-    fn open_datagram<'a>(&mut self, datagram: &'a mut [u8]) -> Option<(Header, &'a [u8])> {
-        let Ok(header) = Header::decode(datagram) else {
-            self.dropped.not_ours += 1;
-            return None;
-        };
-        let Some(key) = self.opening.get(&header.index) else {
-            self.dropped.unknown_index += 1;
-            return None;
-        };
-        let opened = key.open(header.number, datagram);
-        self.dropped.forged += u64::from(opened.is_none());
-        opened.map(|payload| (header, &*payload))
     }
 
     fn decoded(&mut self, ctx: &mut Context<'_>, arrived: Vec<Arrived<ServerMessage>>) {

@@ -139,6 +139,7 @@ fn finishing_waits_for_answers_and_transfers_and_then_logs_out() {
         offer: OfferId(1),
         address: ([192, 0, 2, 2], 7000).into(),
         index: PeerIndex(9),
+        device: other_device(),
     });
     world.report(1, Progress::Moving { bytes: 1, rate_bps: 1 });
     assert_eq!(world.requests(), []);

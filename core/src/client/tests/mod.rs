@@ -10,13 +10,14 @@ mod turns;
 use core::time::Duration;
 
 use super::Client;
+use super::agreement::{Party, Subject, agreement};
 use super::command::Command;
 use super::event::{Event, Transfer};
 use super::io::{AcceptPolicy, Input, Output, Progress, Report};
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::machine::Machine;
 use crate::name::UserName;
-use crate::secure::{Password, PeerSecret, PublicKey};
+use crate::secure::{Password, PeerAgreement, PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::{Instant, Timestamp};
 use crate::wire::message::{
@@ -35,6 +36,25 @@ struct World {
     orders: Vec<Output>,
 }
 
+/// The key of this device, and of everyone else's.
+fn device() -> PublicKey {
+    PublicKey([1; 32])
+}
+
+fn other_device() -> PublicKey {
+    PublicKey([2; 32])
+}
+
+/// What both ends know of film.mp4, offered as `offer` by `sender` to `receiver`; luke is the other end.
+fn agreed(offer: u64, sender: &str, receiver: &str, shared: PeerSecret) -> PeerAgreement {
+    let (sender, receiver) = (name(sender), name(receiver));
+    let device_of = |name: &UserName| if name.as_str() == "luke" { other_device() } else { device() };
+    let [sender, receiver] = [&sender, &receiver].map(|name| Party { name, device: device_of(name) });
+    let label = &FileLabel::new("film.mp4");
+    let subject = Subject { offer: OfferId(offer), sender, receiver, label, bytes: 1_000 };
+    agreement(&subject, other_device(), shared)
+}
+
 fn server_key() -> PublicKey {
     PublicKey([6; 32])
 }
@@ -45,7 +65,7 @@ fn connected() -> Input {
 
 impl World {
     fn new(accept: AcceptPolicy) -> World {
-        let client = Client::new(accept, 6000, [7; 32]);
+        let client = Client::new(accept, 6000, device(), [7; 32]);
         World { client, now: Instant::ZERO, events: vec![], requests: vec![], orders: vec![] }
     }
 
@@ -154,5 +174,13 @@ fn endpoint() -> PeerEndpoint {
 /// Luke offers a file of 1,000 bytes.
 fn offer(id: u64) -> wire::Event {
     let (from, label, address) = (name("luke"), FileLabel::new("film.mp4"), ([192, 0, 2, 2], 7000).into());
-    wire::Event::Offer { offer: OfferId(id), from, label, bytes: 1_000, address, endpoint: endpoint() }
+    wire::Event::Offer {
+        offer: OfferId(id),
+        from,
+        label,
+        bytes: 1_000,
+        address,
+        endpoint: endpoint(),
+        device: other_device(),
+    }
 }

@@ -74,7 +74,8 @@ fn events() -> impl Strategy<Value = wire::Event> {
         (0u64..6).prop_map(|id| wire::Event::OfferAccepted {
             offer: OfferId(id),
             address: ([192, 0, 2, 2], 7).into(),
-            index: PeerIndex(3)
+            index: PeerIndex(3),
+            device: other_device(),
         }),
         (0u64..6, ended).prop_map(|(id, reason)| wire::Event::OfferEnded { offer: OfferId(id), reason }),
     ]
@@ -257,7 +258,7 @@ impl Books {
 
 /// Carries out the steps, then ends the connection, and gives all that was said.
 fn run(accept: AcceptPolicy, finishing: bool, steps: &[Step]) -> Result<(Books, String), TestCaseError> {
-    let mut client = Client::new(accept, 6000, [9; 32]);
+    let mut client = Client::new(accept, 6000, device(), [9; 32]);
     let mut books = Books { finishing, ..Books::default() };
     let mut now = Instant::ZERO;
     let mut said = String::new();

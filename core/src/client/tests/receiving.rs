@@ -44,7 +44,7 @@ fn started(world: &mut World, id: u64) -> PeerIndex {
             remote: ([192, 0, 2, 2], 7000).into(),
             local_index,
             remote_index: PeerIndex(99),
-            secret: PeerSecret([5; 32]),
+            agreement: agreed(id, "luke", "yoda", PeerSecret([5; 32])),
             bytes: 1_000,
             side: Side::Receive { from: name("luke"), label: FileLabel::new("film.mp4") },
         }

@@ -37,7 +37,7 @@ fn cancelled() -> TransferState {
 
 fn accepted(id: u64) -> wire::Event {
     let address = ([192, 0, 2, 2], 7000).into();
-    wire::Event::OfferAccepted { offer: OfferId(id), address, index: PeerIndex(99) }
+    wire::Event::OfferAccepted { offer: OfferId(id), address, index: PeerIndex(99), device: other_device() }
 }
 
 /// A world in which the file is open and offered as 1, not answered; and the offer's endpoint.
@@ -65,7 +65,7 @@ fn a_file_is_opened_offered_accepted_and_started() {
             remote: ([192, 0, 2, 2], 7000).into(),
             local_index: index,
             remote_index: PeerIndex(99),
-            secret,
+            agreement: agreed(1, "yoda", "luke", secret),
             bytes: 1_000,
             side: Side::Send { source: SourceId(1) },
         })]

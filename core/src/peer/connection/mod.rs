@@ -17,6 +17,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::build::Packet;
 use super::controller::Controller;
 use super::cubic::Cubic;
+use super::epoch::SendingEpoch;
 use super::pacer::Pacer;
 use super::path::Path;
 use super::receive_flow::ReceiveFlow;
@@ -105,6 +106,8 @@ pub struct Flight {
     pub to: SocketAddr,
     /// The size of all but the last.
     pub segment_size: usize,
+    /// Which key seals them, from 0.
+    pub epoch: u32,
     /// At most [`MAX_BURST_PACKETS`], with at most [`MAX_BURST_BYTES`].
     pub packets: Vec<Packet>,
 }
@@ -115,6 +118,8 @@ pub struct Connection {
     payload: usize,
     random: ChaCha12Rng,
     state: State,
+    /// Set once there are keys.
+    epoch: Option<SendingEpoch>,
     path: Path,
     received: Received,
     sent: SentPackets,
@@ -145,7 +150,6 @@ enum State {
 #[derive(Debug, Default)]
 struct Due {
     ping: bool,
-    challenge: bool,
     response: Option<[u8; 8]>,
     verified: bool,
     /// What VERIFIED says, once it is known.
@@ -158,6 +162,8 @@ struct Due {
 struct Timers {
     /// Something may be possible now that was not before.
     wake: Option<Instant>,
+    /// When the only answer to a handshake left: the first packet tells the round-trip time.
+    answered_at: Option<Instant>,
     heard_at: Instant,
     idle_timeout: Duration,
     /// When the last packet was sent that must be acknowledged.
@@ -179,15 +185,14 @@ struct Timers {
 }
 
 impl Connection {
-    /// An end that first challenges the other.
+    /// An end that has no keys yet, and so neither sends nor hears anything.
     pub fn new(now: Instant, config: ConnectionConfig) -> Self {
-        let mut random = ChaCha12Rng::from_seed(config.seed);
-        let token = token(&mut random);
         Connection {
             payload: config.payload,
-            random,
+            random: ChaCha12Rng::from_seed(config.seed),
             state: State::Open,
-            path: Path::new(config.remote, token),
+            epoch: None,
+            path: Path::new(config.remote),
             received: Received::default(),
             sent: SentPackets::default(),
             rtt: Rtt::new(),
@@ -195,9 +200,10 @@ impl Connection {
             pacer: Pacer::new(now, config.payload as u64),
             sending: BTreeMap::new(),
             receiving: BTreeMap::new(),
-            due: Due { challenge: true, ..Due::default() },
+            due: Due::default(),
             timers: Timers {
                 wake: Some(now),
+                answered_at: None,
                 heard_at: now,
                 idle_timeout: IDLE_TIMEOUT,
                 elicited_at: now,
@@ -211,6 +217,40 @@ impl Connection {
             },
             counters: Counters::default(),
         }
+    }
+
+    /// The other end has answered this end's handshake after `round_trip`, if that is known: there are keys, and
+    /// its address is proven. It hears from this end at once, which proves this end's address.
+    pub fn begin(&mut self, now: Instant, round_trip: Option<Duration>) {
+        if self.epoch.is_none() {
+            self.path.prove();
+            self.due.ping = true;
+            round_trip.into_iter().for_each(|time| self.rtt.sample(time, Duration::ZERO));
+            self.have_keys(now);
+        }
+    }
+
+    /// A handshake of the other end is answered: there are keys, and the other end may be at `to`.
+    pub fn answer(&mut self, now: Instant, to: SocketAddr) {
+        self.path.answered(to);
+        if self.epoch.is_none() {
+            self.have_keys(now);
+            self.timers.answered_at = Some(now);
+        } else {
+            // Nobody knows which of the answers the first packet will follow.
+            self.timers.answered_at = None;
+        }
+    }
+
+    /// Whether it is proven where the other end is.
+    pub fn is_proven(&self) -> bool {
+        self.path.is_proven()
+    }
+
+    fn have_keys(&mut self, now: Instant) {
+        self.epoch = Some(SendingEpoch::new(now));
+        (self.timers.heard_at, self.timers.elicited_at) = (now, now);
+        self.wake(now);
     }
 
     /// Opens an outgoing flow of `length` bytes that the owner has; `credit` of them may be sent unasked.
@@ -347,14 +387,14 @@ impl Connection {
         match &self.state {
             State::Over => None,
             State::Closing { until, copies, next_copy, .. } => {
-                let copy = Some(*next_copy).filter(|_| *copies > 0 && self.may_send_control());
-                earlier(Some(*until), copy)
+                let copy = Some(*next_copy).filter(|_| *copies > 0 && self.may_send());
+                earlier(Some(*until), earlier(copy, self.challenge_at()))
             }
             State::Open => {
-                let ack = self.received.deadline().filter(|_| self.may_send_control());
+                let ack = self.received.deadline().filter(|_| self.may_send());
                 let first = earlier(timers.wake, earlier(ack, timers.paced_until));
                 let timer = earlier(self.idle_at(), earlier(self.keep_alive_at(), self.recovery_at()));
-                earlier(first, timer)
+                earlier(earlier(first, timer), self.challenge_at())
             }
         }
     }
@@ -393,10 +433,11 @@ impl Connection {
     }
 
     fn keep_alive_at(&self) -> Option<Instant> {
-        Some(self.timers.elicited_at + KEEP_ALIVE)
+        Some(self.timers.elicited_at + KEEP_ALIVE).filter(|_| self.may_send())
     }
 }
 
+/// For a challenge.
 fn token(random: &mut ChaCha12Rng) -> [u8; 8] {
     random.next_u64().to_be_bytes()
 }

@@ -1,9 +1,14 @@
 //! What a connection does with a packet that has arrived.
 
+use core::time::Duration;
 use std::net::SocketAddr;
 
 use super::{Connection, Event, State, token};
+use crate::peer::cubic::Cubic;
+use crate::peer::pacer::Pacer;
+use crate::peer::path::Moved;
 use crate::peer::receive_flow::Arrival;
+use crate::peer::rtt::Rtt;
 use crate::time::Instant;
 use crate::wire::packet::{PACKET_OVERHEAD, PacketNumber};
 use crate::wire::peer_frame::{CloseReason, Frame, Frames};
@@ -34,7 +39,7 @@ impl Connection {
         payload: &[u8],
         events: &mut Vec<Event>,
     ) {
-        if self.is_over() {
+        if self.is_over() || self.epoch.is_none() {
             return;
         }
         self.counters.packets_received += 1;
@@ -65,27 +70,46 @@ impl Connection {
         }
     }
 
-    /// Until the path is proven, the newest packet tells where the other end is.
+    /// The newest packet tells where the other end may be.
     fn follow(&mut self, now: Instant, from: SocketAddr, number: PacketNumber, bytes: usize) {
-        if self.path.is_proven() {
-            return;
+        let (newest, random) = (self.received.is_newest(number), &mut self.random);
+        if self.path.on_packet(now, (from, bytes), newest, || token(random)) {
+            self.wake(now);
         }
-        let random = &mut self.random;
-        let moved = self.received.is_newest(number) && self.path.follow(from, || token(random));
-        let is_first = self.counters.packets_received == 1;
-        // The other end may not have listened yet when the first challenge left.
-        self.due.challenge |= moved || is_first;
-        self.path.on_received(from, bytes);
+        if self.path.is_proven()
+            && let Some(answered_at) = self.timers.answered_at.take()
+        {
+            self.rtt.sample(now.saturating_since(answered_at), Duration::ZERO);
+        }
+    }
+
+    /// A response to a challenge has arrived. What was known of the way to another host is of no use any more
+    /// (RFC 9000, section 9.4), and what is under way to where the other end was is lost.
+    fn on_response(&mut self, now: Instant, token: [u8; 8]) {
+        let Some(moved) = self.path.on_response(now, token) else { return };
+        if moved == Moved::Host {
+            self.controller = Box::new(Cubic::new(self.payload as u64));
+            self.pacer = Pacer::new(now, self.payload as u64);
+            self.rtt = Rtt::new();
+        }
+        let mut lost = Vec::new();
+        self.sent.take_all(|packet| lost.push(packet.content));
+        lost.iter().for_each(|content| self.send_again(content));
+        (self.timers.lost_at, self.timers.probes_in_a_row) = (None, 0);
         self.wake(now);
     }
 
     /// We have closed, and the other end may not know yet.
     fn receive_late(&mut self, now: Instant, number: PacketNumber, payload: &[u8], events: &mut Vec<Event>) {
         self.received.record(now, number, payload.len(), false, false);
-        let close = Frames::new(payload).find_map(|frame| match frame {
-            Ok(Frame::Close(reason)) => Some(reason),
-            _ => None,
-        });
+        let mut close = None;
+        for frame in Frames::new(payload) {
+            match frame {
+                Ok(Frame::Close(reason)) => close = Some(reason),
+                Ok(Frame::PathResponse(token)) => self.on_response(now, token),
+                _ => {}
+            }
+        }
         if let Some(reason) = close {
             self.state = State::Over;
             events.push(Event::Closed(reason));
@@ -124,10 +148,7 @@ impl Connection {
                     contents.urgent = true;
                     self.wake(now);
                 }
-                Frame::PathResponse(token) => {
-                    self.path.on_response(token);
-                    self.wake(now);
-                }
+                Frame::PathResponse(token) => self.on_response(now, token),
                 Frame::MaxData { flow, credit } => {
                     self.sending.get_mut(&flow).ok_or(Violation)?.on_credit(credit);
                     self.wake(now);

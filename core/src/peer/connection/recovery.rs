@@ -113,7 +113,7 @@ impl Connection {
                                     }
                                 }
                                 Control::Verified => due.verified_arrived = true,
-                                Control::Ping | Control::Challenge | Control::Response(_) | Control::MaxData(_) => {}
+                                Control::Ping | Control::Response(_) | Control::MaxData(_) => {}
                             }
                         }
                     }
@@ -149,7 +149,7 @@ impl Connection {
     }
 
     /// Gives back what a packet carried to where it came from.
-    fn send_again(&mut self, content: &Content) {
+    pub(super) fn send_again(&mut self, content: &Content) {
         match content {
             Content::Data { flow, offset, length } => {
                 if let Some(flow) = self.sending.get_mut(flow) {
@@ -163,7 +163,6 @@ impl Connection {
     fn send_frame_again(&mut self, frame: Control) {
         match frame {
             Control::Ping => {}
-            Control::Challenge => self.due.challenge = !self.path.is_proven(),
             // Unless another one is due, which is newer.
             Control::Response(token) => self.due.response = self.due.response.or(Some(token)),
             Control::Verified => self.due.verified = !self.due.verified_arrived,

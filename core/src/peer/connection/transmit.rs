@@ -17,8 +17,9 @@ use crate::wire::peer_frame::{
 /// What an ACK leaves free in its packet for other frames.
 const ROOM_BESIDE_ACK: usize = 256;
 
-/// The frame of a challenge: type 1, token 8.
-const CHALLENGE_BYTES: usize = 9;
+/// A packet with nothing but a challenge: type 1, token 8. No other packet that must be acknowledged is smaller, so
+/// that each brings enough for a challenge of the address from which it came.
+const CHALLENGE_BYTES: usize = PACKET_OVERHEAD + 9;
 
 /// The longest run of acknowledgements without a packet that is acknowledged itself: then their ranges need
 /// not be repeated any more (RFC 9000, section 13.2.4).
@@ -31,7 +32,6 @@ struct Draft {
     /// What is sent again if it is lost.
     carried: Vec<Control>,
     acknowledged: Option<PacketNumber>,
-    challenge: bool,
 }
 
 impl Connection {
@@ -39,22 +39,46 @@ impl Connection {
     /// which it is taken. `None` when nothing more may leave.
     pub fn transmit(&mut self, now: Instant, chunks: &mut VecDeque<Chunk>) -> Option<Flight> {
         self.timers.paced_until = None;
-        let flight = match self.state {
+        let (next, acknowledged) = (self.sent.next_number(), self.sent.largest_acknowledged());
+        let mut flight = match self.state {
+            _ if self.epoch.is_none() => None,
             State::Over => None,
-            State::Closing { .. } => self.close_packet(now),
-            State::Open => self.control_packet(now).or_else(|| self.data_packets(now, chunks)),
+            State::Closing { .. } => self.challenge_packet(now).or_else(|| self.close_packet(now)),
+            State::Open => {
+                let control = self.challenge_packet(now).or_else(|| self.control_packet(now));
+                control.or_else(|| self.data_packets(now, chunks))
+            }
         };
+        if let (Some(flight), Some(epoch)) = (&mut flight, &mut self.epoch) {
+            flight.epoch = epoch.of_burst(now, next, acknowledged);
+        }
         self.timers.wake = flight.as_ref().map(|_| now);
         flight
     }
 
-    /// Whether a packet of our own frames, other than a challenge, may leave.
-    pub(super) fn may_send_control(&self) -> bool {
-        self.sent.has_room() && self.path.allowance() >= TransferConfig::MIN_PAYLOAD as u64
+    /// Whether a packet other than a challenge may leave.
+    pub(super) fn may_send(&self) -> bool {
+        self.epoch.is_some() && self.sent.has_room() && self.path.is_proven()
+    }
+
+    /// When an address from which the newest packet came is to be challenged.
+    pub(super) fn challenge_at(&self) -> Option<Instant> {
+        self.path.challenge_at(CHALLENGE_BYTES).filter(|_| self.epoch.is_some() && self.sent.has_room())
+    }
+
+    /// A challenge has its packet for itself, which is not waited for: if it goes to an address where nobody is,
+    /// that says nothing of the way to the other end.
+    fn challenge_packet(&mut self, now: Instant) -> Option<Flight> {
+        self.challenge_at()?;
+        let challenge = self.path.take_challenge(now, CHALLENGE_BYTES)?;
+        let mut draft = Draft::default();
+        put_path_challenge(&mut draft.frames, challenge.token);
+        let flight = self.finish(now, draft, challenge.bytes - CHALLENGE_BYTES);
+        Some(Flight { to: challenge.to, ..flight })
     }
 
     fn close_packet(&mut self, now: Instant) -> Option<Flight> {
-        let (allowed, interval) = (self.may_send_control(), self.linger() / 4);
+        let (allowed, interval) = (self.may_send(), self.linger() / 4);
         let State::Closing { reason, copies, next_copy, .. } = &mut self.state else { return None };
         if *copies == 0 || *next_copy > now || !allowed {
             return None;
@@ -67,25 +91,11 @@ impl Connection {
     }
 
     fn control_packet(&mut self, now: Instant) -> Option<Flight> {
-        let enough = self.path.challenge_allowance() >= (PACKET_OVERHEAD + CHALLENGE_BYTES) as u64;
-        let challenge = self.due.challenge && !self.path.is_proven() && self.sent.has_room() && enough;
-        let others = self.may_send_control() && self.has_frames(now);
-        if !challenge && !others {
+        if !self.may_send() || !self.has_frames(now) {
             return None;
         }
-        // A challenge fills its packet, as far as it may.
-        let most = if challenge { self.path.challenge_allowance() } else { self.path.allowance() };
-        let room = self.payload.min(usize::try_from(most).unwrap_or(usize::MAX)) - PACKET_OVERHEAD;
-        let (mut draft, mut padded) = (Draft { challenge, ..Draft::default() }, challenge);
-        if challenge {
-            self.due.challenge = false;
-            put_path_challenge(&mut draft.frames, self.path.token());
-            draft.carried.push(Control::Challenge);
-            if room < ROOM_BESIDE_ACK {
-                let padding = room - draft.frames.len();
-                return Some(self.finish(now, draft, padding));
-            }
-        }
+        let room = self.payload - PACKET_OVERHEAD;
+        let (mut draft, mut padded) = (Draft::default(), false);
         self.put_ack(now, &mut draft, room);
         if let Some(token) = self.due.response.take() {
             put_path_response(&mut draft.frames, token);
@@ -94,9 +104,13 @@ impl Connection {
         }
         self.put_news(&mut draft, room);
         self.put_ping(&mut draft);
-        // Both are as large as anything that will follow, so that they prove the size too (RFC 9000,
-        // sections 8.2.1 and 8.2.2).
-        let padding = if padded { room.saturating_sub(draft.frames.len()) } else { 0 };
+        // As large as anything that will follow, so that it proves the size too (RFC 9000, section 8.2.2).
+        let least = match draft.carried[..] {
+            _ if padded => room,
+            [] => 0,
+            _ => CHALLENGE_BYTES - PACKET_OVERHEAD,
+        };
+        let padding = least.saturating_sub(draft.frames.len());
         Some(self.finish(now, draft, padding))
     }
 
@@ -110,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Whether there are frames to send other than a challenge.
+    /// Whether there are frames to send.
     fn has_frames(&self, now: Instant) -> bool {
         self.due.ping
             || self.due.response.is_some()
@@ -163,9 +177,8 @@ impl Connection {
             acknowledged: draft.acknowledged,
             content: Content::Control(draft.carried),
         };
-        self.path.on_sent(size, draft.challenge);
         let packet = Packet { number: self.record(sent), frames: draft.frames, data: None, padding };
-        Flight { to: self.path.remote(), segment_size: size, packets: vec![packet] }
+        Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] }
     }
 
     /// Packets of file, all full but the last.
@@ -190,11 +203,11 @@ impl Connection {
                 break;
             }
         }
-        (!packets.is_empty()).then(|| Flight { to: self.path.remote(), segment_size, packets })
+        (!packets.is_empty()).then(|| Flight { to: self.path.remote(), segment_size, epoch: 0, packets })
     }
 
     fn may_send_data(&mut self, now: Instant, size: u64) -> bool {
-        if !self.path.is_proven() || !self.sent.has_room() {
+        if !self.may_send() {
             return false;
         }
         if self.timers.probe_packets > 0 {

@@ -1,6 +1,6 @@
 use super::super::testing::*;
 use super::*;
-use crate::wire::limits::{MAX_FAILED_NAMES_PER_ADDRESS, MAX_PASSWORD_CHECKS};
+use crate::wire::limits::{MAX_FAILED_NAMES_PER_ADDRESS, MAX_PASSWORD_CHECKS, MAX_PASSWORD_CHECKS_PER_ADDRESS};
 use crate::wire::message::RequestBody;
 
 fn blocked_for(retry_after_ms: u64) -> ReplyBody {
@@ -203,7 +203,7 @@ fn too_many_logins_at_once_are_told_to_come_again() {
     let mut world = World::new(&["yoda"]);
     world.hold_checks = true;
     for number in 0..MAX_PASSWORD_CHECKS {
-        let connection = world.connect();
+        let connection = world.connect_from(&format!("198.51.100.{}:1", number % 4));
         world.try_login(connection, &format!("user{}", number % 100), "x");
     }
     let answers: Vec<ReplyBody> = (0..20).map(|_| world.login_with("yoda", "x")).collect();
@@ -219,6 +219,27 @@ fn too_many_logins_at_once_are_told_to_come_again() {
     world.hold_checks = false;
     world.check_next();
     assert_eq!(world.reply(connection, id), Some(welcome("yoda", 0)), "there was room again");
+}
+
+#[test]
+fn one_computer_that_logs_in_too_often_at_once_is_told_so_and_others_are_not() {
+    let mut world = World::new(&["yoda"]);
+    world.hold_checks = true;
+    for number in 0..MAX_PASSWORD_CHECKS_PER_ADDRESS {
+        let connection = world.connect_from("198.51.100.1:1");
+        world.try_login(connection, &format!("user{}", number % 100), "x");
+    }
+    let connection = world.connect_from("198.51.100.1:2");
+    let id = world.try_login(connection, "luke", "x");
+    let answer = world.reply(connection, id);
+    assert!(matches!(answer, Some(ReplyBody::LoginFailed(LoginRefusal::Busy { .. }))), "{answer:?}");
+    let connection = world.connect_from("198.51.100.2:1");
+    let id = world.try_login(connection, "yoda", &password_of("yoda"));
+    world.hold_checks = false;
+    while !world.checks.is_empty() {
+        world.check_next();
+    }
+    assert_eq!(world.reply(connection, id), Some(welcome("yoda", 0)));
 }
 
 #[test]

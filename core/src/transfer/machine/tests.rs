@@ -1,14 +1,62 @@
 use super::*;
 use crate::client::io::SourceId;
 use crate::name::UserName;
-use crate::secure::PeerSecret;
+use crate::peer::{Handshake, HandshakeSetup};
+use crate::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use crate::text::FileLabel;
 use crate::transfer::io::SlotId;
-use crate::wire::packet::{Header, PacketNumber};
+use crate::wire::packet::{Header, PacketNumber, Role};
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
 const BEGIN: Instant = Instant::from_nanos(1_000_000_000);
+
+/// The device of the machine.
+fn device() -> SecretKey {
+    SecretKey::new([1; 32])
+}
+
+fn other_device() -> SecretKey {
+    SecretKey::new([2; 32])
+}
+
+fn machine() -> Transfers {
+    Transfers::new(TransferConfig::default(), device(), [0; 32])
+}
+
+fn agreement(remote: PublicKey) -> PeerAgreement {
+    PeerAgreement { remote, shared: PeerSecret([9; 32]), context: [7; 32], suite: Suite::AesGcm }
+}
+
+/// The handshake datagram of the other end of a transfer: of its own accord, or as an answer.
+fn handshake_of_other_end(id: u64, question: Option<&[u8]>) -> Vec<u8> {
+    let device = other_device();
+    let mut handshake = Handshake::new(
+        BEGIN,
+        &HandshakeSetup {
+            role: if question.is_some() { Role::Responder } else { Role::Initiator },
+            local: &device,
+            public: &device.public(),
+            agreement: &agreement(self::device().public()),
+            local_index: PeerIndex(id as u32 + 200),
+            remote_index: PeerIndex(id as u32 + 100),
+            remote: SocketAddr::from(([127, 0, 0, 1], 4_000)),
+            seed: [3; 32],
+        },
+    );
+    if let Some(question) = question {
+        handshake.receive(BEGIN, SocketAddr::from(([127, 0, 0, 1], 4_001)), question);
+    }
+    handshake.transmit(BEGIN).map(|(_, datagram)| datagram).unwrap_or_default()
+}
+
+/// What a sending machine asks first.
+fn question_in(out: &[Output]) -> Option<Vec<u8>> {
+    out.iter().find_map(|output| match output {
+        Output::Handshake { datagram, .. } => Some(datagram.clone()),
+        _ => None,
+    })
+}
 
 fn start(id: u64, sends: bool, bytes: u64) -> Start {
     let receive = Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4") };
@@ -17,7 +65,7 @@ fn start(id: u64, sends: bool, bytes: u64) -> Start {
         remote: SocketAddr::from(([127, 0, 0, 1], 4_000)),
         local_index: PeerIndex(id as u32 + 100),
         remote_index: PeerIndex(id as u32 + 200),
-        secret: PeerSecret([9; 32]),
+        agreement: agreement(other_device().public()),
         bytes,
         side: if sends { Side::Send { source: SourceId(id) } } else { receive },
     }
@@ -32,10 +80,10 @@ fn handle(machine: &mut Transfers, now: Instant, input: Input<'_>) -> Vec<Output
 
 #[test]
 fn one_transfer_too_many_is_refused_and_a_second_start_ignored() {
-    let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
+    let mut machine = machine();
     for id in 0..MAX_TRANSFERS as u64 {
         let out = handle(&mut machine, BEGIN, Input::Start(start(id, true, 5)));
-        assert!(matches!(out[..], [Output::Listen { .. }]));
+        assert_eq!(out, []);
     }
     assert_eq!(handle(&mut machine, BEGIN, Input::Start(start(0, true, 5))), []);
     let out = handle(&mut machine, BEGIN, Input::Start(start(1_000, false, 5)));
@@ -44,7 +92,7 @@ fn one_transfer_too_many_is_refused_and_a_second_start_ignored() {
 
 #[test]
 fn every_transfer_has_its_turn_within_bounded_calls() {
-    let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
+    let mut machine = machine();
     for id in 0..10 {
         handle(&mut machine, BEGIN, Input::Start(start(id, true, 5)));
     }
@@ -52,19 +100,19 @@ fn every_transfer_has_its_turn_within_bounded_calls() {
     while machine.deadline() == Some(BEGIN) {
         let out = handle(&mut machine, BEGIN, Input::Woke);
         let bursts = out.iter().filter_map(|output| match output {
-            Output::Burst(burst) => Some(burst.transfer.0),
+            Output::Handshake { transfer, .. } => Some(transfer.0),
             _ => None,
         });
         let before = served.len();
         served.extend(bursts);
         assert!(served.len() <= before + MAX_BURSTS_PER_CALL);
     }
-    assert_eq!(served, (0..10).collect::<Vec<_>>(), "one challenge each");
+    assert_eq!(served, (0..10).collect::<Vec<_>>(), "one handshake each");
 }
 
 #[test]
 fn what_is_due_does_not_wait_for_ever_for_a_wake() {
-    let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
+    let mut machine = machine();
     handle(&mut machine, BEGIN, Input::Start(start(1, true, 5)));
     let other = || Input::Cancel { transfer: OfferId(99) };
     assert_eq!(handle(&mut machine, BEGIN, other()), []);
@@ -81,8 +129,12 @@ fn a_verdict_is_believed_only_if_it_is_about_the_bytes_that_were_read() {
         (1, false, [1; 32], Progress::Failed(TransferFailure::Protocol)),
         (0, true, [1; 32], Progress::Failed(TransferFailure::Protocol)),
     ] {
-        let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
+        let mut machine = machine();
         handle(&mut machine, BEGIN, Input::Start(start(1, true, 5)));
+        let question = question_in(&handle(&mut machine, BEGIN, Input::Woke));
+        let answer = handshake_of_other_end(1, question.as_deref());
+        let out = apply(&mut machine, BEGIN, &Op::Handshake(answer));
+        assert!(matches!(out[..], [Output::Listen { .. }]), "{out:?}");
         if hashed {
             apply(&mut machine, BEGIN, &Op::SourceHashed(1));
         }
@@ -101,8 +153,20 @@ fn a_verdict_is_believed_only_if_it_is_about_the_bytes_that_were_read() {
 /// Anything that a driver or a peer could say, in an order that makes no sense.
 #[derive(Clone, Debug)]
 enum Op {
-    Start { id: u64, sends: bool, bytes: u64 },
-    Datagram { id: u64, number: u64, payload: Vec<u8> },
+    Start {
+        id: u64,
+        sends: bool,
+        bytes: u64,
+    },
+    /// The other end's handshake, if the machine does not wait for an answer to its own.
+    Agree(u64),
+    /// A handshake datagram.
+    Handshake(Vec<u8>),
+    Datagram {
+        id: u64,
+        number: u64,
+        payload: Vec<u8>,
+    },
     Read(u64, u8),
     SourceHashed(u64),
     Written(u64, u64),
@@ -130,6 +194,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(id, sends, bytes)| Op::Start { id, sends, bytes }),
         8 => (id(), prop_oneof![0u64..40, any::<u64>()], payload())
             .prop_map(|(id, number, payload)| Op::Datagram { id, number, payload }),
+        3 => id().prop_map(Op::Agree),
+        1 => prop::collection::vec(any::<u8>(), 1_200).prop_map(Op::Handshake),
         4 => (id(), 0u8..12).prop_map(|(id, slot)| Op::Read(id, slot)),
         1 => id().prop_map(Op::SourceHashed),
         2 => (id(), any::<u64>()).prop_map(|(id, bytes)| Op::Written(id, bytes)),
@@ -148,9 +214,11 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
         Op::Start { id, sends, bytes } => Input::Start(start(*id, *sends, *bytes)),
         Op::Datagram { id, number, payload } => Input::Datagram {
             from: SocketAddr::from(([127, 0, 0, 1], 4_000)),
-            header: Header { index: PeerIndex(*id as u32 + 100), number: PacketNumber(*number) },
+            header: Header { epoch: 0, index: PeerIndex(*id as u32 + 100), number: PacketNumber(*number) },
             payload,
         },
+        Op::Agree(_) => Input::Woke,
+        Op::Handshake(datagram) => Input::Handshake { from: SocketAddr::from(([127, 0, 0, 1], 4_000)), datagram },
         Op::Read(id, slot) => Input::Read { transfer: transfer(*id), slot: SlotId(*slot) },
         Op::SourceHashed(id) => Input::SourceHashed { transfer: transfer(*id), blake3: [1; 32] },
         Op::Written(id, bytes) => Input::Written { transfer: transfer(*id), bytes: *bytes },
@@ -166,26 +234,40 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
 proptest! {
     #[test]
     fn no_order_of_facts_breaks_it(ops in prop::collection::vec(op(), 0..120)) {
-        let mut machine = Transfers::new(TransferConfig::default(), [0; 32]);
+        let mut machine = machine();
         let mut now = BEGIN;
-        // Those whose keys, whose file are needed, and those that have said how they ended.
-        let (mut keys, mut files, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        // Those that are not over, that have keys, whose file is needed, and that have said how they ended.
+        let (mut alive, mut keys) = (Vec::new(), Vec::new());
+        let (mut files, mut ended) = (Vec::new(), Vec::new());
+        // What machines that send have asked.
+        let mut questions: [Option<Vec<u8>>; 3] = Default::default();
         // Then silence: everything ends by itself.
         let silence = (0..3_000).map(|_| Op::Sleep(100_000_000));
-        for op in ops.into_iter().chain(silence) {
+        for mut op in ops.into_iter().chain(silence) {
             if let Op::Sleep(nanos) = op {
                 now = now + Duration::from_nanos(nanos);
             }
+            if let Op::Agree(id) = op {
+                op = Op::Handshake(handshake_of_other_end(id, questions[id as usize].as_deref()));
+            }
+            if let Op::Start { id, .. } = op && !alive.contains(&OfferId(id)) {
+                alive.push(OfferId(id));
+                files.push(OfferId(id));
+                ended.retain(|ended| *ended != OfferId(id));
+                questions[id as usize] = None;
+            }
             for output in apply(&mut machine, now, &op) {
                 match output {
+                    Output::Handshake { transfer, datagram, .. } => {
+                        prop_assert!(alive.contains(&transfer));
+                        questions[transfer.0 as usize] = Some(datagram);
+                    }
                     Output::Listen { transfer, .. } => {
-                        prop_assert!(!keys.contains(&transfer) && !files.contains(&transfer));
+                        prop_assert!(alive.contains(&transfer) && !keys.contains(&transfer));
                         keys.push(transfer);
-                        files.push(transfer);
-                        ended.retain(|id| *id != transfer);
                     }
                     Output::Report(Report { transfer, progress }) => {
-                        prop_assert!(keys.contains(&transfer) && !ended.contains(&transfer));
+                        prop_assert!(alive.contains(&transfer) && !ended.contains(&transfer));
                         let failed = matches!(progress, Progress::Failed(_));
                         prop_assert_eq!(files.contains(&transfer), !failed, "the file is closed if it failed");
                         if !matches!(progress, Progress::Moving { .. }) {
@@ -197,7 +279,8 @@ proptest! {
                         files.retain(|id| *id != transfer);
                     }
                     Output::Forget { transfer, .. } => {
-                        prop_assert!(keys.contains(&transfer) && ended.contains(&transfer), "over without a word");
+                        prop_assert!(alive.contains(&transfer) && ended.contains(&transfer), "over without a word");
+                        alive.retain(|id| *id != transfer);
                         keys.retain(|id| *id != transfer);
                     }
                     Output::Burst(burst) => prop_assert!(keys.contains(&burst.transfer)),
@@ -211,6 +294,6 @@ proptest! {
                 }
             }
         }
-        prop_assert!(keys.is_empty() && files.is_empty() && machine.deadline().is_none());
+        prop_assert!(alive.is_empty() && files.is_empty() && machine.deadline().is_none());
     }
 }

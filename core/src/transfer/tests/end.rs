@@ -1,7 +1,7 @@
 //! One end: a machine, and what a driver is to it, with a file in memory.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use ring::digest;
@@ -9,14 +9,13 @@ use ring::digest;
 use super::link::Datagram;
 use crate::client::io::{Progress, Start};
 use crate::config::TransferConfig;
-use crate::id::{OfferId, PeerIndex};
+use crate::id::OfferId;
 use crate::machine::Machine;
-use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS, build_burst};
-use crate::secure::{OpeningKey, SealingKey};
+use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
+use crate::secure::SecretKey;
 use crate::time::Instant;
-use crate::transfer::Transfers;
 use crate::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
-use crate::wire::packet::{Header, Role};
+use crate::transfer::{Keys, Opened, Transfers};
 
 pub(super) const TRANSFER: OfferId = OfferId(7);
 
@@ -53,8 +52,10 @@ pub(super) struct End {
     pub(super) published: bool,
     pub(super) closed_at: Option<Instant>,
     pub(super) ending: Vec<&'static str>,
-    opening: BTreeMap<PeerIndex, OpeningKey>,
-    sealing: Option<SealingKey>,
+    keys: Keys,
+    listens: bool,
+    /// Of the last burst.
+    pub(super) epoch: u32,
     slots: Vec<Vec<u8>>,
     hashed_to: u64,
     answers: VecDeque<(Instant, Answer)>,
@@ -63,10 +64,10 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(address: SocketAddr, config: TransferConfig, seed: u8, file: Vec<u8>) -> End {
+    pub(super) fn new(address: SocketAddr, device: SecretKey, config: TransferConfig, seed: u8, file: Vec<u8>) -> End {
         End {
             address,
-            machine: Transfers::new(config, [seed; 32]),
+            machine: Transfers::new(config, device, [seed; 32]),
             file,
             source_changes: false,
             slow_hash: None,
@@ -77,8 +78,9 @@ impl End {
             published: false,
             closed_at: None,
             ending: Vec::new(),
-            opening: BTreeMap::new(),
-            sealing: None,
+            keys: Keys::default(),
+            listens: false,
+            epoch: 0,
             slots: vec![Vec::new(); usize::from(SLOTS)],
             hashed_to: 0,
             answers: VecDeque::new(),
@@ -102,15 +104,16 @@ impl End {
 
     /// What a driver does with a datagram: finds the key, opens it, and passes it in.
     pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, mut datagram: Vec<u8>) {
-        let opened = Header::decode(&datagram).ok().and_then(|header| {
-            let payload = self.opening.get(&header.index)?.open(header.number, &mut datagram)?;
-            Some((header, payload.to_vec()))
-        });
-        match opened {
-            Some((header, payload)) => {
+        match self.keys.open(&mut datagram) {
+            Ok(Opened::Packet(header, payload)) => {
+                let payload = payload.to_vec();
                 self.handle(now, Input::Datagram { from, header, payload: &payload }, &payload);
             }
-            None => self.dropped += 1,
+            Ok(Opened::Handshake(datagram)) => {
+                let datagram = datagram.to_vec();
+                self.handle(now, Input::Handshake { from, datagram: &datagram }, &[]);
+            }
+            Err(_) => self.dropped += 1,
         }
     }
 
@@ -180,15 +183,17 @@ impl End {
     fn carry_out(&mut self, now: Instant, output: Output, payload: &[u8]) {
         assert!(self.ending.len() < 2, "after the end: {output:?}");
         match output {
-            Output::Listen { index, secret, role, transfer } => {
-                assert_eq!((transfer, self.sealing.is_none()), (TRANSFER, true));
-                self.opening.insert(index, OpeningKey::new(&secret, role));
-                self.sealing = Some(SealingKey::new(&secret, role));
-                assert!(matches!(role, Role::Initiator | Role::Responder));
+            Output::Handshake { transfer, to, datagram } => {
+                assert_eq!(transfer, TRANSFER);
+                self.outbox.push(Datagram { from: self.address, to, bytes: datagram });
             }
-            Output::Forget { index, .. } => {
-                assert!(self.opening.remove(&index).is_some());
-                self.sealing = None;
+            Output::Listen { index, transfer, keys } => {
+                assert_eq!((transfer, self.listens), (TRANSFER, false));
+                self.listens = true;
+                self.keys.listen(index, transfer, &keys);
+            }
+            Output::Forget { index, transfer } => {
+                self.keys.forget(index, transfer);
                 self.ending.push("forget");
             }
             Output::Close { .. } => {
@@ -250,8 +255,9 @@ impl End {
         }
         let mut bytes = Vec::new();
         let slots = &self.slots;
-        let key = self.sealing.as_ref().expect("a burst needs its key");
-        build_burst(burst.index, &burst.packets, key, |slot| &slots[usize::from(slot.0)], &mut bytes);
+        assert!(burst.epoch == self.epoch || burst.epoch == self.epoch + 1);
+        self.epoch = burst.epoch;
+        self.keys.seal(burst, |slot| &slots[usize::from(slot.0)], &mut bytes);
         assert!(bytes.len() <= MAX_BURST_BYTES);
         let datagrams: Vec<_> = bytes.chunks(burst.segment_size).collect();
         assert_eq!(datagrams.len(), burst.packets.len(), "all of one size but the last");

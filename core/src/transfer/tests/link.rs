@@ -78,6 +78,11 @@ impl Link {
         }
     }
 
+    /// How many datagrams were sent.
+    pub(super) fn offered(&self) -> u64 {
+        self.offered
+    }
+
     pub(super) fn send(&mut self, now: Instant, datagram: Datagram) {
         let quality = self.quality;
         if self.happens(quality.replay) && !self.history.is_empty() {

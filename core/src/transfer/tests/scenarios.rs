@@ -1,6 +1,7 @@
 //! What must hold for a transfer, whatever the link does.
 
 use core::time::Duration;
+use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
@@ -231,6 +232,8 @@ fn replayed_and_flipped_datagrams_change_nothing() {
 fn replays_from_another_address_are_neither_followed_nor_answered() {
     let mut plain = small(Quality::PERFECT);
     let mut attacked = small(Quality::PERFECT);
+    // A handshake is answered wherever it comes from; what follows it is not.
+    attacked.run_for(2 * MILLISECOND);
     attacked.replay_from_elsewhere = true;
     assert!(plain.run(MINUTE) && attacked.run(MINUTE));
     attacked.assert_done();
@@ -239,7 +242,15 @@ fn replays_from_another_address_are_neither_followed_nor_answered() {
 }
 
 #[test]
-fn a_sender_whose_address_is_not_the_expected_one_is_followed_until_it_is_proven() {
+fn copies_from_another_address_from_the_very_first_datagram_on_harm_nothing() {
+    let mut world = small(Quality::PERFECT);
+    world.replay_from_elsewhere = true;
+    assert!(world.run(MINUTE));
+    world.assert_done();
+}
+
+#[test]
+fn a_sender_whose_address_is_not_the_expected_one_is_answered_where_it_is() {
     let mut world = World::not_started(file(300_000), 1_200, Quality::PERFECT, 8);
     // The receiver was told another port than the one that the datagrams come from.
     world.receiver_expects_port = 9;
@@ -250,26 +261,77 @@ fn a_sender_whose_address_is_not_the_expected_one_is_followed_until_it_is_proven
 }
 
 #[test]
-fn before_the_address_is_proven_little_is_sent_there() {
+fn who_offered_asks_about_once_a_second_and_who_accepted_says_nothing_unasked() {
     let mut world = World::not_started(file(300_000), 1_200, Quality::PERFECT, 9);
     world.there.quality = DEAD;
     world.start_receiver();
     world.start_sender();
     world.run_for(Duration::from_secs(29));
-    // The first challenge and its repetitions, a second apart.
-    let sent = world.receiver_counters().packets_sent;
-    assert!((25..=35).contains(&sent), "{sent}");
+    assert_eq!(world.back.offered(), 0);
+    let asked = world.there.offered();
+    assert!((25..=35).contains(&asked), "{asked}");
 }
 
 #[test]
-fn a_lost_answer_to_a_challenge_is_said_again() {
-    // Whichever of the first datagrams back is lost.
+fn any_of_the_first_datagrams_may_be_lost() {
     for lost in 0..6 {
-        let mut world = small(Quality::PERFECT);
-        world.back.lose_number = Some(lost);
-        assert!(world.run(MINUTE), "{lost}");
+        for back in [false, true] {
+            let mut world = small(Quality::PERFECT);
+            let link = if back { &mut world.back } else { &mut world.there };
+            link.lose_number = Some(lost);
+            assert!(world.run(MINUTE), "{lost}");
+            world.assert_done();
+        }
+    }
+}
+
+#[test]
+fn each_end_may_move_to_another_port_or_host_while_a_file_is_on_its_way() {
+    for (receiver, host) in [(false, 1), (false, 77), (true, 2), (true, 77)] {
+        // One megabyte a second.
+        let rate = Some((1_000_000, 100_000));
+        let mut world = World::new(file(5_000_000), 1_200, Quality { rate, ..BAD }, 13);
+        for port in [4_001, 4_002] {
+            world.run_for(1_500 * MILLISECOND);
+            let moves = if receiver { &mut world.receiver } else { &mut world.sender };
+            moves.address = SocketAddr::from(([10, 0, 0, host], port));
+        }
+        assert!(world.run(MINUTE));
         world.assert_done();
     }
+}
+
+#[test]
+fn a_receiver_that_moves_while_nothing_is_said_is_found_by_its_sign_of_life() {
+    let mut world = small(Quality::PERFECT);
+    world.receiver.slow_hash = Some(2 * MINUTE);
+    world.run_for(20_000 * MILLISECOND);
+    world.receiver.address = SocketAddr::from(([10, 0, 0, 77], 7));
+    assert!(world.run(5 * MINUTE));
+    world.assert_done();
+}
+
+#[test]
+fn keys_advance_while_a_file_is_on_its_way() {
+    // 50 kilobytes a second.
+    let rate = Some((50_000, 20_000));
+    let mut world = World::new(file(8_000_000), 1_200, Quality { rate, ..BAD }, 14);
+    assert!(world.run(10 * MINUTE));
+    world.assert_done();
+    assert!(world.sender.epoch >= 2 && world.receiver.epoch >= 2, "{} {}", world.sender.epoch, world.receiver.epoch);
+}
+
+#[test]
+fn ends_that_do_not_agree_never_begin() {
+    let mut world = World::not_started(file(300_000), 1_200, Quality::PERFECT, 15);
+    world.start_receiver();
+    world.context[0] ^= 1;
+    world.start_sender();
+    assert!(world.run(MINUTE));
+    world.assert_failed(TransferFailure::TimedOut, TransferFailure::TimedOut);
+    let (sender, receiver) = (world.sender_counters(), world.receiver_counters());
+    assert_eq!((sender.packets_sent, receiver.packets_sent), (0, 0));
+    assert!(receiver.handshakes_refused > 20 && world.back.offered() == 0);
 }
 
 #[test]

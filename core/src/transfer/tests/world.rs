@@ -11,7 +11,7 @@ use crate::config::TransferConfig;
 use crate::id::PeerIndex;
 use crate::machine::{Machine, earlier};
 use crate::name::UserName;
-use crate::secure::PeerSecret;
+use crate::secure::{PeerAgreement, PeerSecret, SecretKey, Suite};
 use crate::text::FileLabel;
 use crate::time::Instant;
 use crate::transfer::io::Counters;
@@ -35,11 +35,18 @@ pub(super) struct World {
     pub(super) replay_from_elsewhere: bool,
     /// Where the receiver is told that the sender is.
     pub(super) receiver_expects_port: u16,
+    pub(super) suite: Suite,
+    pub(super) context: [u8; 32],
 }
 
 /// Bytes that do not repeat.
 pub(super) fn file(length: usize) -> Vec<u8> {
     (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+/// The key of an end.
+fn device(number: u8) -> SecretKey {
+    SecretKey::new([number; 32])
 }
 
 impl World {
@@ -56,8 +63,8 @@ impl World {
         let config = TransferConfig { payload };
         let address = |last| SocketAddr::from(([10, 0, 0, last], PORT));
         let empty = vec![0; file.len()];
-        let sender = End::new(address(1), config, seed as u8, file);
-        let receiver = End::new(address(2), config, !seed as u8, empty);
+        let sender = End::new(address(1), device(1), config, seed as u8, file);
+        let receiver = End::new(address(2), device(2), config, !seed as u8, empty);
         World {
             now: Instant::from_nanos(5_000_000_000),
             sender,
@@ -69,6 +76,8 @@ impl World {
             at_once: (Instant::ZERO, 0),
             replay_from_elsewhere: false,
             receiver_expects_port: PORT,
+            context: [7; 32],
+            suite: if seed.is_multiple_of(2) { Suite::AesGcm } else { Suite::ChaChaPoly },
         }
     }
 
@@ -90,7 +99,12 @@ impl World {
             remote,
             local_index: PeerIndex(local),
             remote_index: PeerIndex(other),
-            secret: PeerSecret([9; 32]),
+            agreement: PeerAgreement {
+                remote: device(other as u8).public(),
+                shared: PeerSecret([9; 32]),
+                context: self.context,
+                suite: self.suite,
+            },
             bytes: self.sender.file.len() as u64,
             side,
         }
@@ -99,14 +113,19 @@ impl World {
     /// Does everything that is to be done now, then goes to the next moment at which something happens.
     /// Answers whether there is one.
     pub(super) fn step(&mut self) -> bool {
+        self.step_until(Instant::from_nanos(u64::MAX))
+    }
+
+    /// Likewise, but not beyond `limit`: then it is that, and the answer is no.
+    fn step_until(&mut self, limit: Instant) -> bool {
         self.settle();
         let wakes = earlier(self.sender.machine.deadline(), self.receiver.machine.deadline());
         let arrivals = earlier(self.there.next_arrival(), self.back.next_arrival());
         let disks = earlier(self.sender.disk_at(), self.receiver.disk_at());
         let Some(next) = earlier(disks, earlier(wakes, arrivals)) else { return false };
         assert!(next > self.now, "everything of this moment is done");
-        self.now = next;
-        true
+        self.now = next.min(limit);
+        next <= limit
     }
 
     /// Until both ends have closed, or `limit` is over; answers whether they have.
@@ -118,7 +137,7 @@ impl World {
 
     pub(super) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
-        while self.now < end && self.step() {}
+        while self.now < end && self.step_until(end) {}
     }
 
     fn settle(&mut self) {
@@ -128,6 +147,9 @@ impl World {
             let mut arrived = false;
             while let Some(datagram) = self.there.arrived(now) {
                 arrived = true;
+                if datagram.to != self.receiver.address {
+                    continue;
+                }
                 self.receiver.receive(now, datagram.from, datagram.bytes.clone());
                 if self.replay_from_elsewhere {
                     self.receiver.receive(now, SocketAddr::from(([6, 6, 6, 6], 666)), datagram.bytes);
@@ -135,7 +157,9 @@ impl World {
             }
             while let Some(datagram) = self.back.arrived(now) {
                 arrived = true;
-                self.sender.receive(now, datagram.from, datagram.bytes);
+                if datagram.to == self.sender.address {
+                    self.sender.receive(now, datagram.from, datagram.bytes);
+                }
             }
             let stored = self.sender.disk(now) | self.receiver.disk(now);
             let woke = self.sender.wake(now) | self.receiver.wake(now);

@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toom_core::id::{ConnectionId, MessageNumber, RequestId, RoomId};
 use toom_core::name::UserName;
+use toom_core::secure::PublicKey;
 use toom_core::server::fact::Fact;
 use toom_core::server::io::CloseReason;
 use toom_core::time::{Instant, Timestamp};
@@ -153,6 +154,11 @@ impl Default for Model {
             closes: BTreeMap::new(),
         }
     }
+}
+
+/// The key of the device at the other end of a connection.
+pub fn device(connection: ConnectionId) -> PublicKey {
+    PublicKey([connection.0 as u8; 32])
 }
 
 impl Model {

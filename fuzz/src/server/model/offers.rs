@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
+use toom_core::secure::PublicKey;
 use toom_core::text::FileLabel;
 use toom_core::wire::limits::{MAX_OFFERS_PER_USER, OFFER_LIFETIME};
 use toom_core::wire::message::{Event, OfferEnd, PeerEndpoint, Refusal, ReplyBody};
@@ -34,8 +35,8 @@ impl Model {
         }
         self.last_offer += 1;
         let offer = OfferId(self.last_offer);
-        let address = self.udp_address(from);
-        self.tell(&to, &Event::Offer { offer, from: from.clone(), label, bytes, address, endpoint });
+        let (address, device) = (self.udp_address(from), self.device(from));
+        self.tell(&to, &Event::Offer { offer, from: from.clone(), label, bytes, address, endpoint, device });
         let ends = self.ms + OFFER_LIFETIME.as_millis() as u64;
         self.offers.insert(offer.0, Offer { from: from.clone(), to, ends });
         Ok(ReplyBody::Offered { offer })
@@ -49,7 +50,10 @@ impl Model {
     ) -> Result<ReplyBody, Refusal> {
         let it = self.take_offer(offer, |it| it.to == *user)?;
         let event = match index {
-            Some(index) => Event::OfferAccepted { offer, address: self.udp_address(user), index },
+            Some(index) => {
+                let (address, device) = (self.udp_address(user), self.device(user));
+                Event::OfferAccepted { offer, address, index, device }
+            }
             None => Event::OfferEnded { offer, reason: OfferEnd::Rejected },
         };
         self.tell(&it.from, &event);
@@ -88,6 +92,10 @@ impl Model {
         let it = self.offers.get(&offer.0).filter(|it| may(it)).ok_or(Refusal::NoSuchOffer)?.clone();
         self.offers.remove(&offer.0);
         Ok(it)
+    }
+
+    fn device(&self, user: &UserName) -> PublicKey {
+        super::device(self.active[user].connection)
     }
 
     fn udp_address(&self, user: &UserName) -> SocketAddr {

@@ -3,11 +3,13 @@ use toom_core::config::TransferConfig;
 use toom_core::wire::packet::PacketNumber;
 use toom_core::wire::peer_frame::{put_ack, put_ping};
 
-use super::super::made_up::{ID, RECEIVER, SENDER, Story, address, datagram, index, packet, stream};
+use super::super::made_up::{ID, RECEIVER, SENDER, Story, address, datagram, index, listen, packet, start, stream};
 use super::*;
 
 fn story() -> Story {
-    Story::new(Datagrams::default())
+    let mut story = Story::new(Datagrams::default());
+    [SENDER, RECEIVER].into_iter().for_each(|client| story.listens(client));
+    story
 }
 
 fn ping() -> Vec<u8> {
@@ -65,7 +67,7 @@ fn what_is_not_opened_is_not_heard_of() {
     let mut story = sent(2);
     let (from, bytes) = (address(SENDER), datagram(SENDER, 1, b"sealed"));
     story.tell(Observation::DatagramArrives { client: RECEIVER, from, datagram: &bytes, opened: false });
-    let header = Header { index: index(RECEIVER), number: PacketNumber(1) };
+    let header = Header { epoch: 0, index: index(RECEIVER), number: PacketNumber(1) };
     story.hears(RECEIVER, Input::Datagram { from, header, payload: &ping() });
     assert_eq!(story.broken(), Some(HEARD_WAS_OPENED));
 }
@@ -92,10 +94,10 @@ fn a_replay_that_has_an_effect_is_found() {
 fn a_replay_that_sets_a_deadline_is_found() {
     let mut story = sent(2);
     story.opens(RECEIVER, address(SENDER), 0, &ping());
-    let mut transfers = Transfers::new(TransferConfig::default(), [1; 32]);
+    let mut transfers = Transfers::new(TransferConfig::default(), toom_core::secure::SecretKey::new([1; 32]), [1; 32]);
     story.tell(Observation::TransfersHandled(RECEIVER, &transfers));
     assert_eq!(story.broken(), None);
-    transfers.handle(Instant::ZERO, Input::Start(super::super::made_up::start(RECEIVER)), &mut Vec::new());
+    transfers.handle(Instant::ZERO, Input::Start(start(RECEIVER)), &mut Vec::new());
     story.tell(Observation::TransfersHandled(RECEIVER, &transfers));
     assert_eq!(story.broken(), Some(REPLAY_CHANGES_NOTHING));
 }
@@ -120,11 +122,15 @@ fn a_number_that_is_used_again_is_found() {
 #[test]
 fn one_secret_for_two_transfers_is_nobody_elses_business() {
     let mut story = sent(2);
-    let (transfer, secret) = (OfferId(8), toom_core::secure::PeerSecret([9; 32]));
-    let listen = Output::Listen { index: PeerIndex(200), secret, role: Role::Initiator, transfer };
-    story.says(SENDER, listen);
+    let (transfer, local_index) = (OfferId(8), PeerIndex(200));
+    story.hears(SENDER, Input::Start(Start { transfer, local_index, ..start(SENDER) }));
+    let Output::Listen { keys, .. } = listen(SENDER) else { unreachable!() };
+    story.says(SENDER, Output::Listen { index: local_index, transfer, keys });
     let (to, packets) = (address(RECEIVER), vec![packet(0, ping())]);
-    story.says(SENDER, Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, packets }));
+    story.says(
+        SENDER,
+        Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, epoch: 0, packets }),
+    );
     story.tell(Observation::DatagramSent { client: SENDER, to, datagram: &datagram(SENDER, 0, b"other") });
     assert_eq!(story.broken(), None);
 }
@@ -148,7 +154,7 @@ fn an_acknowledgement_of_what_has_not_arrived_is_found() {
 
 #[test]
 fn what_an_end_sent_before_it_was_gone_may_arrive_when_the_other_one_has_come() {
-    let mut story = Story::silent(Datagrams::default());
+    let mut story = Story::new(Datagrams::default());
     story.listens(RECEIVER);
     story.sends(RECEIVER, address(SENDER), packet(0, ping()));
     story.says(RECEIVER, Output::Forget { index: index(RECEIVER), transfer: ID });
@@ -161,10 +167,10 @@ fn what_an_end_sent_before_it_was_gone_may_arrive_when_the_other_one_has_come() 
 fn nothing_is_remembered_once_both_ends_are_gone() {
     let mut datagrams = Datagrams::default();
     let at = Moment { now: Instant::ZERO, wall: toom_core::time::Timestamp::from_millis(0) };
-    for (client, role) in [(SENDER, Role::Initiator), (RECEIVER, Role::Responder)] {
-        let (index, secret) = (index(client), toom_core::secure::PeerSecret([9; 32]));
-        let listen = Output::Listen { index, secret, role, transfer: ID };
-        datagrams.observe(at, &Observation::TransfersSay(client, &listen)).expect("nothing broken");
+    for client in [SENDER, RECEIVER] {
+        let start = Input::Start(start(client));
+        datagrams.observe(at, &Observation::TransfersHear(client, &start)).expect("nothing broken");
+        datagrams.observe(at, &Observation::TransfersSay(client, &listen(client))).expect("nothing broken");
     }
     datagrams.sending = Some((SENDER, ID));
     let (client, to, datagram) = (SENDER, address(RECEIVER), &datagram(SENDER, 0, b"sealed")[..]);

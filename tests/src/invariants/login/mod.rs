@@ -19,7 +19,9 @@ use toom_core::secure::{Password, PasswordHash};
 use toom_core::server::Settings;
 use toom_core::server::fact::{Committed, Fact};
 use toom_core::server::io::{Input, Output};
-use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_PASSWORD_CHECKS};
+use toom_core::wire::limits::{
+    MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_PASSWORD_CHECKS, MAX_PASSWORD_CHECKS_PER_ADDRESS,
+};
 use toom_core::wire::message::{LoginRefusal, Reply, ReplyBody, Request, RequestBody, ServerMessage};
 
 use self::addresses::{Addresses, Origin};
@@ -458,8 +460,11 @@ impl Run {
                 ensure(right && answer.is_none() && rest.is_none(), MANY_NAMES, words)
             }
             ReplyBody::LoginFailed(LoginRefusal::Busy { .. }) => {
-                let under_way = self.lines.values().flat_map(Line::attempts).count();
-                ensure(under_way >= MAX_PASSWORD_CHECKS && answer.is_none() && rest.is_none(), BUSY, words)
+                let under_way = || self.lines.values().flat_map(Line::attempts);
+                let origin = self.origins.get(&to);
+                let from_there = under_way().filter(|attempt| Some(&attempt.origin) == origin).count();
+                let many = under_way().count() >= MAX_PASSWORD_CHECKS || from_there >= MAX_PASSWORD_CHECKS_PER_ADDRESS;
+                ensure(many && answer.is_none() && rest.is_none(), BUSY, words)
             }
             _ if rest.is_some() => broken(if guard.from_before { SURVIVES } else { REFUSES_ALL }, words()),
             _ if answer.is_none() && !self.has_account(name) => broken(UNKNOWN_ALIKE, words()),

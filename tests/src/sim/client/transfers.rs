@@ -1,8 +1,8 @@
 //! What a client does for its transfers.
 
+use std::net::SocketAddr;
+
 use toom_core::client::io::Input;
-use toom_core::peer::build_burst;
-use toom_core::secure::{OpeningKey, SealingKey};
 use toom_core::transfer::io::{Burst, Output};
 
 use super::super::disk::Work;
@@ -14,18 +14,13 @@ impl ClientNode {
     /// `payload` is that of the datagram at hand.
     pub(super) fn carry_out_transfer(&mut self, ctx: &mut Context<'_>, output: Output, payload: &[u8]) {
         match output {
-            Output::Listen { index, secret, role, transfer } => {
-                self.opening.insert(index, OpeningKey::new(&secret, role));
-                self.sealing.insert(transfer, SealingKey::new(&secret, role));
-            }
-            Output::Forget { index, transfer } => {
-                self.opening.remove(&index);
-                self.sealing.remove(&transfer);
-            }
+            Output::Handshake { to, datagram, .. } => self.send(ctx, to, &datagram),
+            Output::Listen { index, transfer, keys } => self.keys.listen(index, transfer, &keys),
+            Output::Forget { index, transfer } => self.keys.forget(index, transfer),
             Output::Read { transfer, offset, length, slot } => {
                 self.disk.ask(ctx.now, Work::Read { transfer, offset, length, slot });
             }
-            Output::Burst(burst) => self.send(ctx, &burst),
+            Output::Burst(burst) => self.send_burst(ctx, &burst),
             Output::Write { transfer, offset, range } => {
                 let bytes = range.len() as u64;
                 match self.disk.write(transfer, offset, &payload[range]) {
@@ -43,17 +38,16 @@ impl ClientNode {
         }
     }
 
-    fn send(&mut self, ctx: &mut Context<'_>, burst: &Burst) {
-        let Some(key) = self.sealing.get(&burst.transfer) else {
-            panic!("a burst of {} without keys", burst.transfer);
-        };
+    fn send_burst(&mut self, ctx: &mut Context<'_>, burst: &Burst) {
         let mut bytes = Vec::new();
-        build_burst(burst.index, &burst.packets, key, |slot| self.disk.slot(burst.transfer, slot), &mut bytes);
+        let disk = &self.disk;
+        self.keys.seal(burst, |slot| disk.slot(burst.transfer, slot), &mut bytes);
         assert_eq!(bytes.chunks(burst.segment_size).len(), burst.packets.len(), "packets are of the segment's size");
-        for datagram in bytes.chunks(burst.segment_size) {
-            let (client, to) = (self.number, burst.to);
-            ctx.observe(&Observation::DatagramSent { client, to, datagram });
-            ctx.network.send(ctx.now, self.address, burst.to, datagram);
-        }
+        bytes.chunks(burst.segment_size).for_each(|datagram| self.send(ctx, burst.to, datagram));
+    }
+
+    fn send(&mut self, ctx: &mut Context<'_>, to: SocketAddr, datagram: &[u8]) {
+        ctx.observe(&Observation::DatagramSent { client: self.number, to, datagram });
+        ctx.network.send(ctx.now, self.address, to, datagram);
     }
 }
