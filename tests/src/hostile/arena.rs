@@ -94,12 +94,12 @@ impl Arena<'_> {
 
     /// A real client.
     pub(super) fn client(&self, name: &str, more: &[&str]) -> io::Result<ClientProcess> {
-        self.client_at(&self.server.to_string(), name, more)
+        self.client_at(&self.server.to_string(), &self.folder()?, name, more)
     }
 
-    /// A real client that takes something else for the server.
-    pub(super) fn client_at(&self, server: &str, name: &str, more: &[&str]) -> io::Result<ClientProcess> {
-        ClientProcess::start(&self.options.toom, self.runtime, self.dir, server, name, more)
+    /// A real client that takes something else for the server, with this home.
+    pub(super) fn client_at(&self, server: &str, home: &Path, name: &str, more: &[&str]) -> io::Result<ClientProcess> {
+        ClientProcess::start(&self.options.toom, self.runtime, home, server, name, more)
     }
 
     /// A new folder.

@@ -6,11 +6,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use toom_core::text::printable;
+use toom_core::text::{FileLabel, printable};
 
 use super::arena::{Arena, eventually};
 use super::processes::ClientProcess;
-use super::relay::{self, Label, PLACEHOLDER};
+use super::relay::{self, Label};
 use super::report::Outcome;
 
 /// What must stay as it is.
@@ -42,17 +42,19 @@ impl Stage {
 
     fn with_downloads(arena: &Arena, sources: PathBuf, sandbox: PathBuf, downloads: &Path) -> io::Result<Stage> {
         let label = Label::default();
-        let relay = relay::start(arena.server, arena.key, label.clone())?;
+        let home = arena.folder()?;
+        let device = home.join("toom/client/device_key");
+        let relay = relay::start(arena.server, arena.key, label.clone(), device)?;
         let downloads = downloads.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
         let receiver = arena.client("chewie", &["--accept", "all", "--downloads", downloads])?;
-        let sender = arena.client_at(&relay.to_string(), "mallory", &[])?;
+        let sender = arena.client_at(&relay.to_string(), &home, "mallory", &[])?;
         Ok(Stage { sender, receiver, label, sources, sandbox })
     }
 
     /// Sends a file that is called so.
     fn send(&mut self, label: &str, content: &[u8], length: u64) -> io::Result<()> {
         self.label.set(label);
-        let source = self.sources.join(PLACEHOLDER);
+        let source = self.sources.join(FileLabel::new(label).as_str());
         fs::write(&source, content)?;
         fs::File::options().write(true).open(&source)?.set_len(length)?;
         self.sender.type_line(&format!("UPD chewie {}", source.display()))

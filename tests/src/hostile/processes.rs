@@ -130,23 +130,22 @@ pub(super) struct ClientProcess {
 }
 
 impl ClientProcess {
-    /// Logs in as `name`, whose password is its name. `dir` gets its home.
+    /// Logs in as `name`, whose password is its name. `home` gets what it keeps.
     pub(super) fn start(
         toom: &Path,
         runtime: &str,
-        dir: &Path,
+        home: &Path,
         server: &str,
         name: &str,
         more: &[&str],
     ) -> io::Result<ClientProcess> {
-        let home = tempfile::tempdir_in(dir)?.keep();
         let password = home.join("password");
         std::fs::write(&password, format!("{name}\n"))?;
         let password = password.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
         let args = ["--runtime", runtime, "client", server, "--json", "--user", name, "--password-file", password];
         let (send, events) = channel();
         let heard = move |at, line| drop(send.send((at, line)));
-        let process = Process::start(toom, &home, &[&args, more].concat(), heard)?;
+        let process = Process::start(toom, home, &[&args, more].concat(), heard)?;
         let mut client = ClientProcess { process, events, udp_port: 0 };
         let (_, welcome) = client.find("welcome", |event| event["event"] == "welcome")?;
         client.udp_port = welcome["udp_port"].as_u64().and_then(|port| port.try_into().ok()).unwrap_or(0);

@@ -3,30 +3,28 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toom_core::link::{Arrived, Identity, Input, Link};
 use toom_core::secure::{PublicKey, SecretKey, Suite};
 use toom_core::time::Instant;
 use toom_core::wire::codec::{self, LENGTH_BYTES};
-use toom_core::wire::message::{Request, ServerMessage};
+use toom_core::wire::message::{Request, RequestBody, ServerMessage};
 
 use super::stranger::{connect, frame, loopback};
 
-/// What the real client calls its file: as long as a string whose length MessagePack writes in one byte of its own.
-pub(super) const PLACEHOLDER: &str = "a-placeholder-that-is-longer-than-31-bytes";
-
-/// What takes the placeholder's place, and how often it has.
+/// What the real client calls its file, what is said instead, and how often it was.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Label(Arc<(Mutex<String>, AtomicU64)>);
 
 impl Label {
-    /// From now on the file is called so.
+    /// From now on files are called so. The real client's must have the harmless form of it as its name: what is moved
+    /// must be what both ends have agreed on.
     pub(super) fn set(&self, label: &str) {
         label.clone_into(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -36,31 +34,34 @@ impl Label {
         self.0.1.load(Relaxed)
     }
 
-    /// The frame with the label instead of the placeholder.
-    fn alter(&self, encoded: &[u8]) -> Vec<u8> {
-        let Some(at) = encoded.windows(PLACEHOLDER.len()).position(|it| it == PLACEHOLDER.as_bytes()) else {
-            return encoded.to_vec();
-        };
-        let label = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = u16::try_from(label.len()).unwrap_or(0).to_be_bytes();
-        // Before it stand the kind of string and its length of one byte; ours has two.
-        let (before, after) = (&encoded[LENGTH_BYTES..at - 2], &encoded[at + PLACEHOLDER.len()..]);
+    /// The frame of a request, with the label instead of its harmless form.
+    fn alter(&self, request: &Request) -> Vec<u8> {
+        let encoded = codec::encode(request).to_vec();
+        let RequestBody::Offer { label: harmless, .. } = &request.body else { return encoded };
+        let harmless = text(harmless.as_str());
+        let Some(at) = encoded.windows(harmless.len()).position(|it| it == harmless) else { return encoded };
+        let label = text(&self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.1.fetch_add(1, Relaxed);
-        frame(&[before, &[0xda], &length, label.as_bytes(), after].concat())
+        frame(&[&encoded[LENGTH_BYTES..at], &label, &encoded[at + harmless.len()..]].concat())
     }
 }
 
-/// Starts a relay to a server, for one client; where it listens.
-pub(super) fn start(server: SocketAddr, key: PublicKey, label: Label) -> io::Result<SocketAddr> {
+/// A string in MessagePack, as our codec writes it.
+fn text(text: &str) -> Vec<u8> {
+    codec::encode(&text)[LENGTH_BYTES..].to_vec()
+}
+
+/// Starts a relay to a server, for one client, whose device key is in the file `device`; where it listens.
+pub(super) fn start(server: SocketAddr, key: PublicKey, label: Label, device: PathBuf) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
         // The client connects twice: first it learns the key.
         for client in listener.incoming().map_while(Result::ok) {
-            let label = label.clone();
+            let (label, device) = (label.clone(), device.clone());
             thread::spawn(move || {
                 // Ends with either connection.
-                let _ = relay(client, server, key, &label);
+                let _ = device_key(&device).and_then(|device| relay(client, (server, key), &label, device));
             });
         }
     });
@@ -104,14 +105,24 @@ impl<M: DeserializeOwned> End<M> {
     }
 }
 
-fn relay(client: TcpStream, server: SocketAddr, key: PublicKey, label: &Label) -> io::Result<()> {
+/// The client has made it before it connects.
+fn device_key(file: &Path) -> io::Result<SecretKey> {
+    toom_store::key_file::load_or_create(file).map_err(io::Error::other)
+}
+
+fn relay(
+    client: TcpStream,
+    (server, key): (SocketAddr, PublicKey),
+    label: &Label,
+    device: SecretKey,
+) -> io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let seed = |kind: u8| {
         let mut seed = [kind; 32];
         seed[..8].copy_from_slice(&NEXT.fetch_add(1, Relaxed).to_be_bytes());
         seed
     };
-    let identity = Arc::new(Identity { secret: SecretKey::new([0x77; 32]), best: Suite::AesGcm });
+    let identity = Arc::new(Identity { secret: device, best: Suite::AesGcm });
     let stream = connect(server, loopback(1))?;
     let link = Link::client(Instant::ZERO, Arc::clone(&identity), seed(1), Some(key));
     let mut towards: End<ServerMessage> = End { stream, link };
@@ -125,17 +136,13 @@ fn relay(client: TcpStream, server: SocketAddr, key: PublicKey, label: &Label) -
         let ready = [!fds[0].revents().is_empty(), !fds[1].revents().is_empty()];
         if ready[0] {
             for request in from.read()? {
-                towards.push(&label.alter(&encoded(&request)))?;
+                towards.push(&label.alter(&request))?;
             }
         }
         if ready[1] {
             for message in towards.read()? {
-                from.push(&encoded(&message))?;
+                from.push(&codec::encode(&message))?;
             }
         }
     }
-}
-
-fn encoded<T: Serialize>(message: &T) -> Vec<u8> {
-    codec::encode(message).to_vec()
 }
