@@ -8,9 +8,11 @@
 //! | [`invariants`] | what must hold in every run of the simulator, and the checkers that watch for it |
 //! | [`simulate`] | whole runs of random people in random worlds, each from one seed; shrinking of what breaks |
 //! | [`login_timing`], [`statistics`] | whether the time of a login tells who has an account |
+//! | [`hostile`] | attacks on a real server process, and whether they disturb anybody |
 //! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
 #![forbid(unsafe_code)]
 
+pub mod hostile;
 pub mod invariants;
 pub mod login_timing;
 pub mod real;

@@ -169,6 +169,15 @@ pub enum CloseReason {
     AccountRemoved,
 }
 
+impl CloseReason {
+    /// Whether the connection has to make room: it is cut off at once, without waiting until the other end has read
+    /// what was written last and closes too. Or else those that wait would be as many as there may be connections.
+    pub fn makes_room(self) -> bool {
+        use CloseReason::{TooManyConnections, TooManyStrangers, TooManyStrangersFromAddress};
+        matches!(self, TooManyConnections | TooManyStrangers | TooManyStrangersFromAddress)
+    }
+}
+
 /// A page of messages to read: those of `spans`, in their order, not before a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {

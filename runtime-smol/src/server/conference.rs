@@ -98,7 +98,10 @@ impl<A: FnMut(Activity)> Conference<A> {
             Output::Send { to, message } => self.send(to, &message).await,
             Output::Close { connection, reason } => {
                 tracing::debug!(%connection, "closing a connection: {reason}");
-                self.shards.finish(connection).await;
+                match reason.makes_room() {
+                    true => self.shards.cut(connection).await,
+                    false => self.shards.finish(connection).await,
+                }
             }
             Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
             Output::Propose { ticket, fact } => self.data.propose(ticket, fact),

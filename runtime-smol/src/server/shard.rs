@@ -49,6 +49,8 @@ enum Order {
     Deliver(Vec<ConnectionId>, Bytes),
     /// Write what is waiting, then close.
     Finish(ConnectionId),
+    /// Write as much of what is waiting as the socket takes, then close at once.
+    Cut(ConnectionId),
     /// The reader has ended.
     Forget(ConnectionId),
     /// The socket takes more.
@@ -139,6 +141,11 @@ impl Shards {
     /// Closes a connection once what is waiting has been written.
     pub(super) async fn finish(&self, connection: ConnectionId) {
         self.order(self.index(connection), Order::Finish(connection)).await;
+    }
+
+    /// Closes a connection at once.
+    pub(super) async fn cut(&self, connection: ConnectionId) {
+        self.order(self.index(connection), Order::Cut(connection)).await;
     }
 
     /// Closes all connections so, and ends.
@@ -273,6 +280,7 @@ impl Flusher {
             Order::Establish(id, established) => self.establish(id, *established),
             Order::Deliver(to, frame) => to.into_iter().for_each(|id| self.append(id, &frame)),
             Order::Finish(id) => self.finish(id),
+            Order::Cut(id) => self.cut(id),
             Order::Forget(id) => {
                 self.readers -= 1;
                 self.forget(id);
@@ -383,6 +391,11 @@ impl Flusher {
         }
         self.finish(id);
         self.flush(id);
+    }
+
+    fn cut(&mut self, id: ConnectionId) {
+        self.flush(id);
+        self.close(id);
     }
 
     fn close(&mut self, id: ConnectionId) {

@@ -105,7 +105,8 @@ impl<A: FnMut(Activity)> Conference<A> {
             Output::Send { to, message } => self.send(to, &message),
             Output::Close { connection, reason } => {
                 tracing::debug!(%connection, "closing a connection: {reason}");
-                self.orders[self.shards.of(connection)].push(Order::Finish(connection));
+                let order = if reason.makes_room() { Order::Cut(connection) } else { Order::Finish(connection) };
+                self.orders[self.shards.of(connection)].push(order);
             }
             Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
             Output::Propose { ticket, fact } => self.data.propose(ticket, fact),

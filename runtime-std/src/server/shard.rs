@@ -41,6 +41,8 @@ pub(super) enum Order {
     Deliver(Vec<ConnectionId>, Bytes),
     /// Write what is waiting, then close.
     Finish(ConnectionId),
+    /// Write as much of what is waiting as the socket takes, then close at once.
+    Cut(ConnectionId),
     /// The reader has ended.
     Forget(ConnectionId),
     /// Finish all, and whatever comes after.
@@ -150,6 +152,7 @@ impl Flusher {
                     Order::Establish(id, established) => self.establish(id, *established),
                     Order::Deliver(to, frame) => to.into_iter().for_each(|id| self.append(id, &frame)),
                     Order::Finish(id) => self.finish(id),
+                    Order::Cut(id) => self.cut(id),
                     Order::Forget(id) => self.forget(id),
                     Order::CloseAll => self.close_all(),
                     Order::Stop => return,
@@ -274,6 +277,11 @@ impl Flusher {
         let mut all: Vec<ConnectionId> = self.connections.keys().copied().collect();
         all.sort_unstable();
         all.into_iter().for_each(|id| self.finish(id));
+    }
+
+    fn cut(&mut self, id: ConnectionId) {
+        self.flush(id);
+        self.close(id);
     }
 
     fn close_expired(&mut self) {

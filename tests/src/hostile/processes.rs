@@ -1,0 +1,183 @@
+//! The processes that take part: a server, and clients that speak JSON.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Far beyond what anything takes; what is waited for longer is lost.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lines of standard error that are kept of a process.
+const MAX_SAID: usize = 200;
+
+/// The last lines that a process wrote to standard error, and whether one told of a panic.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said(Arc<Mutex<(VecDeque<String>, bool)>>);
+
+impl Said {
+    fn listen(&self, stderr: impl Read + Send + 'static) {
+        let said = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut said = said.0.lock().unwrap_or_else(PoisonError::into_inner);
+                said.1 |= line.contains("panicked");
+                said.0.push_back(line);
+                if said.0.len() > MAX_SAID {
+                    said.0.pop_front();
+                }
+            }
+        });
+    }
+
+    /// What it said last, if it told of a panic.
+    pub(super) fn panic(&self) -> Option<String> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.1.then(|| said.0.iter().cloned().collect::<Vec<_>>().join(" / "))
+    }
+}
+
+/// A process whose output is read.
+struct Process {
+    child: Child,
+    stdin: ChildStdin,
+    said: Said,
+}
+
+impl Process {
+    /// Starts the binary with a home of its own; `heard` gets each line of its output, and when it came.
+    fn start(
+        toom: &Path,
+        home: &Path,
+        args: &[&str],
+        mut heard: impl FnMut(Instant, String) + Send + 'static,
+    ) -> io::Result<Process> {
+        let mut command = Command::new(toom);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TOOM_")) {
+            command.env_remove(name);
+        }
+        command.env("XDG_DATA_HOME", home).args(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let pipe = || io::Error::other("a pipe is missing");
+        let stdin = child.stdin.take().ok_or_else(pipe)?;
+        let stdout = child.stdout.take().ok_or_else(pipe)?;
+        let said = Said::default();
+        said.listen(child.stderr.take().ok_or_else(pipe)?);
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                heard(Instant::now(), line);
+            }
+        });
+        Ok(Process { child, stdin, said })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server that is attacked.
+pub(super) struct ServerProcess {
+    process: Process,
+    /// Where it listens, and its key, as it says.
+    pub(super) listening: Value,
+}
+
+impl ServerProcess {
+    /// Starts one on the accounts in `data`.
+    pub(super) fn start(toom: &Path, runtime: &str, data: &Path) -> io::Result<ServerProcess> {
+        let (send, first) = channel();
+        let data = data.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
+        let args = ["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0", "--data", data];
+        // What it says later is read, so that it can go on, and thrown away.
+        let process = Process::start(toom, Path::new(data), &args, move |_, line| drop(send.send(line)))?;
+        let line = first.recv_timeout(PATIENCE).map_err(|_| io::Error::other("the server does not start"))?;
+        Ok(ServerProcess { process, listening: serde_json::from_str(&line)? })
+    }
+
+    /// The process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Whether it is still there.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.process.child.try_wait(), Ok(None))
+    }
+
+    /// What it wrote to standard error.
+    pub(super) fn said(&self) -> &Said {
+        &self.process.said
+    }
+}
+
+/// A client, logged in.
+pub(super) struct ClientProcess {
+    process: Process,
+    events: Receiver<(Instant, String)>,
+    /// Where it receives datagrams.
+    pub(super) udp_port: u16,
+}
+
+impl ClientProcess {
+    /// Logs in as `name`, whose password is its name. `home` gets what it keeps.
+    pub(super) fn start(
+        toom: &Path,
+        runtime: &str,
+        home: &Path,
+        server: &str,
+        name: &str,
+        more: &[&str],
+    ) -> io::Result<ClientProcess> {
+        let password = home.join("password");
+        std::fs::write(&password, format!("{name}\n"))?;
+        let password = password.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
+        let args = ["--runtime", runtime, "client", server, "--json", "--user", name, "--password-file", password];
+        let (send, events) = channel();
+        let heard = move |at, line| drop(send.send((at, line)));
+        let process = Process::start(toom, home, &[&args, more].concat(), heard)?;
+        let mut client = ClientProcess { process, events, udp_port: 0 };
+        let (_, welcome) = client.find("welcome", |event| event["event"] == "welcome")?;
+        client.udp_port = welcome["udp_port"].as_u64().and_then(|port| port.try_into().ok()).unwrap_or(0);
+        Ok(client)
+    }
+
+    /// Types a line.
+    pub(super) fn type_line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.process.stdin, "{line}")
+    }
+
+    /// The next event in which `find` finds what it looks for, and when it came.
+    pub(super) fn find(&mut self, what: &str, find: impl Fn(&Value) -> bool) -> io::Result<(Instant, Value)> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let line = self.events.recv_timeout(give_up.saturating_duration_since(Instant::now()));
+            let (at, line) = line.map_err(|error| match error {
+                RecvTimeoutError::Timeout => io::Error::other(format!("waited for {what} in vain")),
+                RecvTimeoutError::Disconnected => io::Error::other(format!("waited for {what}, but the client ended")),
+            })?;
+            let event: Value = serde_json::from_str(&line)?;
+            if find(&event) {
+                return Ok((at, event));
+            }
+            if event["event"] == "connection_lost" {
+                return Err(io::Error::other(format!("waited for {what}, but: {line}")));
+            }
+        }
+    }
+
+    /// What it wrote to standard error.
+    pub(super) fn said(&self) -> &Said {
+        &self.process.said
+    }
+}
