@@ -167,7 +167,7 @@ mod tests {
         SecretKey::new([byte; 32])
     }
 
-    fn name(text: &str) -> UserName {
+    fn name_of(text: &str) -> UserName {
         UserName::new(text).unwrap()
     }
 
@@ -176,14 +176,39 @@ mod tests {
     }
 
     fn sealed(label: &str) -> SealedOffer {
-        let (sender, receiver) = (&name("luke"), &name("yoda"));
+        let (sender, receiver) = (&name_of("luke"), &name_of("yoda"));
         let parties = OfferParties { sender, receiver };
         seal_offer(parties, &key(1), &key(2).public(), &contents(label), [3; 32]).unwrap()
     }
 
     fn opened(parties: [&str; 2], to: u8, by: u8, sealed: &SealedOffer) -> Option<OfferContents> {
-        let (sender, receiver) = (&name(parties[0]), &name(parties[1]));
+        let (sender, receiver) = (&name_of(parties[0]), &name_of(parties[1]));
         open_offer(OfferParties { sender, receiver }, &key(to), &key(by).public(), sealed)
+    }
+
+    #[test]
+    fn what_a_hostile_sender_calls_a_file_is_a_harmless_label_once_it_is_opened() {
+        for (name, label) in [
+            ("../../.ssh/authorized_keys", "authorized_keys"),
+            ("CON", "_CON"),
+            ("..", "unnamed"),
+            ("a\0b", "a_b"),
+            ("", "unnamed"),
+        ] {
+            // As another program may write it, without our type.
+            let body = codec::encode(&(name, 5u64, PeerSecret([1; 32])))[codec::LENGTH_BYTES..].to_vec();
+            let mut payload = [&(body.len() as u16).to_be_bytes()[..], &body].concat();
+            payload.resize(BLOCK_BYTES, 0);
+            let (sender, receiver) = (&name_of("luke"), &name_of("yoda"));
+            let mut by =
+                handshake(OfferParties { sender, receiver }, Role::Initiator, &key(1), &key(2).public(), [3; 32]);
+            let sealed = SealedOffer::new(by.write(&payload).unwrap()).unwrap();
+            assert_eq!(
+                opened(["luke", "yoda"], 2, 1, &sealed).map(|it| it.label),
+                Some(FileLabel::new(label)),
+                "{name:?}"
+            );
+        }
     }
 
     #[test]

@@ -14,7 +14,6 @@ mod handshakes;
 mod logins;
 mod low_order;
 mod processes;
-mod relay;
 mod report;
 mod requests;
 mod silence;

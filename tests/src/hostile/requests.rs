@@ -67,8 +67,14 @@ fn is_limit(reply: &ReplyBody) -> bool {
 pub(super) fn offers(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
     let mut chewie = arena.client("chewie", &["--accept", "ask"])?;
     let mut mallory = arena.session("mallory", loopback(74))?;
+    let ReplyBody::Devices { active: Some(device), .. } =
+        mallory.ask(RequestBody::Devices { user: "chewie".into() })?
+    else {
+        return Err(io::Error::other("chewie's device is not told"));
+    };
     for number in 0..4 * MAX_OFFERS_PER_USER {
-        match mallory.ask(offer("chewie"))? {
+        let offer = offer("mallory", "chewie", device).ok_or_else(|| io::Error::other("it cannot be sealed"))?;
+        match mallory.ask(offer)? {
             ReplyBody::Offered { .. } if number < MAX_OFFERS_PER_USER => outcome.count("offered"),
             reply if is_limit(&reply) && number >= MAX_OFFERS_PER_USER => outcome.count("over the limit"),
             other => outcome.fault(format!("offer {number} was answered with {other:?}")),

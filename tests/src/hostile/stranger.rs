@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use socket2::{Domain, Socket, Type};
 use toom_core::id::{PeerIndex, RequestId};
 use toom_core::link::{Arrived, Identity, Input, Link};
-use toom_core::secure::{Password, PeerSecret, PublicKey, SecretKey, Suite};
+use toom_core::name::UserName;
+use toom_core::secure::{OfferContents, OfferParties, Password, PeerSecret, PublicKey, SecretKey, Suite, seal_offer};
 use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::wire::codec;
-use toom_core::wire::message::{PeerEndpoint, ReplyBody, Request, RequestBody, ServerMessage};
+use toom_core::wire::message::{ReplyBody, Request, RequestBody, ServerMessage};
 
 use super::processes::PATIENCE;
 
@@ -93,7 +94,7 @@ impl Stranger {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut seed = [0x5d; 32];
         seed[..8].copy_from_slice(&NEXT.fetch_add(1, Relaxed).to_be_bytes());
-        let identity = Arc::new(Identity { secret: SecretKey::new([0x5a; 32]), best: Suite::AesGcm });
+        let identity = Arc::new(Identity { secret: SecretKey::new(SECRET), best: Suite::AesGcm });
         let link = Link::client(Instant::ZERO, identity, seed, Some(server));
         let mut stranger = Stranger { stream, link, arrived: VecDeque::new(), last: RequestId(0) };
         stranger.write(&[])?;
@@ -178,8 +179,14 @@ pub(super) fn login(name: &str, password: &str) -> RequestBody {
     RequestBody::Login { name: name.into(), password: Password(password.into()), udp_port: 9 }
 }
 
-/// An offer of a file that does not exist.
-pub(super) fn offer(to: &str) -> RequestBody {
-    let endpoint = PeerEndpoint { index: PeerIndex(7), secret: PeerSecret([7; 32]) };
-    RequestBody::Offer { to: to.into(), label: FileLabel::new("nothing"), bytes: u64::MAX, endpoint }
+/// An offer by `from` of a file that does not exist, sealed as it must be for the device of `to`.
+pub(super) fn offer(from: &str, to: &str, device: PublicKey) -> Option<RequestBody> {
+    let (sender, receiver) = (UserName::new(from).ok()?, UserName::new(to).ok()?);
+    let parties = OfferParties { sender: &sender, receiver: &receiver };
+    let contents = OfferContents { label: FileLabel::new("nothing"), bytes: u64::MAX, secret: PeerSecret([7; 32]) };
+    let sealed = seal_offer(parties, &SecretKey::new(SECRET), &device, &contents, [9; 32])?;
+    Some(RequestBody::Offer { to: to.into(), device, index: PeerIndex(7), sealed })
 }
+
+/// The secret of every client that is made by hand.
+const SECRET: [u8; 32] = [0x5a; 32];
