@@ -67,10 +67,9 @@ fn is_limit(reply: &ReplyBody) -> bool {
 pub(super) fn offers(arena: &Arena, outcome: &mut Outcome) -> io::Result<()> {
     let mut chewie = arena.client("chewie", &["--accept", "ask"])?;
     let mut mallory = arena.session("mallory", loopback(74))?;
-    let ReplyBody::Devices { active: Some(device), .. } =
-        mallory.ask(RequestBody::Devices { user: "chewie".into() })?
-    else {
-        return Err(io::Error::other("chewie's device is not told"));
+    let device = match mallory.ask(RequestBody::Devices { user: "chewie".into(), offering: true })? {
+        ReplyBody::Devices(devices) => devices.active.ok_or_else(|| io::Error::other("chewie is not active"))?,
+        other => return Err(io::Error::other(format!("chewie's device is not told: {other:?}"))),
     };
     for number in 0..4 * MAX_OFFERS_PER_USER {
         let offer = offer("mallory", "chewie", device).ok_or_else(|| io::Error::other("it cannot be sealed"))?;
