@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,8 @@ pub(super) struct Arena<'a> {
     pub(super) dir: &'a Path,
     pub(super) server: SocketAddr,
     pub(super) key: PublicKey,
+    /// How many strangers the server has closed to make room.
+    pub(super) made_room: Arc<AtomicU64>,
     /// The bystanders' ports for datagrams.
     pub(super) udp_ports: [u16; 2],
 }

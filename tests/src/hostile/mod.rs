@@ -21,6 +21,7 @@ mod stranger;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use toom_core::wire::limits::{
@@ -133,6 +134,7 @@ pub fn run(runtime: &'static str, options: &Options, mut tell: impl FnMut(&Row))
         dir: dir.path(),
         server: address.parse().map_err(io::Error::other)?,
         key: key.parse().map_err(io::Error::other)?,
+        made_room: Arc::clone(&server.made_room),
         udp_ports: [0; 2],
     };
     let (yoda, luke) = (arena.client("yoda", &[])?, arena.client("luke", &[])?);

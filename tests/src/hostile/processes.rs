@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -91,6 +92,8 @@ pub(super) struct ServerProcess {
     process: Process,
     /// Where it listens, and its key, as it says.
     pub(super) listening: Value,
+    /// How many connections it has closed since there were too many that had not logged in, as it says.
+    pub(super) made_room: Arc<AtomicU64>,
 }
 
 impl ServerProcess {
@@ -99,10 +102,17 @@ impl ServerProcess {
         let (send, first) = channel();
         let data = data.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
         let args = ["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0", "--data", data];
-        // What it says later is read, so that it can go on, and thrown away.
-        let process = Process::start(toom, Path::new(data), &args, move |_, line| drop(send.send(line)))?;
+        let made_room = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&made_room);
+        let process = Process::start(toom, Path::new(data), &args, move |_, line| {
+            if line.contains("too many such connections") {
+                count.fetch_add(1, Relaxed);
+            }
+            // Only the first line is waited for.
+            let _ = send.send(line);
+        })?;
         let line = first.recv_timeout(PATIENCE).map_err(|_| io::Error::other("the server does not start"))?;
-        Ok(ServerProcess { process, listening: serde_json::from_str(&line)? })
+        Ok(ServerProcess { process, listening: serde_json::from_str(&line)?, made_room })
     }
 
     /// The process.
