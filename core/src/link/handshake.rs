@@ -118,7 +118,7 @@ impl Handshaking {
             }
             Step::ClientAwaitsSecond { expected, suite, handshake } => {
                 handshake.read(bytes)?;
-                let remote = handshake.remote().ok_or(Violation::Handshake)?;
+                let remote = remote(handshake)?;
                 match *expected {
                     None => return Err(Violation::UnknownKey(remote)),
                     Some(expected) if expected != remote => {
@@ -146,13 +146,18 @@ impl Handshaking {
             }
             Step::ServerAwaitsThird { suite, handshake } => {
                 handshake.read(bytes)?;
-                let remote = handshake.remote().ok_or(Violation::Handshake)?;
+                let remote = remote(handshake)?;
                 let Keys { of_initiator, of_responder } = handshake.keys()?;
                 let established = Established { sealer: Sealer::new(*suite, of_responder, now), remote };
                 Ok(Stepped { reply: None, done: Some((established, Opener::new(*suite, of_initiator))) })
             }
         }
     }
+}
+
+/// The other end's key, which must be one that it can have for itself.
+fn remote(handshake: &Handshake) -> Result<PublicKey, Violation> {
+    handshake.remote().filter(|key| !key.is_of_low_order()).ok_or(Violation::Handshake)
 }
 
 fn decode(bytes: &[u8]) -> Result<Preamble, Violation> {

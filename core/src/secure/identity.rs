@@ -29,6 +29,20 @@ pub struct KeyError;
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct SecretKey([u8; KEY_BYTES]);
 
+impl PublicKey {
+    /// Whether nobody has it for themselves: of a key of low order everybody knows what a key agreement with it
+    /// comes to, which is zero (RFC 7748, section 6.1). Costs one multiplication on the curve.
+    pub fn is_of_low_order(&self) -> bool {
+        let mut shared = [0; KEY_BYTES];
+        // Any scalar shows it: all are multiples of the curve's cofactor.
+        let agreed = DefaultResolver.resolve_dh(&DHChoice::Curve25519).is_some_and(|mut curve| {
+            curve.set(&[1; KEY_BYTES]);
+            curve.dh(&self.0, &mut shared).is_ok()
+        });
+        !agreed || shared == [0; KEY_BYTES]
+    }
+}
+
 impl SecretKey {
     /// The key with these bytes, which must be random, and used for nothing else.
     pub fn new(bytes: [u8; KEY_BYTES]) -> SecretKey {
@@ -101,6 +115,25 @@ mod tests {
             prop_assert_eq!(text.parse(), Ok(key));
             prop_assert_eq!(text.to_uppercase().parse(), Ok(key));
             prop_assert_eq!(text[1..].parse::<PublicKey>(), Err(KeyError));
+        }
+    }
+
+    #[test]
+    fn keys_that_everybody_knows_are_told_from_others() {
+        let hex = |text: &str| PublicKey(data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap());
+        for low in [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            assert!(hex(low).is_of_low_order(), "{low}");
+        }
+        for byte in 0..20 {
+            assert!(!SecretKey::new([byte; 32]).public().is_of_low_order());
         }
     }
 

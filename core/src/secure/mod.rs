@@ -29,7 +29,7 @@ pub use noise::{Handshake, HandshakeFailed, Keys, Pattern, Setup};
 pub use offer::{OfferContents, OfferParties, SealedOffer, open_offer, seal_offer};
 pub(crate) use packet::low_bits;
 pub use packet::{OpeningKey, PacketKeys, SealingKey};
-pub use password::{HashCost, Password, PasswordHash};
+pub use password::{CheckMemory, HashCost, Password, PasswordHash};
 pub use record::{
     MAX_RECORD_BYTES, MAX_RECORD_PAYLOAD, Opener, RECORD_HEADER_BYTES, RecordForged, RecordHeader, Sealer,
 };

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, PasswordHash as Phc};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -31,6 +31,17 @@ pub enum HashCost {
     /// The least that argon2 allows, for tests that are about something else. Passwords hashed so are not
     /// protected.
     Trivial,
+}
+
+/// The memory of a thread that checks passwords, kept from one check to the next: 19 MiB that are taken and given back
+/// for each would make a process grow with the number of logins, since allocators keep some of it.
+#[derive(Default)]
+pub struct CheckMemory(Vec<Block>);
+
+impl fmt::Debug for CheckMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckMemory(..)")
+    }
 }
 
 impl HashCost {
@@ -61,7 +72,30 @@ impl PasswordHash {
 
     /// Whether `password` is the one. Costs what the hash says, whatever the answer.
     pub fn matches(&self, password: &Password) -> bool {
-        Phc::new(&self.0).is_ok_and(|hash| Argon2::default().verify_password(password.0.as_bytes(), &hash).is_ok())
+        self.matches_in(password, &mut CheckMemory::default())
+    }
+
+    /// The same, in memory that is used again.
+    pub fn matches_in(&self, password: &Password, memory: &mut CheckMemory) -> bool {
+        let Ok(Phc { algorithm, version, params, salt: Some(salt), hash: Some(hash) }) = Phc::new(&self.0) else {
+            return false;
+        };
+        let algorithm = Algorithm::try_from(algorithm.as_str());
+        let version = version.map_or(Ok(Version::default()), Version::try_from);
+        let (Ok(algorithm), Ok(version), Ok(params)) = (algorithm, version, Params::try_from(&params)) else {
+            return false;
+        };
+        let blocks = params.block_count();
+        if memory.0.len() < blocks {
+            memory.0.resize(blocks, Block::default());
+        }
+        let mut computed = [0; Output::MAX_LENGTH];
+        let Some(computed) = computed.get_mut(..hash.len()) else { return false };
+        let argon2 = Argon2::new(algorithm, version, params);
+        let hashed =
+            argon2.hash_password_into_with_memory(password.0.as_bytes(), &salt, computed, &mut memory.0[..blocks]);
+        // `Output` compares in constant time.
+        hashed.is_ok() && Output::new(computed).is_ok_and(|computed| computed == hash)
     }
 }
 
@@ -86,6 +120,21 @@ mod tests {
             assert!(!hash.matches(&Password(String::new())));
         }
         assert!(PasswordHash::new(&right, [7; 16], HashCost::Standard).0.contains("m=19456,t=2,p=1"));
+    }
+
+    #[test]
+    fn memory_that_was_used_before_changes_no_answer() {
+        let mut memory = CheckMemory::default();
+        let (right, wrong) = (Password("jedi*knight".into()), Password("sith".into()));
+        for cost in [HashCost::Standard, HashCost::Trivial, HashCost::Standard] {
+            let hash = PasswordHash::new(&right, [7; 16], cost);
+            for _ in 0..2 {
+                assert!(!hash.matches_in(&wrong, &mut memory));
+                assert!(hash.matches_in(&right, &mut memory));
+            }
+        }
+        assert!(!PasswordHash(String::new()).matches_in(&right, &mut memory));
+        assert!(!PasswordHash("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ".into()).matches_in(&right, &mut memory));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::thread::JoinHandle;
 
 use toom_core::id::CheckId;
-use toom_core::secure::{Password, PasswordHash};
+use toom_core::secure::{CheckMemory, Password, PasswordHash};
 use toom_core::server::io::Input;
 use toom_store::wall;
 
@@ -59,8 +59,9 @@ impl Drop for Passwords {
 }
 
 fn work(waiting: &async_channel::Receiver<Check>, posts: &Posts<Mail>) {
+    let mut memory = CheckMemory::default();
     while let Ok(Check { id, password, hash }) = waiting.recv_blocking() {
-        let matches = hash.matches(&password);
+        let matches = hash.matches_in(&password, &mut memory);
         posts.post(Mail::Input(Input::PasswordChecked { check: id, matches, wall: wall::now() }));
     }
 }

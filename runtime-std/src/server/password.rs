@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use toom_core::id::CheckId;
-use toom_core::secure::{Password, PasswordHash};
+use toom_core::secure::{CheckMemory, Password, PasswordHash};
 use toom_core::server::io::Input;
 use toom_store::wall;
 
@@ -68,10 +68,11 @@ impl Drop for Passwords {
 }
 
 fn work(waiting: &Mutex<Receiver<Check>>, posts: &Posts<Mail>) {
+    let mut memory = CheckMemory::default();
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Check { id, password, hash }) = next else { return };
-        let matches = hash.matches(&password);
+        let matches = hash.matches_in(&password, &mut memory);
         posts.post(Mail::Input(Input::PasswordChecked { check: id, matches, wall: wall::now() }));
     }
 }
