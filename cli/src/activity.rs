@@ -59,7 +59,8 @@ fn words(happened: &Activity) -> Option<String> {
         Activity::LeftRoom { user, room } => replied(user, "LEAVE", format!("{user} has left separate room {room}")),
         Activity::ListedActive { user, shown } => replied(user, "ATU", active_users(shown)),
         Activity::ListedDevices { user, of, devices } => {
-            replied(user, "VERIFY", format!("{of} has logged in from {devices} devices"))
+            let devices = if *devices == 1 { "1 device".to_owned() } else { format!("{devices} devices") };
+            replied(user, "VERIFY", format!("{of} has logged in from {devices}"))
         }
         Activity::ListedRooms { user, rooms } => replied(user, "ROOMS", format!("{rooms} rooms")),
         Activity::ReadHistory { user, kind, not_before, messages, more } => {
