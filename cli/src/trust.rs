@@ -119,7 +119,7 @@ fn changed(server: &str, expected: PublicKey, presented: PublicKey, file: &str) 
     Failure {
         exit: Exit::KeyChanged,
         message: format!(
-            "THE KEY OF THE SERVER AT {server} HAS CHANGED. It was\n  {expected}\nand now it is\n  {presented}\nSomebody \
+            "THE KEY OF THE SERVER AT {server} HAS CHANGED. It was {expected} and now it is {presented}. Somebody \
              may be posing as the server, so nothing was said to it. If you know that it was set up anew, remove its \
              line from {file} and connect again."
         ),

@@ -52,6 +52,7 @@ fn a_server_with_another_key_is_told_nothing() {
             assert_eq!((code(&refused), stdout.as_str()), (Some(8), ""), "{stderr}");
             assert!(stderr.contains(&old_key) && stderr.contains(&server.key), "{stderr}");
             assert!(stderr.contains("known_servers"), "it says what can be done: {stderr}");
+            assert!(!stderr.contains('\u{fffd}'), "nothing in it is taken for harm: {stderr}");
         }
         assert_eq!(known_servers(home.path()), before);
         // It saw nobody log in before this one, who has a home of their own.
