@@ -96,14 +96,10 @@ impl Arena<'_> {
         }
     }
 
-    /// A real client.
+    /// A real client, in a home of its own.
     pub(super) fn client(&self, name: &str, more: &[&str]) -> io::Result<ClientProcess> {
-        self.client_at(&self.server.to_string(), &self.folder()?, name, more)
-    }
-
-    /// A real client that takes something else for the server, with this home.
-    pub(super) fn client_at(&self, server: &str, home: &Path, name: &str, more: &[&str]) -> io::Result<ClientProcess> {
-        ClientProcess::start(&self.options.toom, self.runtime, home, server, name, more)
+        let (server, home) = (self.server.to_string(), self.folder()?);
+        ClientProcess::start(&self.options.toom, self.runtime, &home, &server, name, more)
     }
 
     /// A new folder.

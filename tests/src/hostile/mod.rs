@@ -113,7 +113,7 @@ const ATTACKS: &[Attack] = &[
     attack("no-reader", "users who never read what others broadcast", floods::no_reader),
     attack("rooms", "rooms of 256 members, 1,024 rooms of one user, and more", requests::rooms),
     attack("offers", "64 offers that nobody answers, and more", requests::offers),
-    attack("file-names", "labels made by hand that would do harm, to a client that accepts all", files::names),
+    attack("file-names", "files whose names would do harm, to a client that accepts all", files::names),
     attack("links", "links planted where a file is received, also while it is", files::links),
     attack("datagrams", "datagrams of strangers while files of 50 MB move", datagrams::strangers),
     attack("strange-values", "requests of all kinds with values at the limits and over them", requests::strange_values),
