@@ -173,6 +173,7 @@ fn login_refusal(refusal: &LoginRefusal) -> &'static str {
         LoginRefusal::Blocked { .. } => "blocked after too many failures",
         LoginRefusal::AlreadyActive => "this user is active already",
         LoginRefusal::Busy { .. } => "too much to do",
+        LoginRefusal::SessionOver => "the session that it wanted to go on with is over",
     }
 }
 
@@ -182,6 +183,7 @@ fn login_reason(refusal: &LoginRefusal) -> &'static str {
         LoginRefusal::Blocked { .. } => "blocked",
         LoginRefusal::AlreadyActive => "already_active",
         LoginRefusal::Busy { .. } => "busy",
+        LoginRefusal::SessionOver => "session_over",
     }
 }
 

@@ -23,6 +23,12 @@ const ELSEWHERE: &[&str] = &[
     "PeerKeyChanged, verified",
     "Failed, key changed",
     "NotRemembered",
+    "Resume",
+    "Missed",
+    "Ping",
+    "LoginFailed, session over",
+    "Resumed",
+    "Granted",
 ];
 
 fn outcomes() -> Vec<(u64, Outcome)> {

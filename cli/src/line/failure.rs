@@ -101,6 +101,7 @@ pub(crate) fn login_code(refusal: LoginRefusal) -> &'static str {
         LoginRefusal::Blocked { .. } => "blocked",
         LoginRefusal::AlreadyActive => "already_active",
         LoginRefusal::Busy { .. } => "busy",
+        LoginRefusal::SessionOver => "session_over",
     }
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn login_sentence(refusal: LoginRefusal) -> String {
             seconds(retry_after_ms)
         ),
         LoginRefusal::AlreadyActive => "This user is logged in already".into(),
+        LoginRefusal::SessionOver => "The session is over. Please log in again".into(),
         LoginRefusal::Busy { retry_after_ms } => {
             format!("The server has too much to do. Please try again in {}", seconds(retry_after_ms))
         }

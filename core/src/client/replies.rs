@@ -100,6 +100,7 @@ impl Client {
                 self.confirm(&from);
                 None
             }
+            (Asked::Ping, ReplyBody::Done | ReplyBody::Refused(_)) => None,
             (asked, _) => Some(asked),
         };
         if let Some(asked) = wrong {
@@ -118,6 +119,9 @@ impl Client {
             wire::Event::DirectMessage { number, at, from, text } => {
                 return self.direct_message(number, at, from, text, out);
             }
+            // Sessions are not resumed yet: what is granted is not used.
+            wire::Event::Granted { .. } => return,
+            wire::Event::Ping => return self.is_here(),
             wire::Event::Joined { user } => Event::Joined { user },
             wire::Event::Left { user } => {
                 self.transfers.desert(&user, now + DESERTED_PATIENCE);
@@ -135,6 +139,12 @@ impl Client {
             wire::Event::OfferEnded { offer, reason } => return self.offer_ended(offer, reason, out),
         };
         out.push(Output::Event(event));
+    }
+
+    /// The server wants to know whether this client is still there.
+    fn is_here(&mut self) {
+        // With too much waiting, what is asked anyway tells it.
+        self.requests.ask_own(RequestBody::Ping, Asked::Ping);
     }
 
     fn direct_message(

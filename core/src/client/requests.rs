@@ -51,6 +51,8 @@ pub(super) enum Asked {
         from: UserName,
         through: MessageNumber,
     },
+    /// That this client is there.
+    Ping,
 }
 
 /// What somebody's keys are wanted for.
@@ -82,7 +84,7 @@ impl Asked {
     fn is_own(&self) -> bool {
         match self {
             Asked::Answer { by_command, .. } | Asked::Withdraw { by_command, .. } => !by_command,
-            Asked::Receipt { .. } | Asked::CatchUp | Asked::Logout => true,
+            Asked::Receipt { .. } | Asked::CatchUp | Asked::Logout | Asked::Ping => true,
             _ => false,
         }
     }

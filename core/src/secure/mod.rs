@@ -34,5 +34,5 @@ pub use record::{
     MAX_RECORD_BYTES, MAX_RECORD_PAYLOAD, Opener, RECORD_HEADER_BYTES, RecordForged, RecordHeader, Sealer,
 };
 pub use safety_number::{AccountKeys, SafetyNumber};
-pub use secret::PeerSecret;
+pub use secret::{PeerSecret, ResumeHash, ResumeSecret};
 pub use suite::{Suite, TAG_BYTES};

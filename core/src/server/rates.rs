@@ -92,6 +92,8 @@ impl Budget {
             RequestBody::DirectReceived { .. }
             | RequestBody::AnswerOffer { .. }
             | RequestBody::CatchUp
+            | RequestBody::Missed
+            | RequestBody::Ping
             | RequestBody::History { after: Some(_), .. } => self.automatic.pay(AUTOMATIC_REQUESTS, now),
             _ => self.requests.pay(REQUESTS, now),
         }

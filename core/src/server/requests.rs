@@ -158,6 +158,7 @@ impl Server {
                 Ok(Next::Propose(Fact::DirectReceived { user: from, peer, through }))
             }
             RequestBody::CatchUp => Ok(Next::CatchUp),
+            RequestBody::Ping => Ok(Next::Answer(ReplyBody::Done)),
             RequestBody::ActiveUsers => Ok(Next::Answer(self.list_active(turn, user))),
             RequestBody::Rooms => Ok(Next::Answer(self.list_rooms(turn, user))),
             RequestBody::BuildRoom { users } => self.build_room(turn, user, users),
@@ -175,7 +176,9 @@ impl Server {
             RequestBody::Devices { user: of, offering } => {
                 self.list_devices(turn, user, &of, offering).map(Next::Answer)
             }
-            RequestBody::Login { .. } | RequestBody::Logout => Err(Refusal::OutOfOrder),
+            RequestBody::Login { .. } | RequestBody::Resume { .. } | RequestBody::Missed | RequestBody::Logout => {
+                Err(Refusal::OutOfOrder)
+            }
         }
     }
 
@@ -276,7 +279,12 @@ fn quoted(text: &str) -> String {
 /// What people type for it, in the line mode.
 fn command(body: &RequestBody) -> Option<&'static str> {
     match body {
-        RequestBody::Login { .. } | RequestBody::DirectReceived { .. } | RequestBody::CatchUp => None,
+        RequestBody::Login { .. }
+        | RequestBody::Resume { .. }
+        | RequestBody::Missed
+        | RequestBody::Ping
+        | RequestBody::DirectReceived { .. }
+        | RequestBody::CatchUp => None,
         RequestBody::Devices { offering: true, .. } => Some("UPD"),
         RequestBody::Devices { offering: false, .. } => Some("VERIFY"),
         RequestBody::Logout => Some("OUT"),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::name::UserName;
-use crate::secure::{Password, PublicKey, SealedOffer};
+use crate::secure::{Password, PublicKey, ResumeSecret, SealedOffer};
 use crate::time::Timestamp;
 
 /// From a client.
@@ -33,6 +33,24 @@ pub enum RequestBody {
         /// Where this client receives datagrams, at the address from which it is connected.
         udp_port: u16,
     },
+    /// Instead of `Login`: goes on with a session that was granted ([`Event::Granted`]) and whose connection was lost.
+    /// Answered with `Resumed`, or with `LoginFailed`. What was asked before and not answered may be asked again with
+    /// the same request id: a post that was stored is not stored twice.
+    Resume {
+        /// Whose session.
+        user: UserName,
+        /// What was granted; only the device that it was granted to can use it.
+        secret: ResumeSecret,
+        /// As in `Login`.
+        udp_port: u16,
+        /// Up to where this client has seen what others said.
+        positions: Positions,
+    },
+    /// After `Resumed`: the next page of what was missed. Until the last page has come, nothing newer of the same
+    /// conversations does.
+    Missed,
+    /// Answered with `Done`: says that this client is there, or asks whether the server is.
+    Ping,
     /// Ends the session; the server closes the connection after its reply.
     Logout,
     /// To everyone active.
@@ -173,6 +191,18 @@ pub enum ReplyBody {
         /// knows.
         failed_logins: u32,
     },
+    /// The session goes on.
+    Resumed {
+        /// How many messages of others were missed, as far as that is known without reading them.
+        missed: u64,
+    },
+    /// The next page of what was missed, one's own messages included: oldest first within each conversation.
+    Missed {
+        /// At most `MAX_PAGE_MESSAGES`; broadcasts and messages in rooms.
+        messages: Vec<PastMessage>,
+        /// Whether there is more to ask for.
+        more: bool,
+    },
     /// The login failed; see [`LoginRefusal`].
     LoginFailed(LoginRefusal),
     /// `Logout` is done.
@@ -184,7 +214,7 @@ pub enum ReplyBody {
         /// Its time.
         at: Timestamp,
     },
-    /// Done, and there is nothing to say (`DirectReceived`, `WithdrawOffer`, `AnswerOffer`, `CatchUp`).
+    /// Done, and there is nothing to say (`DirectReceived`, `WithdrawOffer`, `AnswerOffer`, `CatchUp`, `Ping`).
     Done,
     /// Who is active.
     ActiveUsers(Vec<ActiveUser>),
@@ -248,6 +278,8 @@ pub enum LoginRefusal {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
+    /// The session cannot be resumed: it was ended, replaced by a later login, or is too old; or it never was.
+    SessionOver,
 }
 
 /// Why a request was refused.
@@ -323,7 +355,16 @@ pub struct PastMessage {
     pub text: String,
 }
 
-/// Something that others did.
+/// Up to where somebody has seen what was said: the newest message of each conversation, one's own included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Positions {
+    /// Among the broadcasts.
+    pub broadcasts: MessageNumber,
+    /// In each room that one knows to be in, by id, each once: at most `MAX_ROOMS_PER_USER`.
+    pub rooms: Vec<(RoomId, MessageNumber)>,
+}
+
+/// Something that others did, or that the server says on its own account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Someone broadcast.
@@ -361,6 +402,16 @@ pub enum Event {
         /// What.
         text: String,
     },
+    /// From now on this session can be resumed if its connection is lost. Comes once, soon after `Welcome`; not from
+    /// a server that cannot write.
+    Granted {
+        /// What [`RequestBody::Resume`] needs.
+        secret: ResumeSecret,
+        /// Where everything stands at this moment.
+        positions: Positions,
+    },
+    /// Is this client still there? It is to answer with [`RequestBody::Ping`], or with any other request, at once.
+    Ping,
     /// Someone became active.
     Joined {
         /// Who.

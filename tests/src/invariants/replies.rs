@@ -130,14 +130,16 @@ fn fits(request: &RequestBody, reply: &ReplyBody) -> bool {
     match reply {
         ReplyBody::Refused(_) => true,
         ReplyBody::Welcome { user, .. } => matches!(request, Ask::Login { name, .. } if spelled(name) == user.as_str()),
-        ReplyBody::LoginFailed(_) => matches!(request, Ask::Login { .. }),
+        ReplyBody::LoginFailed(_) => matches!(request, Ask::Login { .. } | Ask::Resume { .. }),
+        ReplyBody::Resumed { .. } => matches!(request, Ask::Resume { .. }),
+        ReplyBody::Missed { .. } => matches!(request, Ask::Missed),
         ReplyBody::Bye => matches!(request, Ask::Logout),
         ReplyBody::Sent { .. } => {
             matches!(request, Ask::Broadcast { .. } | Ask::RoomMessage { .. } | Ask::DirectMessage { .. })
         }
         ReplyBody::Done => matches!(
             request,
-            Ask::DirectReceived { .. } | Ask::WithdrawOffer { .. } | Ask::AnswerOffer { .. } | Ask::CatchUp
+            Ask::DirectReceived { .. } | Ask::WithdrawOffer { .. } | Ask::AnswerOffer { .. } | Ask::CatchUp | Ask::Ping
         ),
         ReplyBody::ActiveUsers(_) => matches!(request, Ask::ActiveUsers),
         ReplyBody::RoomCreated(_) | ReplyBody::RoomExists(_) => matches!(request, Ask::BuildRoom { .. }),

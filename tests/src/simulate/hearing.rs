@@ -79,7 +79,7 @@ impl Stage {
 
     fn login_failed(&mut self, number: usize, refusal: LoginRefusal) {
         let after = match refusal {
-            LoginRefusal::InvalidCredentials => ASK_AGAIN,
+            LoginRefusal::InvalidCredentials | LoginRefusal::SessionOver => ASK_AGAIN,
             LoginRefusal::AlreadyActive => ACTIVE_ELSEWHERE,
             LoginRefusal::Blocked { retry_after_ms } | LoginRefusal::Busy { retry_after_ms } => {
                 Duration::from_millis(retry_after_ms)

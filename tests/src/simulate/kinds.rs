@@ -23,6 +23,9 @@ kinds! {
     /// What a client asked.
     request(RequestBody), REQUESTS: {
         RequestBody::Login { .. } => "Login",
+        RequestBody::Resume { .. } => "Resume",
+        RequestBody::Missed => "Missed",
+        RequestBody::Ping => "Ping",
         RequestBody::Logout => "Logout",
         RequestBody::Broadcast { .. } => "Broadcast",
         RequestBody::RoomMessage { .. } => "RoomMessage",
@@ -53,6 +56,9 @@ kinds! {
         ReplyBody::LoginFailed(LoginRefusal::Blocked { .. }) => "LoginFailed, blocked",
         ReplyBody::LoginFailed(LoginRefusal::AlreadyActive) => "LoginFailed, already active",
         ReplyBody::LoginFailed(LoginRefusal::Busy { .. }) => "LoginFailed, busy",
+        ReplyBody::LoginFailed(LoginRefusal::SessionOver) => "LoginFailed, session over",
+        ReplyBody::Resumed { .. } => "Resumed",
+        ReplyBody::Missed { .. } => "Missed",
         ReplyBody::Bye => "Bye",
         ReplyBody::Sent { .. } => "Sent",
         ReplyBody::Done => "Done",
@@ -89,6 +95,8 @@ kinds! {
         Event::Broadcast { .. } => "Broadcast",
         Event::RoomMessage { .. } => "RoomMessage",
         Event::DirectMessage { .. } => "DirectMessage",
+        Event::Granted { .. } => "Granted",
+        Event::Ping => "Ping",
         Event::Joined { .. } => "Joined",
         Event::Left { .. } => "Left",
         Event::RoomCreated(_) => "RoomCreated",

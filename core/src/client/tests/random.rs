@@ -118,6 +118,7 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
     match body {
         RequestBody::Login { .. } if refused => ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials),
         RequestBody::Login { .. } => ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 },
+        RequestBody::Resume { .. } => ReplyBody::LoginFailed(LoginRefusal::SessionOver),
         RequestBody::Logout => ReplyBody::Bye,
         _ if refused => ReplyBody::Refused(Refusal::LimitReached("a limit".into())),
         RequestBody::Broadcast { .. } | RequestBody::RoomMessage { .. } | RequestBody::DirectMessage { .. } => sent(1),
@@ -125,6 +126,8 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
         RequestBody::BuildRoom { .. } if how < 96 => ReplyBody::RoomExists(room(1)),
         RequestBody::BuildRoom { .. } => ReplyBody::RoomCreated(room(1)),
         RequestBody::Rooms => ReplyBody::Rooms(vec![]),
+        RequestBody::Missed => ReplyBody::Missed { messages: vec![], more: false },
+        RequestBody::Ping => ReplyBody::Done,
         RequestBody::Invite { .. } => ReplyBody::Invited(room(1)),
         RequestBody::Leave { room } => ReplyBody::Left { room: *room },
         RequestBody::History { .. } => {

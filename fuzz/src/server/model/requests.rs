@@ -124,7 +124,8 @@ impl Model {
             RequestBody::AnswerOffer { offer, index } => Next::Answer(self.answer_offer(user, offer, index)?),
             RequestBody::WithdrawOffer { offer } => Next::Answer(self.withdraw_offer(user, offer)?),
             // Missed messages are fetched at once here, so nothing is ever under way.
-            RequestBody::CatchUp => Next::Answer(ReplyBody::Done),
+            RequestBody::CatchUp | RequestBody::Ping => Next::Answer(ReplyBody::Done),
+            RequestBody::Resume { .. } | RequestBody::Missed => unreachable!("not among the operations"),
             RequestBody::Login { .. } | RequestBody::Logout | RequestBody::History { .. } => unreachable!("elsewhere"),
         })
     }
