@@ -89,6 +89,7 @@ impl World {
             server_key: Some(self.server().key()),
             known_people: None,
             seed: rand_seed(),
+            reconnect: false,
         };
         let client = client::start(config, move |event| drop(sender.send(event))).unwrap();
         Person { client, events, downloads }

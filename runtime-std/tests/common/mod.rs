@@ -115,6 +115,7 @@ impl Person {
             server_key: Some(world.server.as_ref().unwrap().key()),
             known_people: None,
             seed: seed(),
+            reconnect: false,
         };
         let client = client::start(config, move |event| _ = send.send(event)).unwrap();
         Person { client, downloads, events, earlier: VecDeque::new() }

@@ -1,0 +1,4 @@
+//! The session outlives its connection.
+
+use super::*;
+use crate::client::event::Failure;
