@@ -17,7 +17,7 @@ use rand_chacha::rand_core::Rng;
 
 use super::event::{Event, TransferFailure};
 use super::io::Output;
-use super::liveness::{Liveness, PING_PATIENCE, QUIET_PATIENCE, Silence};
+use super::liveness::{Liveness, Silence};
 use super::requests::Asked;
 use super::session::{Client, Connection};
 use super::transfers::{Entry, Stage as TransferStage};
@@ -174,7 +174,7 @@ impl Client {
                 match self.reconnecting.liveness.check(now) {
                     Silence::Fine => {}
                     Silence::Ask => self.requests.ping(out),
-                    Silence::Gone => self.silent(now, QUIET_PATIENCE + PING_PATIENCE, out),
+                    Silence::Gone => self.silent(now, out),
                 }
             }
             Some(Stage::Waiting { until }) if until <= now => {
@@ -182,7 +182,7 @@ impl Client {
                 out.push(Output::Connect);
             }
             Some(Stage::Resuming { until } | Stage::CatchingUp { until }) if until <= now => {
-                self.silent(now, RESUMING_PATIENCE, out);
+                self.silent(now, out);
             }
             _ => {}
         }
@@ -296,10 +296,9 @@ impl Client {
     }
 
     /// Nothing was heard for too long.
-    fn silent(&mut self, now: Instant, patience: Duration, out: &mut Vec<Output>) {
+    fn silent(&mut self, now: Instant, out: &mut Vec<Output>) {
         out.push(Output::Disconnect);
-        let reason = format!("the server has been silent for more than {} seconds", patience.as_secs());
-        self.come_back(now, reason, Duration::ZERO, out);
+        self.come_back(now, "the server does not answer".to_owned(), Duration::ZERO, out);
     }
 
     /// Offers that were not agreed have ended with the connection. So have those whose `answers` may not have arrived:
