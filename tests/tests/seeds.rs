@@ -29,6 +29,9 @@ const ELSEWHERE: &[&str] = &[
     "LoginFailed, session over",
     "Resumed",
     "Granted",
+    "SessionStarted",
+    "SessionEnded",
+    "OffersNumbered",
 ];
 
 fn outcomes() -> Vec<(u64, Outcome)> {

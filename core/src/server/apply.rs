@@ -36,20 +36,22 @@ impl Server {
                 self.apply_block(turn, &name, at);
                 Ok(())
             }
-            Fact::Broadcast { from, text, at } => self.apply_broadcast(turn, Post { from, text, at }, asked),
+            Fact::Broadcast { from, text, at, .. } => self.apply_broadcast(turn, Post { from, text, at }, asked),
             Fact::RoomBuilt { by, members, .. } => self.apply_room(turn, by, members, asked),
             Fact::RoomJoined { room, by, user, .. } => self.apply_join(turn, room, by, user, asked),
             Fact::RoomLeft { room, user, .. } => self.apply_leave(turn, room, user, asked),
-            Fact::RoomMessage { room, from, text, at } => {
+            Fact::RoomMessage { room, from, text, at, .. } => {
                 self.apply_room_message(turn, room, Post { from, text, at }, asked)
             }
-            Fact::DirectMessage { from, to, text, at } => {
+            Fact::DirectMessage { from, to, text, at, .. } => {
                 self.apply_direct_message(turn, to, Post { from, text, at }, asked)
             }
             Fact::DirectReceived { user, peer, through } => {
                 self.apply_received(turn, &user, &peer, through, asked);
                 Ok(())
             }
+            // Nothing proposes these yet.
+            Fact::SessionStarted { .. } | Fact::SessionEnded { .. } | Fact::OffersNumbered { .. } => Ok(()),
             Fact::DeviceAdded { name, device, .. } => {
                 self.conference.accounts.add_device(&name, device);
                 Ok(())

@@ -271,7 +271,13 @@ mod tests {
         let at = world.wall;
         for round in 0..4 {
             for user in &users {
-                world.commit(Fact::DirectMessage { from: name(user), to: name("m"), text: round.to_string(), at });
+                world.commit(Fact::DirectMessage {
+                    from: name(user),
+                    to: name("m"),
+                    text: round.to_string(),
+                    at,
+                    id: None,
+                });
             }
         }
         let m = world.login("m");
@@ -280,7 +286,7 @@ mod tests {
         all.sort_by(|a, b| a.0.cmp(&b.0));
         let expected: Vec<(String, u64)> = users.iter().flat_map(|user| from(user, 1..=4)).collect();
         assert_eq!(all, expected, "each person's in order");
-        world.commit(Fact::DirectMessage { from: name("user000"), to: name("m"), text: text("live"), at });
+        world.commit(Fact::DirectMessage { from: name("user000"), to: name("m"), text: text("live"), at, id: None });
         assert_eq!(told(&mut world, m), from("user000", [5]));
     }
 
@@ -292,7 +298,8 @@ mod tests {
         let per_page = (MAX_PAGE_BYTES / MAX_TEXT_BYTES) as u64;
         let ahead = per_page * MAX_PAGES_AHEAD as u64;
         let all = 2 * ahead + 3;
-        let post = |text: &str| Fact::DirectMessage { from: name("a"), to: name("b"), text: text.to_owned(), at };
+        let post =
+            |text: &str| Fact::DirectMessage { from: name("a"), to: name("b"), text: text.to_owned(), at, id: None };
         for _ in 0..all {
             world.commit(post(&long));
         }

@@ -136,12 +136,12 @@ impl Server {
         match body {
             RequestBody::Broadcast { text } => {
                 check_text(&text)?;
-                Ok(Next::Propose(Fact::Broadcast { from, text, at }))
+                Ok(Next::Propose(Fact::Broadcast { from, text, at, id: None }))
             }
             RequestBody::RoomMessage { room, text } => {
                 check_text(&text)?;
                 self.conference.rooms.members_for(room, user)?;
-                Ok(Next::Propose(Fact::RoomMessage { room, from, text, at }))
+                Ok(Next::Propose(Fact::RoomMessage { room, from, text, at, id: None }))
             }
             RequestBody::DirectMessage { to, text } => {
                 check_text(&text)?;
@@ -149,7 +149,7 @@ impl Server {
                 if to == from {
                     return Err(Refusal::Oneself);
                 }
-                Ok(Next::Propose(Fact::DirectMessage { from, to, text, at }))
+                Ok(Next::Propose(Fact::DirectMessage { from, to, text, at, id: None }))
             }
             RequestBody::DirectReceived { from: peer, through } => {
                 if !self.conference.direct.is_news(user, &peer, through) {

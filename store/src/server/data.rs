@@ -168,8 +168,12 @@ mod tests {
     fn facts(texts: &[&str]) -> Vec<Fact> {
         let name = || UserName::new("yoda").expect("a name");
         let hash = PasswordHash::decoy([0; 32], [1; 16]);
-        let broadcast =
-            |text: &&str| Fact::Broadcast { from: name(), text: (*text).into(), at: Timestamp::from_millis(5) };
+        let broadcast = |text: &&str| Fact::Broadcast {
+            from: name(),
+            text: (*text).into(),
+            at: Timestamp::from_millis(5),
+            id: None,
+        };
         let account = Fact::AccountAdded { name: name(), hash };
         [account].into_iter().chain(texts.iter().map(broadcast)).collect()
     }

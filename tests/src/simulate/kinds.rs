@@ -140,6 +140,9 @@ kinds! {
         Fact::DirectMessage { .. } => "DirectMessage",
         Fact::DirectReceived { .. } => "DirectReceived",
         Fact::DeviceAdded { .. } => "DeviceAdded",
+        Fact::SessionStarted { .. } => "SessionStarted",
+        Fact::SessionEnded { .. } => "SessionEnded",
+        Fact::OffersNumbered { .. } => "OffersNumbered",
     }
 }
 
