@@ -29,6 +29,7 @@ const ELSEWHERE: &[&str] = &[
     "LoginFailed, session over",
     "Resumed",
     "Granted",
+    "superseded",
     "SessionStarted",
     "SessionEnded",
     "OffersNumbered",

@@ -57,18 +57,20 @@ impl Server {
 
     /// Sends a direct message that was just committed, unless older ones have to be sent before it.
     pub(super) fn deliver(&mut self, turn: &mut Turn<'_>, message: &Message, to: &UserName) {
-        let Some(session) = self.sessions.get(to) else { return };
+        let Some((session, connection)) = self.sessions.get(to).and_then(|it| Some((it, it.connection?))) else {
+            return;
+        };
         if session.delivery.behind.contains_key(&message.from) {
             self.continue_delivery(turn, to);
         } else {
-            turn.event(vec![session.connection], direct_event(message.clone()));
+            turn.event(vec![connection], direct_event(message.clone()));
         }
     }
 
     /// Asks for the next page, if there is one and the user has been shown enough of those before.
     pub(super) fn continue_delivery(&mut self, turn: &mut Turn<'_>, user: &UserName) {
         let Some(session) = self.sessions.get_mut(user) else { return };
-        let (delivery, connection) = (&mut session.delivery, session.connection);
+        let (delivery, Some(connection)) = (&mut session.delivery, session.connection) else { return };
         let direct = &self.conference.direct;
         while let Some((peer, number)) = delivery.ahead.front() {
             if direct.received(user, peer) < *number {
@@ -129,7 +131,7 @@ impl Server {
         connection: ConnectionId,
         page: Option<Page>,
     ) {
-        let Some(session) = self.sessions.get_mut(user).filter(|it| it.connection == connection) else { return };
+        let Some(session) = self.sessions.get_mut(user).filter(|it| it.connection == Some(connection)) else { return };
         let delivery = &mut session.delivery;
         let (Some((_, covers)), Some(page)) = (delivery.asked.take(), page) else {
             return self.caught_up(turn, user);

@@ -260,7 +260,11 @@ mod tests {
     fn a_log_that_lost_something_is_found() {
         let (mut stage, [a, ..]) = stage();
         stage.broadcast(a, "x");
-        let settings = toom_core::server::Settings { block: core::time::Duration::ZERO, ..Default::default() };
+        let settings = toom_core::server::Settings {
+            block: core::time::Duration::ZERO,
+            grace: core::time::Duration::ZERO,
+            ..Default::default()
+        };
         stage.tell(&Observation::ServerStarts { settings, log: &[] });
         assert_eq!(stage.broken(), Some(DURABLE_STAYS));
     }

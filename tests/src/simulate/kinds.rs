@@ -116,6 +116,7 @@ kinds! {
         CloseReason::LoggedOut => "logged out",
         CloseReason::LoginTimedOut => "login timed out",
         CloseReason::NotLoggedIn => "not logged in",
+        CloseReason::Superseded => "superseded",
         CloseReason::TooManyRequests => "too many requests",
         CloseReason::LimitBroken => "limit broken",
         CloseReason::TooManyConnections => "too many connections",
