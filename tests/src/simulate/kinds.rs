@@ -116,6 +116,7 @@ kinds! {
         CloseReason::LoggedOut => "logged out",
         CloseReason::LoginTimedOut => "login timed out",
         CloseReason::NotLoggedIn => "not logged in",
+        CloseReason::Superseded => "superseded",
         CloseReason::TooManyRequests => "too many requests",
         CloseReason::LimitBroken => "limit broken",
         CloseReason::TooManyConnections => "too many connections",
@@ -140,6 +141,9 @@ kinds! {
         Fact::DirectMessage { .. } => "DirectMessage",
         Fact::DirectReceived { .. } => "DirectReceived",
         Fact::DeviceAdded { .. } => "DeviceAdded",
+        Fact::SessionStarted { .. } => "SessionStarted",
+        Fact::SessionEnded { .. } => "SessionEnded",
+        Fact::OffersNumbered { .. } => "OffersNumbered",
     }
 }
 
