@@ -108,11 +108,6 @@ impl Client {
     }
 
     pub(super) fn offered(&mut self, offer: OfferId, out: &mut Vec<Output>) {
-        if self.transfers.contains(offer) && self.reconnecting.has_resumed() {
-            // Likewise: the server was started anew.
-            self.requests.ask_own(RequestBody::WithdrawOffer { offer }, Asked::Refusal);
-            return self.offering_failed(Failure::Busy, out);
-        }
         if self.transfers.contains(offer) {
             return self.broken("the number of an offer was given twice", out);
         }

@@ -37,12 +37,6 @@ pub(super) struct Arrived {
 impl Client {
     pub(super) fn offer_arrived(&mut self, arrived: Arrived, out: &mut Vec<Output>) {
         let Arrived { offer, from, device, keys, address, index, sealed } = arrived;
-        if self.transfers.contains(offer) && self.reconnecting.has_resumed() {
-            // A server that was started anew numbers its offers anew: it is refused, and the transfer goes on.
-            let body = RequestBody::AnswerOffer { offer, index: None };
-            self.requests.ask_own(body, Asked::Refusal);
-            return;
-        }
         if self.transfers.contains(offer) {
             return self.broken("the number of an offer was given twice", out);
         }

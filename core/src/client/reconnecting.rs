@@ -48,8 +48,6 @@ pub(super) struct Reconnecting {
     stage: Option<Stage>,
     /// Tries since the session was resumed last.
     tries: u32,
-    /// Whether the session was ever resumed.
-    resumed: bool,
     /// What went wrong last, in words.
     why: String,
     /// When somebody who is finishing gives up.
@@ -78,11 +76,6 @@ impl Reconnecting {
     /// Whether the connection is there and nothing is to be caught up with.
     pub(super) fn is_online(&self) -> bool {
         self.stage.is_none()
-    }
-
-    /// Whether the session has had another connection before this one.
-    pub(super) fn has_resumed(&self) -> bool {
-        self.resumed
     }
 
     /// Whether words of the server can be heard.
@@ -229,7 +222,7 @@ impl Client {
 
     /// The session goes on; what was missed is read first.
     fn resumed(&mut self, now: Instant, missed: u64, out: &mut Vec<Output>) {
-        (self.reconnecting.tries, self.reconnecting.resumed) = (0, true);
+        self.reconnecting.tries = 0;
         self.reconnecting.stage = Some(Stage::CatchingUp { until: now + RESUMING_PATIENCE });
         out.push(Output::Event(Event::Resumed { missed }));
         self.requests.ask_now(RequestBody::Missed, Asked::Missed, out);

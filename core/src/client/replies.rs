@@ -111,7 +111,7 @@ impl Client {
                 self.confirm(&from);
                 None
             }
-            (Asked::Ping | Asked::Refusal, ReplyBody::Done | ReplyBody::Refused(_)) => None,
+            (Asked::Ping, ReplyBody::Done | ReplyBody::Refused(_)) => None,
             (asked, _) => Some(asked),
         };
         if let Some(asked) = wrong {

@@ -41,8 +41,6 @@ pub(super) enum Asked {
         offer: OfferId,
         by_command: bool,
     },
-    /// An offer, somebody's or one's own, that has the number of a transfer under way and comes to nothing.
-    Refusal,
     /// An offer of one's own is taken back.
     Withdraw {
         offer: OfferId,
@@ -94,7 +92,7 @@ impl Asked {
         match self {
             Asked::Answer { by_command, .. } | Asked::Withdraw { by_command, .. } => !by_command,
             Asked::Receipt { .. } | Asked::CatchUp | Asked::Logout => true,
-            Asked::Ping | Asked::Resume | Asked::Missed | Asked::Refusal => true,
+            Asked::Ping | Asked::Resume | Asked::Missed => true,
             _ => false,
         }
     }
@@ -102,7 +100,7 @@ impl Asked {
     /// Whether it ends with the connection on which it was asked.
     fn ends_with_connection(&self) -> bool {
         let of_connection = matches!(self, Asked::Login | Asked::Ping | Asked::Resume | Asked::Missed);
-        of_connection || matches!(self, Asked::Answer { .. } | Asked::Withdraw { .. } | Asked::Refusal)
+        of_connection || matches!(self, Asked::Answer { .. } | Asked::Withdraw { .. })
     }
 }
 

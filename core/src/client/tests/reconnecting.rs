@@ -1,6 +1,6 @@
 //! The session outlives its connection.
 
-use super::sending::{offering, opened_for_luke};
+use super::sending::offering;
 use super::*;
 use crate::client::ending::{ANSWERS_PATIENCE, DESERTED_PATIENCE};
 use crate::client::event::{Failure, PostKind, TransferFailure, TransferState};
@@ -446,25 +446,6 @@ fn a_file_that_was_not_offered_yet_is_offered_again() {
     assert_eq!(world.goes_on(), [offering.clone()]);
     world.reply(offering.id, ReplyBody::Offered { offer: OfferId(3) });
     assert_eq!(world.transfer().state, TransferState::Starting);
-}
-
-#[test]
-fn a_server_that_was_started_anew_may_give_the_number_of_a_transfer_again() {
-    let mut world = receiving();
-    world.lose();
-    world.goes_on();
-    world.server(offer(1));
-    assert_eq!(world.answer(ReplyBody::Done), RequestBody::AnswerOffer { offer: OfferId(1), index: None });
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
-    world.orders();
-    opened_for_luke(&mut world, 1);
-    let [own] = world.requests().try_into().unwrap();
-    world.reply(own.id, ReplyBody::Offered { offer: OfferId(1) });
-    assert_eq!(world.events(), [Event::Error(Failure::Busy)]);
-    assert_eq!(world.orders(), [Output::CloseSource { source: SourceId(1) }]);
-    assert_eq!(world.answer(ReplyBody::Done), RequestBody::WithdrawOffer { offer: OfferId(1) });
-    world.report(1, Progress::Moving { bytes: 1, rate_bps: 1 });
-    assert_eq!(world.transfer().state, TransferState::Moving);
 }
 
 #[test]
