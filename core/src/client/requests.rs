@@ -189,8 +189,11 @@ impl Requests {
     /// are given.
     pub(super) fn disconnected(&mut self) -> Vec<Asked> {
         self.away = true;
-        let lost = self.open.extract_if(.., |_, open| open.asked.ends_with_connection());
-        let mut ended: Vec<Asked> = lost.map(|(_, open)| open.asked).collect();
+        let ends = |open: &Open| open.asked.ends_with_connection();
+        let (over, open) = core::mem::take(&mut self.open).into_iter().partition(|(_, open)| ends(open));
+        self.open = open;
+        let over: BTreeMap<RequestId, Open> = over;
+        let mut ended: Vec<Asked> = over.into_values().map(|open| open.asked).collect();
         self.own_open -= ended.iter().filter(|asked| asked.is_own()).count();
         self.pinging = false;
         for open in self.open.values_mut() {
