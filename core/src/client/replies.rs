@@ -3,6 +3,7 @@
 use super::commands::fail;
 use super::ending::{CatchingUp, DESERTED_PATIENCE};
 use super::event::{Event, Failure};
+use super::find;
 use super::history::Step;
 use super::io::Output;
 use super::offers::Arrived;
@@ -64,6 +65,8 @@ impl Client {
                 self.history = None;
                 show(Event::Error(refusal.into()), out)
             }
+            (Asked::Find, ReplyBody::Found { messages, next }) => show(find::found(messages, next), out),
+            (Asked::Find, ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Offer, ReplyBody::Offered { offer }) => {
                 self.offered(offer, out);
                 None
@@ -239,6 +242,7 @@ impl From<Refusal> for Failure {
             Refusal::RateLimited { retry_after_ms } => Failure::RateLimited { retry_after_ms },
             Refusal::OutOfOrder => Failure::NotLoggedIn,
             Refusal::DeviceChanged => Failure::DeviceChanged,
+            Refusal::SearchNotReady => Failure::SearchNotReady,
         }
     }
 }

@@ -27,6 +27,8 @@
 //! | `apply`, `conference` | facts, and what they have led to |
 //! | `accounts`, `rooms`, `readable`, `direct` | the parts of the conference |
 //! | `history`, `delivery` | reading messages; direct messages for those who were offline |
+//! | `find`, `search` | searching messages; what a search finds |
+//! | `snapshot` | the conference as bytes |
 //! | `offers` | files offered |
 //! | `usage` | how much of each limit is used |
 
@@ -43,6 +45,7 @@ mod direct;
 pub mod fact;
 mod failed_logins;
 mod failing_networks;
+mod find;
 mod history;
 pub mod io;
 mod login;
@@ -54,6 +57,8 @@ mod rates;
 mod readable;
 mod requests;
 mod rooms;
+pub mod search;
+mod snapshot;
 mod strangers;
 mod timeouts;
 mod token_bucket;
@@ -67,3 +72,4 @@ mod testing;
 
 pub use machine::{Server, Settings};
 pub use rates::PostRates;
+pub use snapshot::UnreadableSnapshot;
