@@ -33,6 +33,7 @@ pub(super) enum Asked {
     ActiveUsers,
     Rooms,
     History(HistoryKind),
+    Find,
     Offer,
     /// The keys of somebody's devices.
     Devices(Wanted),
