@@ -234,8 +234,7 @@ impl Requests {
 
     /// Asks what waited, as far as there is room.
     pub(super) fn send_own(&mut self, out: &mut Vec<Output>) {
-        while !self.away
-            && self.own_open < MAX_OWN_IN_FLIGHT
+        while self.own_open < MAX_OWN_IN_FLIGHT
             && let Some((body, asked)) = self.own_waiting.pop_front()
         {
             self.ask(body, asked, out);
