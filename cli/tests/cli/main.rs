@@ -8,6 +8,7 @@ mod login;
 mod moving;
 mod reconnecting;
 mod run;
+mod service;
 mod terminal;
 mod trust;
 mod verify;
