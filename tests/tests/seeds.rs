@@ -27,6 +27,7 @@ const ELSEWHERE: &[&str] = &[
     "Missed",
     "Ping",
     "LoginFailed, session over",
+    "Reconnecting",
     "Resumed",
     "Granted",
     "superseded",
