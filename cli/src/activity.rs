@@ -25,7 +25,13 @@ fn words(happened: &Activity) -> Option<String> {
         ),
         Activity::LoggedOut { user, at, asked: true } => format!("{user} logged out at {}.", wall::written(*at)),
         Activity::LoggedOut { user, at, asked: false } => {
-            format!("The connection of {user} was lost at {}.", wall::written(*at))
+            format!("{user} is not connected and was logged out at {}.", wall::written(*at))
+        }
+        Activity::ConnectionLost { user, at } => {
+            format!("The connection of {user} was lost at {}; the session waits for them.", wall::written(*at))
+        }
+        Activity::Resumed(who) => {
+            format!("{} is connected again from {} with UDP port {}.", who.name, who.address, who.udp_port)
         }
         Activity::LoginFailed { name, address, refusal } => {
             format!("A login as {} from {address} was refused: {}.", printable(name), login_refusal(refusal))
@@ -104,6 +110,8 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
         Activity::LoggedOut { user, at, asked } => {
             ("logout", json!({"user": user, "at": wall::rfc3339(*at), "asked": asked}))
         }
+        Activity::ConnectionLost { user, at } => ("connection_lost", json!({"user": user, "at": wall::rfc3339(*at)})),
+        Activity::Resumed(who) => ("resumed", presence(who)),
         Activity::LoginFailed { name, address, refusal } => {
             ("login_failed", json!({"user": name, "address": address, "reason": login_reason(refusal)}))
         }
@@ -284,6 +292,7 @@ mod tests {
             (CloseReason::LimitBroken, "it sent a request that breaks a limit"),
             (CloseReason::TooManyConnections, "there are too many connections"),
             (CloseReason::AccountRemoved, "its account was removed"),
+            (CloseReason::Superseded, "the session goes on over another connection from the same device"),
         ] {
             let shown = sentence(&Activity::Closed { address: [127, 0, 0, 1].into(), reason });
             assert_eq!(shown, Some(format!("A connection from 127.0.0.1 was closed: {words}.")));

@@ -112,6 +112,9 @@ pub(crate) struct ServerArgs {
     /// For how long, for instance 10s, 500ms or 2m
     #[arg(long, value_name = "TIME", env = "TOOM_BLOCK", default_value = "10s", value_parser = parse_duration, hide_env_values = true)]
     pub(crate) block: Duration,
+    /// How long a user stays active whose connection was lost, and can resume it; 0s ends sessions with their connection
+    #[arg(long, value_name = "TIME", env = "TOOM_GRACE", default_value = "60s", value_parser = parse_duration, hide_env_values = true)]
+    pub(crate) grace: Duration,
     /// How many messages one user may post a second, and at once; 0 is no limit
     #[arg(long, value_name = "N", env = "TOOM_POST_RATE", default_value_t = DEFAULT_POST_RATE, hide_env_values = true)]
     pub(crate) post_rate: u32,

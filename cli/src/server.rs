@@ -31,7 +31,14 @@ pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
         let _ = stop.send(());
     })?;
     let post_rates = PostRates { posts: args.post_rate, bytes: args.post_bytes_rate };
-    let config = ServerConfig { listen: args.listen, data: data.clone(), attempts, block: args.block, post_rates };
+    let config = ServerConfig {
+        listen: args.listen,
+        data: data.clone(),
+        attempts,
+        block: args.block,
+        post_rates,
+        grace: args.grace,
+    };
     let server = global.runtime.serve(config, printer(global))?;
     announce(&server.address().to_string(), &server.key().to_string(), &data, global);
     if accounts::existing(&data)?.is_empty() {

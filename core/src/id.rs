@@ -28,6 +28,10 @@ id!(
     RequestId(u64)
 );
 id!(
+    /// A session of one user, from a login until it can be resumed no more; random.
+    SessionId(u64)
+);
+id!(
     /// A separate room; from 1.
     RoomId(u32)
 );

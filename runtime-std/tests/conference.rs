@@ -164,6 +164,7 @@ fn two_servers_cannot_share_an_address_or_data() {
         attempts: 3,
         block: PATIENCE,
         post_rates: toom_core::server::PostRates::default(),
+        grace: std::time::Duration::ZERO,
     };
     let same_address = toom_std::server::start(config(data.path(), world.address), |_| {}).unwrap_err();
     let other_address = "127.0.0.1:0".parse().unwrap();

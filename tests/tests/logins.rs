@@ -248,14 +248,20 @@ fn server(settings: Settings) -> Server {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let block = prop_oneof![9 => Just(TEN_SECONDS), 1 => Just(Duration::ZERO)];
-    (1u32..=5, block).prop_map(|(attempts, block)| Settings { attempts, block, ..Settings::default() })
+    (1u32..=5, block).prop_map(|(attempts, block)| Settings {
+        attempts,
+        block,
+        grace: Duration::ZERO,
+        ..Settings::default()
+    })
 }
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 #[test]
 fn guessing_names_is_bounded_and_pushes_out_the_oldest_guess_only() {
-    let mut world = World::new(Settings { attempts: 2, block: TEN_SECONDS, ..Settings::default() });
+    let mut world =
+        World::new(Settings { attempts: 2, block: TEN_SECONDS, grace: Duration::ZERO, ..Settings::default() });
     for round in 0..2 {
         for number in 0..MAX_UNKNOWN_NAMES + 50 {
             // The last ones are guessed twice, and blocked.
@@ -274,7 +280,8 @@ fn guessing_names_is_bounded_and_pushes_out_the_oldest_guess_only() {
 
 #[test]
 fn logins_at_once_are_bounded() {
-    let mut world = World::new(Settings { attempts: 5, block: TEN_SECONDS, ..Settings::default() });
+    let mut world =
+        World::new(Settings { attempts: 5, block: TEN_SECONDS, grace: Duration::ZERO, ..Settings::default() });
     for _ in 0..2 {
         for number in 0..MAX_PASSWORD_CHECKS + 50 {
             world.connect(0);
@@ -291,7 +298,8 @@ fn logins_at_once_are_bounded() {
 /// Somebody guesses a few passwords of each of many names from one address.
 #[test]
 fn an_address_from_which_many_names_fail_is_refused_and_nobody_else_is() {
-    let mut world = World::new(Settings { attempts: 3, block: TEN_SECONDS, ..Settings::default() });
+    let mut world =
+        World::new(Settings { attempts: 3, block: TEN_SECONDS, grace: Duration::ZERO, ..Settings::default() });
     let guesser: IpAddr = Ipv4Addr::LOCALHOST.into();
     let mut checked = Vec::new();
     for round in 0..250 {

@@ -29,6 +29,10 @@ const ELSEWHERE: &[&str] = &[
     "LoginFailed, session over",
     "Resumed",
     "Granted",
+    "superseded",
+    "SessionStarted",
+    "SessionEnded",
+    "OffersNumbered",
 ];
 
 fn outcomes() -> Vec<(u64, Outcome)> {

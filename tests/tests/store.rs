@@ -28,8 +28,8 @@ fn conversation(number: usize) -> Conversation {
 fn fact(conversation: &Conversation, text: &str) -> Fact {
     let (from, text, at) = (user("yoda"), text.to_owned(), Timestamp::default());
     match conversation {
-        Conversation::Room(room) => Fact::RoomMessage { room: *room, from, text, at },
-        _ => Fact::Broadcast { from, text, at },
+        Conversation::Room(room) => Fact::RoomMessage { room: *room, from, text, at, id: None },
+        _ => Fact::Broadcast { from, text, at, id: None },
     }
 }
 

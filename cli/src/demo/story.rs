@@ -14,7 +14,7 @@ use toom_core::name::UserName;
 use toom_core::secure::Password;
 use toom_core::server::PostRates;
 use toom_core::text::{printable, printable_lines};
-use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
+use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK, DEFAULT_GRACE};
 
 use super::person::Person;
 use crate::args::Global;
@@ -85,7 +85,14 @@ fn open_server(dir: &Path) -> Result<(Server, Vec<Password>), Failure> {
     accounts::add_missing(&data, given.clone(), false)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let post_rates = PostRates::default();
-    let config = ServerConfig { listen, data, attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK, post_rates };
+    let config = ServerConfig {
+        listen,
+        data,
+        attempts: DEFAULT_ATTEMPTS,
+        block: DEFAULT_BLOCK,
+        post_rates,
+        grace: DEFAULT_GRACE,
+    };
     let server = SERVER.serve(config, |_| ())?;
     Ok((server, given.into_iter().map(|(_, password)| password).collect()))
 }

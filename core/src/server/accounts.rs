@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::LogIndex;
+use super::resumable::Resumable;
+use crate::id::{LogIndex, SessionId};
 use crate::machine::Usage;
 use crate::name::{UserName, normalised};
 use crate::secure::{PasswordHash, PublicKey};
+use crate::time::Timestamp;
 use crate::wire::limits::{MAX_ACCOUNTS, MAX_DEVICES_PER_USER};
 
 /// All accounts.
@@ -25,6 +27,10 @@ struct Account {
     added: LogIndex,
     /// Keys of devices, the oldest first, each once.
     devices: Vec<PublicKey>,
+    /// The session that can be resumed.
+    session: Option<Resumable>,
+    /// Until when they were last active.
+    left: Option<Timestamp>,
 }
 
 impl Accounts {
@@ -53,7 +59,7 @@ impl Accounts {
         if self.accounts.contains_key(&name) || self.accounts.len() >= MAX_ACCOUNTS {
             return false;
         }
-        self.accounts.insert(name, Account { hash, added, devices: Vec::new() });
+        self.accounts.insert(name, Account { hash, added, devices: Vec::new(), session: None, left: None });
         true
     }
 
@@ -62,10 +68,37 @@ impl Accounts {
         self.accounts.get(name).map(|it| it.added).unwrap_or_default()
     }
 
-    /// Changes nothing for a name without an account.
+    /// Ends the session, too. Changes nothing for a name without an account.
     pub(super) fn change_password(&mut self, name: &UserName, hash: PasswordHash) {
         if let Some(account) = self.accounts.get_mut(name) {
             account.hash = hash;
+            account.session = None;
+        }
+    }
+
+    /// The session of the account that can be resumed.
+    pub(super) fn session(&self, name: &UserName) -> Option<&Resumable> {
+        self.accounts.get(name)?.session.as_ref()
+    }
+
+    /// A session of the account, if it is the one that can be resumed.
+    pub(super) fn session_mut(&mut self, name: &UserName, session: SessionId) -> Option<&mut Resumable> {
+        self.accounts.get_mut(name)?.session.as_mut().filter(|it| it.session() == session)
+    }
+
+    /// From now on this session can be resumed, and no other one. Changes nothing for a name without an account.
+    pub(super) fn start_session(&mut self, name: &UserName, session: Resumable) {
+        if let Some(account) = self.accounts.get_mut(name) {
+            account.session = Some(session);
+        }
+    }
+
+    /// A session has ended. Changes nothing if another one has started since.
+    pub(super) fn end_session(&mut self, name: &UserName, session: SessionId, at: Timestamp, resumable: bool) {
+        let Some(account) = self.accounts.get_mut(name) else { return };
+        if account.session.as_ref().is_some_and(|it| it.session() == session) {
+            account.left = account.left.max(Some(at));
+            account.session.take_if(|_| !resumable);
         }
     }
 
@@ -90,6 +123,7 @@ impl Accounts {
     pub(super) fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {
         for account in self.accounts.values() {
             each(Usage::new("devices of one account", account.devices.len(), MAX_DEVICES_PER_USER));
+            account.session.iter().for_each(|it| each(it.usage()));
         }
     }
 

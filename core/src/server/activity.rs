@@ -22,6 +22,15 @@ pub enum Activity {
         /// Whether they asked for it (`OUT`), or their connection was lost.
         asked: bool,
     },
+    /// The connection of somebody active was lost; they stay active for a while.
+    ConnectionLost {
+        /// Who.
+        user: UserName,
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody whose connection was lost is connected again, maybe from elsewhere: their row is changed.
+    Resumed(Presence),
     /// A login failed. The name is what was typed, unchecked.
     LoginFailed {
         /// The name as typed; to be sanitised.

@@ -5,10 +5,11 @@
 
 use super::activity::Activity;
 use super::conference::Post;
-use super::fact::{Fact, Message};
+use super::fact::{Fact, Message, PostId};
 use super::io::{CloseReason, Output};
 use super::machine::Server;
 use super::pending::Asked;
+use super::resumable::{PostAnswer, Resumable};
 use super::rooms::NotBuilt;
 use super::turn::Turn;
 use crate::id::{MessageNumber, RoomId};
@@ -26,6 +27,7 @@ impl Server {
             }
             Fact::PasswordChanged { name, hash } => {
                 self.conference.accounts.change_password(&name, hash);
+                self.cannot_resume(turn, &name);
                 Ok(())
             }
             Fact::AccountRemoved { name } => {
@@ -36,18 +38,37 @@ impl Server {
                 self.apply_block(turn, &name, at);
                 Ok(())
             }
-            Fact::Broadcast { from, text, at } => self.apply_broadcast(turn, Post { from, text, at }, asked),
+            Fact::Broadcast { from, text, at, id } => self.apply_post(turn, from.clone(), id, asked, |server, turn| {
+                server.apply_broadcast(turn, Post { from, text, at }, asked)
+            }),
             Fact::RoomBuilt { by, members, .. } => self.apply_room(turn, by, members, asked),
             Fact::RoomJoined { room, by, user, .. } => self.apply_join(turn, room, by, user, asked),
             Fact::RoomLeft { room, user, .. } => self.apply_leave(turn, room, user, asked),
-            Fact::RoomMessage { room, from, text, at } => {
-                self.apply_room_message(turn, room, Post { from, text, at }, asked)
+            Fact::RoomMessage { room, from, text, at, id } => {
+                self.apply_post(turn, from.clone(), id, asked, |server, turn| {
+                    server.apply_room_message(turn, room, Post { from, text, at }, asked)
+                })
             }
-            Fact::DirectMessage { from, to, text, at } => {
-                self.apply_direct_message(turn, to, Post { from, text, at }, asked)
+            Fact::DirectMessage { from, to, text, at, id } => {
+                self.apply_post(turn, from.clone(), id, asked, |server, turn| {
+                    server.apply_direct_message(turn, to, Post { from, text, at }, asked)
+                })
             }
             Fact::DirectReceived { user, peer, through } => {
                 self.apply_received(turn, &user, &peer, through, asked);
+                Ok(())
+            }
+            Fact::SessionStarted { name, session, device, secret, at } => {
+                let session = Resumable::new(session, device, secret, at);
+                self.conference.accounts.start_session(&name, session);
+                Ok(())
+            }
+            Fact::SessionEnded { name, session, at, resumable } => {
+                self.conference.accounts.end_session(&name, session, at, resumable);
+                Ok(())
+            }
+            Fact::OffersNumbered { through } => {
+                self.conference.offers = self.conference.offers.max(through);
                 Ok(())
             }
             Fact::DeviceAdded { name, device, .. } => {
@@ -60,14 +81,42 @@ impl Server {
         }
     }
 
-    fn apply_broadcast(&mut self, turn: &mut Turn<'_>, post: Post, asked: Option<&Asked>) -> Result<(), Refusal> {
+    /// A post that was applied before is answered as it was then.
+    fn apply_post(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: UserName,
+        id: Option<PostId>,
+        asked: Option<&Asked>,
+        apply: impl FnOnce(&mut Server, &mut Turn<'_>) -> Result<PostAnswer, Refusal>,
+    ) -> Result<(), Refusal> {
+        if let Some(answer) = id.and_then(|id| self.answer_to(&from, id)) {
+            self.done(turn, asked, answer);
+            return Ok(());
+        }
+        let done = apply(self, turn);
+        if let Some(id) = id
+            && let Some(session) = self.conference.accounts.session_mut(&from, id.session)
+        {
+            let answer = done.clone().unwrap_or_else(PostAnswer::Refused);
+            session.remember(id.request, answer);
+        }
+        done.map(|_| ())
+    }
+
+    fn apply_broadcast(
+        &mut self,
+        turn: &mut Turn<'_>,
+        post: Post,
+        asked: Option<&Asked>,
+    ) -> Result<PostAnswer, Refusal> {
         let message = self.conference.broadcast(post)?;
         self.record(turn, &message, asked);
         let Message { number, at, from, text, .. } = message;
         let event = Event::Broadcast { number, at, from: from.clone(), text: text.clone() };
-        turn.event(self.all_but(&from), event);
+        turn.event(self.hearing_broadcasts(&from), event);
         turn.activity(Activity::Broadcast { user: from, number, text, at });
-        Ok(())
+        Ok(PostAnswer::Sent { number, at })
     }
 
     fn apply_room_message(
@@ -76,15 +125,15 @@ impl Server {
         room: RoomId,
         post: Post,
         asked: Option<&Asked>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<PostAnswer, Refusal> {
         let message = self.conference.room_message(room, post)?;
         self.record(turn, &message, asked);
         let Message { number, at, from, text, .. } = message;
         let members = self.conference.rooms.members_for(room, &from)?;
         let event = Event::RoomMessage { room, number, at, from: from.clone(), text: text.clone() };
-        turn.event(self.active_but(members, &from), event);
+        turn.event(self.hearing_room(room, members, &from), event);
         turn.activity(Activity::RoomMessage { user: from, room, number, text, at });
-        Ok(())
+        Ok(PostAnswer::Sent { number, at })
     }
 
     fn apply_direct_message(
@@ -93,13 +142,13 @@ impl Server {
         to: UserName,
         post: Post,
         asked: Option<&Asked>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<PostAnswer, Refusal> {
         let message = self.conference.direct_message(&to, post)?;
         self.record(turn, &message, asked);
         self.deliver(turn, &message, &to);
         let Message { number, at, from, .. } = message;
         turn.activity(Activity::DirectMessage { user: from, to, number, at });
-        Ok(())
+        Ok(PostAnswer::Sent { number, at })
     }
 
     fn apply_received(
@@ -190,7 +239,8 @@ impl Server {
         self.forget_budget(name);
         self.conference.direct.remove_user(name);
         let left = self.conference.rooms.remove_user(name);
-        if let Some(connection) = self.sessions.get(name).map(|it| it.connection) {
+        self.cannot_resume(turn, name);
+        if let Some(connection) = self.sessions.get(name).and_then(|it| it.connection) {
             self.close(turn, connection, CloseReason::AccountRemoved);
         }
         for info in left {

@@ -6,7 +6,7 @@ use super::accounts::Accounts;
 use super::direct::Direct;
 use super::fact::{Conversation, Message};
 use super::rooms::Rooms;
-use crate::id::{LogIndex, MessageNumber, RoomId};
+use crate::id::{LogIndex, MessageNumber, OfferId, RoomId};
 use crate::name::UserName;
 use crate::time::Timestamp;
 use crate::wire::message::Refusal;
@@ -19,6 +19,8 @@ pub(super) struct Conference {
     pub(super) direct: Direct,
     /// The newest broadcast's number.
     pub(super) broadcasts: MessageNumber,
+    /// Offers up to this id may have been made.
+    pub(super) offers: OfferId,
     /// The newest message's time.
     last_at: Timestamp,
     /// The newest fact.

@@ -50,6 +50,17 @@ pub(super) enum State {
     Closing,
 }
 
+/// Why a connection is there no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// Its user has logged out.
+    LoggedOut,
+    /// We have closed it.
+    Closed,
+    /// The network or the other end has.
+    Lost,
+}
+
 impl Server {
     pub(super) fn accepted(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, address: IpAddr) {
         let address = address.to_canonical();
@@ -88,9 +99,9 @@ impl Server {
         }
     }
 
-    /// The connection is gone, and whatever depended on it ends.
+    /// The connection is gone, and whatever depended on it ends; a session may be resumed.
     pub(super) fn disconnected(&mut self, turn: &mut Turn<'_>, connection: ConnectionId) {
-        self.retire(turn, connection, false);
+        self.retire(turn, connection, Gone::Lost);
         self.connections.remove(&connection);
     }
 
@@ -103,7 +114,7 @@ impl Server {
         if !asked {
             turn.activity(Activity::Closed { address, reason });
         }
-        self.retire(turn, connection, asked);
+        self.retire(turn, connection, if asked { Gone::LoggedOut } else { Gone::Closed });
     }
 
     /// Whether the connection is there, and not being closed.
@@ -111,14 +122,22 @@ impl Server {
         self.connections.get(&connection).is_some_and(|it| it.state != State::Closing)
     }
 
-    fn retire(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, asked: bool) {
+    fn retire(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, how: Gone) {
         let Some(it) = self.connections.get_mut(&connection) else { return };
         self.login_timeouts.cancel(connection);
         self.strangers.remove(Network::of(it.address), it.age);
         match std::mem::replace(&mut it.state, State::Closing) {
             State::Handshaking | State::Fresh | State::Closing => {}
-            State::LoggingIn { name } => self.attempts.abandon(&name, connection),
-            State::Active { user } => self.end_session(turn, &user, asked),
+            State::LoggingIn { name } => {
+                self.attempts.abandon(&name, connection);
+                self.fencing.abandon(connection);
+            }
+            State::Active { user } if how == Gone::Lost => {
+                if !self.is_not_there(turn, &user) {
+                    self.connection_lost(turn, &user);
+                }
+            }
+            State::Active { user } => self.end_session(turn, &user, how == Gone::LoggedOut),
         }
     }
 

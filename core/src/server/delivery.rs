@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::direct::MAX_PAIRS;
 use super::fact::{Conversation, Message};
-use super::io::{Page, Query, Select, Span};
+use super::io::{Page, Select, Span};
 use super::machine::Server;
 use super::pending::{Asked, MAX_QUERIES, Question};
 use super::turn::Turn;
@@ -57,18 +57,20 @@ impl Server {
 
     /// Sends a direct message that was just committed, unless older ones have to be sent before it.
     pub(super) fn deliver(&mut self, turn: &mut Turn<'_>, message: &Message, to: &UserName) {
-        let Some(session) = self.sessions.get(to) else { return };
+        let Some((session, connection)) = self.sessions.get(to).and_then(|it| Some((it, it.connection?))) else {
+            return;
+        };
         if session.delivery.behind.contains_key(&message.from) {
             self.continue_delivery(turn, to);
         } else {
-            turn.event(vec![session.connection], direct_event(message.clone()));
+            turn.event(vec![connection], direct_event(message.clone()));
         }
     }
 
     /// Asks for the next page, if there is one and the user has been shown enough of those before.
     pub(super) fn continue_delivery(&mut self, turn: &mut Turn<'_>, user: &UserName) {
         let Some(session) = self.sessions.get_mut(user) else { return };
-        let (delivery, connection) = (&mut session.delivery, session.connection);
+        let (delivery, Some(connection)) = (&mut session.delivery, session.connection) else { return };
         let direct = &self.conference.direct;
         while let Some((peer, number)) = delivery.ahead.front() {
             if direct.received(user, peer) < *number {
@@ -96,7 +98,7 @@ impl Server {
         // Any time: what was missed long ago is missed, too.
         let not_before = Timestamp::from_millis(i64::MIN);
         let select = Select { spans, not_before, max_messages: MAX_PAGE_MESSAGES, max_bytes: MAX_PAGE_BYTES };
-        let query = self.query(turn, Question::Delivery { user: user.clone(), connection }, Query::Select(select));
+        let query = self.query(turn, Question::Delivery { user: user.clone(), connection }, select);
         if let Some(session) = self.sessions.get_mut(user) {
             session.delivery.asked = Some((query, covers));
         }
@@ -129,7 +131,7 @@ impl Server {
         connection: ConnectionId,
         page: Option<Page>,
     ) {
-        let Some(session) = self.sessions.get_mut(user).filter(|it| it.connection == connection) else { return };
+        let Some(session) = self.sessions.get_mut(user).filter(|it| it.connection == Some(connection)) else { return };
         let delivery = &mut session.delivery;
         let (Some((_, covers)), Some(page)) = (delivery.asked.take(), page) else {
             return self.caught_up(turn, user);
@@ -271,7 +273,13 @@ mod tests {
         let at = world.wall;
         for round in 0..4 {
             for user in &users {
-                world.commit(Fact::DirectMessage { from: name(user), to: name("m"), text: round.to_string(), at });
+                world.commit(Fact::DirectMessage {
+                    from: name(user),
+                    to: name("m"),
+                    text: round.to_string(),
+                    at,
+                    id: None,
+                });
             }
         }
         let m = world.login("m");
@@ -280,7 +288,7 @@ mod tests {
         all.sort_by(|a, b| a.0.cmp(&b.0));
         let expected: Vec<(String, u64)> = users.iter().flat_map(|user| from(user, 1..=4)).collect();
         assert_eq!(all, expected, "each person's in order");
-        world.commit(Fact::DirectMessage { from: name("user000"), to: name("m"), text: text("live"), at });
+        world.commit(Fact::DirectMessage { from: name("user000"), to: name("m"), text: text("live"), at, id: None });
         assert_eq!(told(&mut world, m), from("user000", [5]));
     }
 
@@ -292,7 +300,8 @@ mod tests {
         let per_page = (MAX_PAGE_BYTES / MAX_TEXT_BYTES) as u64;
         let ahead = per_page * MAX_PAGES_AHEAD as u64;
         let all = 2 * ahead + 3;
-        let post = |text: &str| Fact::DirectMessage { from: name("a"), to: name("b"), text: text.to_owned(), at };
+        let post =
+            |text: &str| Fact::DirectMessage { from: name("a"), to: name("b"), text: text.to_owned(), at, id: None };
         for _ in 0..all {
             world.commit(post(&long));
         }

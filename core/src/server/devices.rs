@@ -16,7 +16,7 @@ impl Server {
         let known = self.conference.accounts.devices(&name).contains(&device);
         if !known && self.pending.proposals.len() < MAX_PROPOSALS {
             let at = turn.wall;
-            self.propose(turn, Proposal::Device, Fact::DeviceAdded { name, device, at });
+            self.propose(turn, Proposal::Unasked, Fact::DeviceAdded { name, device, at });
         }
     }
 

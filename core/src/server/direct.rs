@@ -90,6 +90,12 @@ impl Direct {
         self.unread.get(user).into_iter().flatten()
     }
 
+    /// How many messages `user` has not been shown; at most, since only their numbers are known.
+    pub(super) fn count_unread(&self, user: &UserName) -> u64 {
+        let unread = self.unread(user).map(|peer| self.wrote(peer, user).0.saturating_sub(self.received(user, peer).0));
+        unread.sum()
+    }
+
     /// The account of `user` was removed: what it has not been shown, a later namesake will not be shown.
     pub(super) fn remove_user(&mut self, user: &UserName) {
         for peer in self.unread.remove(user).unwrap_or_default() {

@@ -7,9 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{LogIndex, MessageNumber, RoomId, Ticket};
+use crate::id::{LogIndex, MessageNumber, OfferId, RequestId, RoomId, SessionId, Ticket};
 use crate::name::UserName;
-use crate::secure::{PasswordHash, PublicKey};
+use crate::secure::{PasswordHash, PublicKey, ResumeHash};
 use crate::time::Timestamp;
 
 /// One thing that happened. `at` is when it was proposed; the time that people see is given when it is
@@ -50,6 +50,9 @@ pub enum Fact {
         text: String,
         /// When.
         at: Timestamp,
+        /// By which it is recognised if it is posted again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<PostId>,
     },
     /// A room was built.
     RoomBuilt {
@@ -90,6 +93,9 @@ pub enum Fact {
         text: String,
         /// When.
         at: Timestamp,
+        /// By which it is recognised if it is posted again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<PostId>,
     },
     /// To one user.
     DirectMessage {
@@ -101,6 +107,9 @@ pub enum Fact {
         text: String,
         /// When.
         at: Timestamp,
+        /// By which it is recognised if it is posted again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<PostId>,
     },
     /// `user` was shown the direct messages of this conversation up to `through`.
     DirectReceived {
@@ -120,6 +129,58 @@ pub enum Fact {
         /// When.
         at: Timestamp,
     },
+    /// A user logged in, and the session can be resumed from now on; none of theirs before it can.
+    SessionStarted {
+        /// Whose.
+        name: UserName,
+        /// The session.
+        session: SessionId,
+        /// The key of the device on which it can be resumed.
+        device: PublicKey,
+        /// Of the secret with which it can be resumed.
+        secret: ResumeHash,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user is not active any more. Changes nothing if a later session of theirs has started.
+    SessionEnded {
+        /// Whose.
+        name: UserName,
+        /// The session.
+        session: SessionId,
+        /// Until when they were connected.
+        at: Timestamp,
+        /// Whether it can still be resumed: they did not log out.
+        resumable: bool,
+    },
+    /// Ids of offers up to this one may have been given: none of them is given by a later run of the server, because
+    /// transfers outlive it.
+    OffersNumbered {
+        /// The last one.
+        through: OfferId,
+    },
+}
+
+/// By which a post is recognised if its answer was lost and it is posted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "(SessionId, RequestId)", into = "(SessionId, RequestId)")]
+pub struct PostId {
+    /// In which session.
+    pub session: SessionId,
+    /// As its author numbered it there.
+    pub request: RequestId,
+}
+
+impl From<(SessionId, RequestId)> for PostId {
+    fn from((session, request): (SessionId, RequestId)) -> PostId {
+        PostId { session, request }
+    }
+}
+
+impl From<PostId> for (SessionId, RequestId) {
+    fn from(id: PostId) -> (SessionId, RequestId) {
+        (id.session, id.request)
+    }
 }
 
 /// A fact that is durable, in its place in the log.

@@ -3,7 +3,7 @@
 
 use super::activity::Activity;
 use super::fact::{Conversation, Message};
-use super::io::{Page, Query};
+use super::io::Page;
 use super::machine::Server;
 use super::pending::{Asked, MAX_QUERIES, Question};
 use super::search::Search;
@@ -52,7 +52,7 @@ impl Server {
         }
         self.began(asked.connection);
         let is_first = search.before.is_none();
-        self.query(turn, Question::Search { asked, is_first }, Query::Search(search));
+        self.query(turn, Question::Search { asked, is_first }, search);
     }
 
     /// A page has come: the answer.

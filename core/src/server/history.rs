@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-fn past_message(message: Message) -> PastMessage {
+pub(super) fn past_message(message: Message) -> PastMessage {
     let room = if let Conversation::Room(room) = message.conversation { Some(room) } else { None };
     PastMessage { room, number: message.number, at: message.at, from: message.from, text: message.text }
 }
@@ -235,7 +235,7 @@ mod tests {
     impl World {
         /// The connection of someone who is active, or else logs in.
         fn login_again(&mut self, user: &str) -> ConnectionId {
-            let active = self.server.sessions.get(user).map(|it| it.connection);
+            let active = self.server.sessions.get(user).and_then(|it| it.connection);
             active.unwrap_or_else(|| self.login(user))
         }
     }

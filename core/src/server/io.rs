@@ -168,6 +168,9 @@ pub enum CloseReason {
     /// Its account was removed.
     #[error("its account was removed")]
     AccountRemoved,
+    /// The session goes on over another connection.
+    #[error("the session goes on over another connection from the same device")]
+    Superseded,
 }
 
 impl CloseReason {

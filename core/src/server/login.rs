@@ -75,7 +75,7 @@ impl Server {
             self.blocks.succeed(&name);
             self.failing_networks.succeed(Network::of(attempt.address), &name);
             if self.sessions.contains_key(&user) {
-                self.login_failed(turn, &name, &attempt, LoginRefusal::AlreadyActive);
+                self.log_in_again(turn, user, attempt);
             } else if self.is_open(attempt.connection) {
                 self.start_session(turn, user, &attempt);
             }
@@ -137,7 +137,7 @@ impl Server {
         }
     }
 
-    fn login_failed(&mut self, turn: &mut Turn<'_>, name: &str, attempt: &Attempt, refusal: LoginRefusal) {
+    pub(super) fn login_failed(&mut self, turn: &mut Turn<'_>, name: &str, attempt: &Attempt, refusal: LoginRefusal) {
         if self.is_open(attempt.connection) {
             turn.reply(attempt.connection, attempt.request, ReplyBody::LoginFailed(refusal));
             self.is_fresh_again(turn, attempt.connection);

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use rand_chacha::ChaCha8Rng;
+use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::attempts::Attempts;
@@ -13,11 +13,13 @@ use super::connections::Connection;
 use super::fact::Committed;
 use super::failed_logins::FailedLogins;
 use super::failing_networks::FailingNetworks;
+use super::fencing::Fencing;
 use super::io::{CloseReason, Input, Output, Page};
 use super::offers::Offers;
 use super::pending::{Pending, Proposal, Question};
 use super::presence::Session;
 use super::rates::{Budget, PostRates};
+use super::resuming::Lost;
 use super::strangers::Strangers;
 use super::timeouts::Timeouts;
 use super::turn::Turn;
@@ -26,7 +28,7 @@ use crate::machine::{Machine, earlier};
 use crate::name::UserName;
 use crate::secure::PasswordHash;
 use crate::time::{Instant, Timestamp};
-use crate::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
+use crate::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK, DEFAULT_GRACE};
 use crate::wire::message::Refusal;
 
 /// How many timeouts of each kind one call lets end; the next call goes on.
@@ -41,11 +43,19 @@ pub struct Settings {
     pub block: Duration,
     /// How much one user may post.
     pub post_rates: PostRates,
+    /// How long a session whose connection was lost stays active. With zero, sessions end with their connection and
+    /// cannot be resumed.
+    pub grace: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { attempts: DEFAULT_ATTEMPTS, block: DEFAULT_BLOCK, post_rates: PostRates::default() }
+        Settings {
+            attempts: DEFAULT_ATTEMPTS,
+            block: DEFAULT_BLOCK,
+            post_rates: PostRates::default(),
+            grace: DEFAULT_GRACE,
+        }
     }
 }
 
@@ -54,7 +64,7 @@ impl Default for Settings {
 pub struct Server {
     pub(super) settings: Settings,
     pub(super) decoy: PasswordHash,
-    pub(super) random: ChaCha8Rng,
+    pub(super) random: ChaCha20Rng,
     /// The clocks, as they were last told.
     now: Instant,
     wall: Timestamp,
@@ -69,6 +79,8 @@ pub struct Server {
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) login_timeouts: Timeouts<ConnectionId>,
     pub(super) sessions: BTreeMap<UserName, Session>,
+    pub(super) lost: Lost,
+    pub(super) fencing: Fencing,
     pub(super) budgets: BTreeMap<UserName, Budget>,
     pub(super) offers: Offers,
     pub(super) pending: Pending,
@@ -81,7 +93,7 @@ impl Server {
         Server {
             settings,
             decoy,
-            random: ChaCha8Rng::from_seed(seed),
+            random: ChaCha20Rng::from_seed(seed),
             now: Instant::ZERO,
             wall: Timestamp::default(),
             conference: Conference::default(),
@@ -93,6 +105,8 @@ impl Server {
             connections: BTreeMap::new(),
             login_timeouts: Timeouts::default(),
             sessions: BTreeMap::new(),
+            lost: Lost::default(),
+            fencing: Fencing::default(),
             budgets: BTreeMap::new(),
             offers: Offers::default(),
             pending: Pending::default(),
@@ -120,6 +134,11 @@ impl Server {
                 break;
             }
         }
+        for _ in 0..MAX_EXPIRED {
+            if !self.expire_fence(turn) && !self.expire_lost(turn) {
+                break;
+            }
+        }
     }
 
     fn committed(&mut self, turn: &mut Turn<'_>, committed: Committed) {
@@ -128,13 +147,16 @@ impl Server {
             return;
         }
         self.conference.applied = committed.index;
-        let asked = match committed.ticket.and_then(|ticket| self.pending.proposals.remove(&ticket)) {
-            Some(Proposal::Request(asked)) => Some(asked),
-            Some(Proposal::Block { .. } | Proposal::Device) | None => None,
-        };
-        self.apply(turn, committed.fact, asked.as_ref());
-        if let Some(asked) = asked {
-            self.answered(turn, asked.connection);
+        match committed.ticket.and_then(|ticket| self.pending.proposals.remove(&ticket)) {
+            Some(Proposal::Request(asked)) => {
+                self.apply(turn, committed.fact, Some(&asked));
+                self.answered(turn, asked.connection);
+            }
+            Some(Proposal::Session { user, session, secret }) => {
+                self.apply(turn, committed.fact, None);
+                self.grant(turn, &user, session, secret);
+            }
+            Some(Proposal::Block { .. } | Proposal::Unasked) | None => self.apply(turn, committed.fact, None),
         }
     }
 
@@ -145,8 +167,9 @@ impl Server {
                 self.answered(turn, asked.connection);
             }
             Some(Proposal::Block { name }) => self.apply_block(turn, &name, turn.wall),
-            // It is proposed again at the next login.
-            Some(Proposal::Device) | None => {}
+            Some(Proposal::Session { user, session, .. }) => self.not_granted(&user, session),
+            // A device is proposed again at the next login.
+            Some(Proposal::Unasked) | None => {}
         }
     }
 
@@ -158,6 +181,10 @@ impl Server {
             }
             Some(Question::Search { asked, is_first }) => {
                 self.found_by_search(turn, &asked, is_first, page);
+                self.answered(turn, asked.connection);
+            }
+            Some(Question::Missed { asked }) => {
+                self.missed_page_found(turn, &asked, page);
                 self.answered(turn, asked.connection);
             }
             Some(Question::Delivery { user, connection }) => self.found_missed(turn, &user, connection, page),
@@ -192,7 +219,8 @@ impl Machine for Server {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let next = earlier(self.login_timeouts.next(), self.offers.deadline())?;
+        let others = earlier(self.login_timeouts.next(), self.offers.deadline());
+        let next = earlier(others, self.deadline_of_sessions())?;
         // What one call left over is due now.
         Some(next.max(self.now))
     }

@@ -23,6 +23,8 @@
 //! | `strangers`, `failing_networks` | limits on who has not logged in, and on where many names fail |
 //! | `failed_logins` | what a user is told of failed logins |
 //! | `presence` | who is active |
+//! | `resuming`, `missed`, `resumable` | sessions that outlive their connection; what they missed; what the log has of them |
+//! | `fencing` | a login from a device whose connection may be dead |
 //! | `rates`, `token_bucket` | how much one user may ask for |
 //! | `apply`, `conference` | facts, and what they have led to |
 //! | `accounts`, `rooms`, `readable`, `direct` | the parts of the conference |
@@ -45,17 +47,21 @@ mod direct;
 pub mod fact;
 mod failed_logins;
 mod failing_networks;
+mod fencing;
 mod find;
 mod history;
 pub mod io;
 mod login;
 mod machine;
+mod missed;
 mod offers;
 mod pending;
 mod presence;
 mod rates;
 mod readable;
 mod requests;
+mod resumable;
+mod resuming;
 mod rooms;
 pub mod search;
 mod snapshot;

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::activity::Activity;
+use super::fact::Fact;
 use super::machine::Server;
+use super::pending::Proposal;
 use super::timeouts::Timeouts;
 use super::turn::Turn;
 use crate::id::{OfferId, PeerIndex};
@@ -18,6 +20,9 @@ use crate::wire::message::{Event, OfferEnd, Refusal, ReplyBody};
 /// Offers of all users that have not been answered: an offer ends with its sender's session.
 const MAX_OFFERS: usize = MAX_CONNECTIONS * MAX_OFFERS_PER_USER;
 
+/// Ids that are taken from the log at a time: so few that they stay short after many restarts.
+const NUMBERED_AT_ONCE: u64 = 100;
+
 /// All offers that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
@@ -26,6 +31,8 @@ pub(super) struct Offers {
     received: BTreeMap<UserName, BTreeSet<OfferId>>,
     timeouts: Timeouts<OfferId>,
     last: OfferId,
+    /// Up to this one no later run of the server gives them again.
+    numbered: OfferId,
 }
 
 #[derive(Debug)]
@@ -113,7 +120,9 @@ impl Server {
         if to == *from {
             return Err(Refusal::Oneself);
         }
-        let Some((receiver, receiving)) = self.sessions.get(&to).map(|it| (it.connection, it.device)) else {
+        // Who is not connected at the moment cannot be asked.
+        let receiver = self.sessions.get(&to).and_then(|it| Some((it.connection?, it.device)));
+        let Some((receiver, receiving)) = receiver else {
             return Err(Refusal::UserOffline(vec![to]));
         };
         if receiving != file.device {
@@ -122,6 +131,7 @@ impl Server {
         let Some((address, device)) = self.sessions.get(from).map(|it| (it.udp_address(), it.device)) else {
             return Err(Refusal::OutOfOrder);
         };
+        self.number_offers(turn);
         let offer = self.offers.add(turn.now, from, &to)?;
         let Offered { index, sealed, .. } = file;
         let keys = self.devices_of(from);
@@ -129,6 +139,23 @@ impl Server {
         turn.event(vec![receiver], event);
         turn.activity(Activity::Offered { offer, user: from.clone(), to });
         Ok(ReplyBody::Offered { offer })
+    }
+
+    /// Makes sure that the next offer has an id that no transfer of an earlier run has, nor one of a later run.
+    fn number_offers(&mut self, turn: &mut Turn<'_>) {
+        // A client whose session ends with its connection ends its transfers, too.
+        if self.settings.grace.is_zero() {
+            return;
+        }
+        let offers = &mut self.offers;
+        if offers.numbered == OfferId(0) {
+            (offers.last, offers.numbered) = (self.conference.offers, self.conference.offers);
+        }
+        if offers.last >= offers.numbered {
+            offers.numbered = OfferId(offers.last.0 + NUMBERED_AT_ONCE);
+            let fact = Fact::OffersNumbered { through: offers.numbered };
+            self.propose(turn, Proposal::Unasked, fact);
+        }
     }
 
     pub(super) fn answer_offer(
@@ -150,7 +177,7 @@ impl Server {
             return Err(Refusal::OutOfOrder);
         };
         self.offers.remove(offer);
-        let sender = self.sessions.get(&from).map(|it| it.connection);
+        let sender = self.sessions.get(&from).and_then(|it| it.connection);
         turn.event(sender.into_iter().collect(), Event::OfferAccepted { offer, address, index, device });
         turn.activity(Activity::OfferAccepted { offer, user: user.clone() });
         Ok(ReplyBody::Done)
@@ -191,7 +218,7 @@ impl Server {
 
     fn end_offer(&mut self, turn: &mut Turn<'_>, offer: OfferId, reason: OfferEnd, tell: &[&UserName]) {
         self.offers.remove(offer);
-        let tell = tell.iter().filter_map(|user| self.sessions.get(*user)).map(|it| it.connection).collect();
+        let tell = tell.iter().filter_map(|user| self.sessions.get(*user)?.connection).collect();
         turn.event(tell, Event::OfferEnded { offer, reason });
         turn.activity(Activity::OfferEnded { offer, reason });
     }
@@ -351,7 +378,7 @@ mod tests {
     fn a_removed_account_ends_its_offers() {
         let (mut world, [a, ..]) = world();
         world.forget();
-        world.commit(super::super::fact::Fact::AccountRemoved { name: name("b") });
+        world.commit(Fact::AccountRemoved { name: name("b") });
         assert_eq!(world.events(a), [ended(1, OfferEnd::UserLeft), Event::Left { user: name("b") }]);
     }
 }

@@ -6,11 +6,12 @@ use super::fact::Fact;
 use super::io::{Output, Query};
 use super::machine::Server;
 use super::turn::Turn;
-use crate::id::{ConnectionId, QueryId, RequestId, Ticket};
+use crate::id::{ConnectionId, QueryId, RequestId, SessionId, Ticket};
 use crate::machine::Usage;
 use crate::name::UserName;
+use crate::secure::ResumeSecret;
 use crate::time::Timestamp;
-use crate::wire::limits::MAX_PASSWORD_CHECKS;
+use crate::wire::limits::{MAX_CONNECTIONS, MAX_PASSWORD_CHECKS};
 use crate::wire::message::{Cursor, HistoryKind};
 
 /// Proposals that may be on their way to the log. Each connection has its own limit; this one holds when
@@ -37,8 +38,10 @@ pub(super) enum Proposal {
     Request(Asked),
     /// Too many logins of this name failed.
     Block { name: String },
-    /// Somebody has a new device. Nobody waits for it.
-    Device,
+    /// A session is to be one that can be resumed.
+    Session { user: UserName, session: SessionId, secret: ResumeSecret },
+    /// Nobody waits for it.
+    Unasked,
 }
 
 /// Why the store was asked.
@@ -50,6 +53,8 @@ pub(super) enum Question {
     Search { asked: Asked, is_first: bool },
     /// Somebody was offline when these messages were written.
     Delivery { user: UserName, connection: ConnectionId },
+    /// Somebody was not connected when these messages were written.
+    Missed { asked: Asked },
 }
 
 /// All proposals and questions under way.
@@ -63,9 +68,9 @@ pub(super) struct Pending {
 
 impl Pending {
     /// How much is under way. A block is proposed however many other proposals there are, but each belongs to a
-    /// login that waits for it.
+    /// login that waits for it; so is the end of a session, of which each connection has one at a time.
     pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
-        each(Usage::new("proposals", self.proposals.len(), MAX_PROPOSALS + MAX_PASSWORD_CHECKS));
+        each(Usage::new("proposals", self.proposals.len(), MAX_PROPOSALS + MAX_PASSWORD_CHECKS + MAX_CONNECTIONS));
         each(Usage::new("questions to the store", self.questions.len(), MAX_QUERIES));
     }
 }
@@ -78,11 +83,11 @@ impl Server {
         turn.out.push(Output::Propose { ticket, fact });
     }
 
-    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, what: Query) -> QueryId {
+    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, what: impl Into<Query>) -> QueryId {
         self.pending.last_query.0 += 1;
         let query = self.pending.last_query;
         self.pending.questions.insert(query, question);
-        turn.out.push(Output::Query { query, what });
+        turn.out.push(Output::Query { query, what: what.into() });
         query
     }
 }

@@ -1,15 +1,18 @@
 //! Who is active. It lives as long as one run of the server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::activity::Activity;
 use super::attempts::Attempt;
 use super::connections::State;
 use super::delivery::Delivery;
+use super::fact::Fact;
 use super::io::Presence;
 use super::machine::Server;
+use super::missed::Missed;
+use super::pending::Proposal;
 use super::turn::Turn;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, RoomId, SessionId};
 use crate::name::UserName;
 use crate::secure::PublicKey;
 use crate::time::Timestamp;
@@ -22,18 +25,56 @@ const MAX_ANNOUNCED: usize = 100;
 /// One active user.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// On which connection. The session ends with it.
-    pub(super) connection: ConnectionId,
-    address: IpAddr,
-    udp_port: u16,
+    /// On which connection; none while it waits to be resumed.
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) address: IpAddr,
+    pub(super) udp_port: u16,
     /// The key of the device.
     pub(super) device: PublicKey,
     since: Timestamp,
+    pub(super) resumption: Resumption,
+    /// The connection that was lost, and when.
+    pub(super) lost: Option<(ConnectionId, Timestamp)>,
     /// The direct messages that they missed.
     pub(super) delivery: Delivery,
+    /// What else they missed.
+    pub(super) missed: Missed,
+}
+
+/// Whether a session outlives its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resumption {
+    /// It ends with it.
+    Never,
+    /// It will not, once its start is committed.
+    Starting(SessionId),
+    /// The client has the secret.
+    Granted(SessionId),
+}
+
+impl Resumption {
+    /// Which session it is in the log.
+    pub(super) fn id(self) -> Option<SessionId> {
+        match self {
+            Resumption::Never => None,
+            Resumption::Starting(id) | Resumption::Granted(id) => Some(id),
+        }
+    }
 }
 
 impl Session {
+    /// A session without a connection.
+    pub(super) fn new(device: PublicKey, since: Timestamp, resumption: Resumption) -> Session {
+        let (address, udp_port) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let (delivery, missed) = (Delivery::default(), Missed::default());
+        Session { connection: None, address, udp_port, device, since, resumption, lost: None, delivery, missed }
+    }
+
+    /// As the server's terminal and the text logs have it.
+    pub(super) fn presence(&self, name: &UserName) -> Presence {
+        Presence { name: name.clone(), address: self.address, udp_port: self.udp_port, since: self.since }
+    }
+
     /// Where datagrams reach this user.
     pub(super) fn udp_address(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.udp_port)
@@ -47,29 +88,42 @@ impl Server {
         let Some(device) = it.device else { return };
         it.state = State::Active { user: user.clone() };
         self.login_timeouts.cancel(connection);
-        let (address, udp_port, since) = (attempt.address, attempt.udp_port, turn.wall);
-        let session = Session { connection, address, udp_port, device, since, delivery: Delivery::default() };
+        let mut session = Session::new(device, turn.wall, Resumption::Never);
+        (session.connection, session.address, session.udp_port) = (Some(connection), attempt.address, attempt.udp_port);
+        let presence = session.presence(&user);
         self.sessions.insert(user.clone(), session);
         let failed_logins = self.failed_logins.take(&user);
         turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone(), failed_logins });
-        if self.sessions.len() <= MAX_ANNOUNCED {
-            turn.event(self.all_but(&user), Event::Joined { user: user.clone() });
-        }
-        turn.activity(Activity::LoggedIn(Presence { name: user.clone(), address, udp_port, since }));
+        self.announce(turn, &user);
+        turn.activity(Activity::LoggedIn(presence));
         self.start_delivery(turn, &user);
+        self.propose_session(turn, &user);
         self.meet_device(turn, user, device);
+    }
+
+    /// Tells the others that somebody has become active.
+    pub(super) fn announce(&self, turn: &mut Turn<'_>, user: &UserName) {
+        if self.sessions.len() <= MAX_ANNOUNCED {
+            turn.event(self.all_but(user), Event::Joined { user: user.clone() });
+        }
     }
 
     pub(super) fn end_session(&mut self, turn: &mut Turn<'_>, user: &UserName, asked: bool) {
         let active = self.sessions.len();
-        if self.sessions.remove(user).is_none() {
-            return;
-        }
+        let Some(session) = self.sessions.remove(user) else { return };
+        self.lost.cancel(session.lost.map(|(connection, _)| connection));
         self.end_offers_of(turn, user);
         if active <= MAX_ANNOUNCED {
             turn.event(self.all_but(user), Event::Left { user: user.clone() });
         }
         turn.activity(Activity::LoggedOut { user: user.clone(), at: turn.wall, asked });
+        if let Some(id) = session.resumption.id() {
+            // A client that was not granted it cannot resume it.
+            let resumable = !asked && session.resumption == Resumption::Granted(id);
+            let at = session.lost.map_or(turn.wall, |(_, at)| at);
+            let fact = Fact::SessionEnded { name: user.clone(), session: id, at, resumable };
+            self.propose(turn, Proposal::Unasked, fact);
+        }
     }
 
     /// The answer to `ATU`, in order of time.
@@ -97,7 +151,7 @@ impl Server {
 
     /// The connections of all active users but one.
     pub(super) fn all_but(&self, user: &UserName) -> Vec<ConnectionId> {
-        self.sessions.iter().filter(|(name, _)| *name != user).map(|(_, it)| it.connection).collect()
+        self.sessions.iter().filter(|(name, _)| *name != user).filter_map(|(_, it)| it.connection).collect()
     }
 
     /// The connections of those of `users` who are active, but one.
@@ -107,7 +161,25 @@ impl Server {
         user: &UserName,
     ) -> Vec<ConnectionId> {
         let others = users.into_iter().filter(|name| *name != user);
-        others.filter_map(|name| self.sessions.get(name)).map(|it| it.connection).collect()
+        others.filter_map(|name| self.sessions.get(name)?.connection).collect()
+    }
+
+    /// The connections of all active users but one, as far as they have all broadcasts before this one.
+    pub(super) fn hearing_broadcasts(&self, from: &UserName) -> Vec<ConnectionId> {
+        let others = self.sessions.iter().filter(|(name, it)| *name != from && it.missed.is_current(None));
+        others.filter_map(|(_, it)| it.connection).collect()
+    }
+
+    /// The connections of those of `members` who are active, but one, as far as they have all messages of the room
+    /// before this one.
+    pub(super) fn hearing_room<'a>(
+        &self,
+        room: RoomId,
+        members: impl IntoIterator<Item = &'a UserName>,
+        from: &UserName,
+    ) -> Vec<ConnectionId> {
+        let others = members.into_iter().filter(|name| *name != from).filter_map(|name| self.sessions.get(name));
+        others.filter(|it| it.missed.is_current(Some(room))).filter_map(|it| it.connection).collect()
     }
 }
 
@@ -194,14 +266,9 @@ mod tests {
         let yoda = world.login("yoda");
         for number in 0..=MAX_LISTED_USERS {
             let connection = ConnectionId(1_000_000 + number as u64);
-            let session = Session {
-                connection,
-                address: [192, 0, 2, 1].into(),
-                udp_port: 1,
-                device: PublicKey([1; 32]),
-                since: Timestamp::from_millis(number as i64),
-                delivery: Delivery::default(),
-            };
+            let since = Timestamp::from_millis(number as i64);
+            let mut session = Session::new(PublicKey([1; 32]), since, Resumption::Never);
+            session.connection = Some(connection);
             world.server.sessions.insert(name(&format!("user{number}")), session);
         }
         let ReplyBody::ActiveUsers(users) = world.ask(yoda, RequestBody::ActiveUsers) else { panic!() };

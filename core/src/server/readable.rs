@@ -24,6 +24,11 @@ impl Readable {
         self.since.is_some()
     }
 
+    /// If they are a member: the first message that they may read of this time.
+    pub(super) fn since(&self) -> Option<MessageNumber> {
+        self.since.map(MessageNumber)
+    }
+
     /// How many intervals are remembered.
     pub(super) fn usage(&self) -> Usage {
         Usage::new("intervals of one user in one room", self.past.len(), MAX_INTERVALS)

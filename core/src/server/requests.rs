@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use super::activity::Activity;
 use super::connections::State;
 use super::fact::Fact;
-use super::io::{CloseReason, Query};
+use super::io::CloseReason;
 use super::login::Credentials;
 use super::machine::Server;
 use super::offers::Offered;
 use super::pending::{Asked, MAX_PROPOSALS, MAX_QUERIES, Proposal, Question};
+use super::resuming::Claim;
 use super::rooms::NotBuilt;
 use super::search::Search;
 use super::turn::Turn;
@@ -42,6 +43,8 @@ enum Next {
     Find(Search),
     /// It is answered when the direct messages that were missed have been sent.
     CatchUp,
+    /// It is answered when the store has been asked for what was missed.
+    ReadMissed,
     /// It breaks the protocol.
     Close(CloseReason),
 }
@@ -54,6 +57,9 @@ impl Server {
             (State::Closing, _) => {}
             _ if it.in_flight >= MAX_REQUESTS_IN_FLIGHT => {
                 self.close(turn, connection, CloseReason::TooManyRequests);
+            }
+            (_, RequestBody::Resume { user, secret, udp_port, positions }) => {
+                self.resume_requested(turn, connection, id, Claim { user, secret, udp_port, positions });
             }
             (_, RequestBody::Login { name, password, udp_port }) => {
                 self.login_requested(turn, connection, id, Credentials { name, password, udp_port });
@@ -69,6 +75,7 @@ impl Server {
             (State::Active { .. }, RequestBody::Logout) => self.log_out(turn, connection, id),
             (State::Active { user }, body) => {
                 let asked = Asked { connection, request: id, user: user.clone(), command: command(&body) };
+                self.is_there(turn, &asked.user);
                 self.asked(turn, asked, body);
             }
         }
@@ -117,7 +124,7 @@ impl Server {
         if !self.is_within_rates(turn, &asked, &body) {
             return;
         }
-        match self.decide(turn, &asked.user, body) {
+        match self.decide(turn, &asked, body) {
             Err(refusal) => self.refuse(turn, &asked, refusal),
             Ok(Next::Answer(body)) => self.answer(turn, &asked, body),
             Ok(Next::Close(reason)) => self.close(turn, asked.connection, reason),
@@ -131,21 +138,26 @@ impl Server {
             Ok(Next::Read { kind, not_before, after }) => self.read(turn, asked, kind, not_before, after),
             Ok(Next::Find(search)) => self.find(turn, asked, search),
             Ok(Next::CatchUp) => self.catch_up(turn, asked),
+            Ok(Next::ReadMissed) => self.read_missed(turn, asked),
         }
     }
 
-    fn decide(&mut self, turn: &mut Turn<'_>, user: &UserName, body: RequestBody) -> Result<Next, Refusal> {
-        let at = turn.wall;
+    fn decide(&mut self, turn: &mut Turn<'_>, asked: &Asked, body: RequestBody) -> Result<Next, Refusal> {
+        let (at, user) = (turn.wall, &asked.user);
+        let id = if is_post(&body) { self.post_id(asked) } else { None };
+        if let Some(answer) = id.and_then(|id| self.answer_to(user, id)) {
+            return Ok(Next::Answer(answer));
+        }
         let from = user.clone();
         match body {
             RequestBody::Broadcast { text } => {
                 check_text(&text)?;
-                Ok(Next::Propose(Fact::Broadcast { from, text, at }))
+                Ok(Next::Propose(Fact::Broadcast { from, text, at, id }))
             }
             RequestBody::RoomMessage { room, text } => {
                 check_text(&text)?;
                 self.conference.rooms.members_for(room, user)?;
-                Ok(Next::Propose(Fact::RoomMessage { room, from, text, at }))
+                Ok(Next::Propose(Fact::RoomMessage { room, from, text, at, id }))
             }
             RequestBody::DirectMessage { to, text } => {
                 check_text(&text)?;
@@ -153,7 +165,7 @@ impl Server {
                 if to == from {
                     return Err(Refusal::Oneself);
                 }
-                Ok(Next::Propose(Fact::DirectMessage { from, to, text, at }))
+                Ok(Next::Propose(Fact::DirectMessage { from, to, text, at, id }))
             }
             RequestBody::DirectReceived { from: peer, through } => {
                 if !self.conference.direct.is_news(user, &peer, through) {
@@ -181,9 +193,8 @@ impl Server {
             RequestBody::Devices { user: of, offering } => {
                 self.list_devices(turn, user, &of, offering).map(Next::Answer)
             }
-            RequestBody::Login { .. } | RequestBody::Resume { .. } | RequestBody::Missed | RequestBody::Logout => {
-                Err(Refusal::OutOfOrder)
-            }
+            RequestBody::Missed => Ok(Next::ReadMissed),
+            RequestBody::Login { .. } | RequestBody::Resume { .. } | RequestBody::Logout => Err(Refusal::OutOfOrder),
         }
     }
 
@@ -262,7 +273,7 @@ impl Server {
             return self.refuse(turn, &asked, refusal);
         }
         self.began(asked.connection);
-        self.query(turn, Question::History { asked, kind, not_before, after }, Query::Select(select));
+        self.query(turn, Question::History { asked, kind, not_before, after }, select);
     }
 
     pub(super) fn began(&mut self, connection: ConnectionId) {
@@ -279,6 +290,11 @@ fn check_text(text: &str) -> Result<(), Refusal> {
 fn quoted(text: &str) -> String {
     let ends = text.char_indices().map(|(start, c)| (start + c.len_utf8(), c));
     ends.take_while(|(end, _)| *end <= MAX_QUOTED_BYTES).map(|(_, c)| c).collect()
+}
+
+fn is_post(body: &RequestBody) -> bool {
+    use RequestBody::{Broadcast, DirectMessage, RoomMessage};
+    matches!(body, Broadcast { .. } | RoomMessage { .. } | DirectMessage { .. })
 }
 
 /// What people type for it, in the line mode.

@@ -122,6 +122,18 @@ impl Rooms {
         if it.members.contains(user) { Ok(&it.members) } else { Err(Refusal::NotAMember) }
     }
 
+    /// The rooms of which `user` is a member, by id: the first message since they joined (this time, or before if nothing
+    /// was said while they were away), and the newest message.
+    pub(super) fn current(&self, user: &UserName) -> impl Iterator<Item = (RoomId, MessageNumber, MessageNumber)> {
+        let rooms = self.readable.get(user).into_iter().flatten();
+        rooms.filter_map(|(room, readable)| Some((*room, readable.since()?, self.get(*room)?.last)))
+    }
+
+    /// The newest message of a room, for a member.
+    pub(super) fn newest(&self, room: RoomId, user: &UserName) -> Option<MessageNumber> {
+        self.get(room).filter(|it| it.members.contains(user)).map(|it| it.last)
+    }
+
     /// The rooms of which `user` is a member, by id.
     pub(super) fn infos_of(&self, user: &UserName) -> impl Iterator<Item = RoomInfo> {
         self.rooms_of(user).filter_map(|room| self.info(room).ok())

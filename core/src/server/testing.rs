@@ -66,6 +66,7 @@ pub(super) const ALREADY: ReplyBody = ReplyBody::LoginFailed(LoginRefusal::Alrea
 /// The server and everything around it. Whatever the server asks for is done at once, unless it is held back.
 pub(super) struct World {
     pub(super) server: Server,
+    grace: Duration,
     pub(super) now: Instant,
     pub(super) wall: Timestamp,
     pub(super) log: Vec<Committed>,
@@ -85,15 +86,21 @@ pub(super) struct World {
     last_request: RequestId,
 }
 
-fn new_server() -> Server {
-    Server::new(Settings { attempts: 3, block: BLOCK, ..Settings::default() }, hash("decoy"), [1; 32])
+fn new_server(grace: Duration) -> Server {
+    Server::new(Settings { attempts: 3, block: BLOCK, grace, ..Settings::default() }, hash("decoy"), [1; 32])
 }
 
 impl World {
     /// A server with these accounts.
     pub(super) fn new(users: &[&str]) -> World {
+        World::with_grace(users, Duration::ZERO)
+    }
+
+    /// Sessions outlive their connections for so long.
+    pub(super) fn with_grace(users: &[&str], grace: Duration) -> World {
         let mut world = World {
-            server: new_server(),
+            server: new_server(grace),
+            grace,
             now: Instant::ZERO,
             wall: Timestamp::from_millis(1_654_063_500_000),
             log: Vec::new(),
@@ -245,6 +252,18 @@ impl World {
         connection
     }
 
+    /// A new connection of a device.
+    pub(super) fn connect_on(&mut self, device: PublicKey) -> ConnectionId {
+        self.devices.insert(ConnectionId(self.last_connection.0 + 1), device);
+        self.connect()
+    }
+
+    /// Sends a request with an id of its own; nothing to a connection that is gone.
+    pub(super) fn send_as(&mut self, connection: ConnectionId, request: Request) {
+        self.input(Input::Request { connection, request, wall: self.wall });
+        self.settle();
+    }
+
     /// Logs in on the device of an earlier connection.
     pub(super) fn login_on(&mut self, user: &str, earlier: ConnectionId) -> ConnectionId {
         self.devices.insert(ConnectionId(self.last_connection.0 + 1), device(earlier));
@@ -279,7 +298,7 @@ impl World {
 
     /// The server is killed and started again on the same log.
     pub(super) fn restart(&mut self) {
-        self.server = new_server();
+        self.server = new_server(self.grace);
         self.now = Instant::ZERO;
         self.proposals.clear();
         self.checks.clear();

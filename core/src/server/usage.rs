@@ -2,12 +2,14 @@
 
 use super::machine::Server;
 use crate::machine::{Bounded, Usage};
-use crate::wire::limits::{MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_REQUESTS_IN_FLIGHT};
+use crate::wire::limits::{MAX_ACCOUNTS, MAX_CONNECTIONS, MAX_LOST_SESSIONS, MAX_REQUESTS_IN_FLIGHT};
 
 impl Bounded for Server {
     fn usage(&self, each: &mut dyn FnMut(Usage)) {
         each(Usage::new("connections", self.connections.len(), MAX_CONNECTIONS));
-        each(Usage::new("sessions", self.sessions.len(), MAX_CONNECTIONS));
+        each(Usage::new("sessions", self.sessions.len(), MAX_CONNECTIONS + MAX_LOST_SESSIONS));
+        self.lost.usage(each);
+        self.fencing.usage(each);
         each(self.login_timeouts.usage("timeouts of logins", MAX_CONNECTIONS));
         self.strangers.usage(each);
         self.attempts.usage(each);
@@ -28,6 +30,7 @@ impl Bounded for Server {
         }
         for session in self.sessions.values() {
             session.delivery.usage(each);
+            each(session.missed.usage());
         }
         self.strangers.usage_of_each(each);
         self.failing_networks.usage_of_each(each);

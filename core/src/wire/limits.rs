@@ -60,6 +60,9 @@ pub const MAX_FAILING_NETWORKS: usize = 1_024;
 pub const MAX_OFFERS_PER_USER: usize = 64;
 /// Devices of one account that are remembered; the oldest is forgotten first. More than anybody carries about.
 pub const MAX_DEVICES_PER_USER: usize = 32;
+/// Sessions that have lost their connection and wait to be resumed. With more of them a session ends with its connection;
+/// it can still be resumed.
+pub const MAX_LOST_SESSIONS: usize = MAX_CONNECTIONS;
 /// An offer, sealed. Ours have 304, whatever they are about; a later version may say more.
 pub const MAX_SEALED_OFFER_BYTES: usize = 1_024;
 /// Bytes waiting to be written to one connection; a reader that is slower is disconnected.
@@ -71,6 +74,10 @@ pub const LOGIN_DEADLINE: Duration = Duration::from_secs(120);
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the rest of a frame may take, once its first byte is there.
 pub const FRAME_DEADLINE: Duration = Duration::from_secs(30);
+/// How long after its login a session can be resumed. A secret that was stolen from a device is worth nothing then.
+pub const RESUME_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a session whose connection was lost stays active.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
 /// How long an offer waits for its answer.
 pub const OFFER_LIFETIME: Duration = Duration::from_secs(600);
 

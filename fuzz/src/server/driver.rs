@@ -64,7 +64,12 @@ pub struct Driver {
 }
 
 fn new_server() -> Server {
-    let settings = Settings { attempts: ATTEMPTS, block: Duration::from_millis(BLOCK_MS), ..Settings::default() };
+    let settings = Settings {
+        attempts: ATTEMPTS,
+        block: Duration::from_millis(BLOCK_MS),
+        grace: Duration::ZERO,
+        ..Settings::default()
+    };
     Server::new(settings, hash(PASSWORDS.len()), [1; 32])
 }
 

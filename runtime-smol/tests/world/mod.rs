@@ -69,6 +69,7 @@ impl World {
             attempts: DEFAULT_ATTEMPTS,
             block: DEFAULT_BLOCK,
             post_rates: toom_core::server::PostRates::default(),
+            grace: Duration::ZERO,
         }
     }
 

@@ -78,6 +78,7 @@ fn start(data: &Path) -> (Server, Receiver<Activity>) {
         attempts: 3,
         block: Duration::from_secs(10),
         post_rates: toom_core::server::PostRates::default(),
+        grace: Duration::ZERO,
     };
     let on_activity = move |activity| _ = send.send(activity);
     (server::start(config, on_activity).unwrap(), activity)

@@ -179,7 +179,7 @@ mod tests {
         let connection = schema::open_or_create(data.path(), Synchronous::Full).expect("made");
         schema::trust(&connection).expect("set");
         let from = UserName::new("yoda").expect("a name");
-        let fact = Fact::Broadcast { from, text: "x".repeat(1024 * 1024), at: Timestamp::from_millis(0) };
+        let fact = Fact::Broadcast { from, text: "x".repeat(1024 * 1024), at: Timestamp::from_millis(0), id: None };
         let transaction = connection.unchecked_transaction().expect("begun");
         for index in 1..=65 {
             facts::insert(&transaction, LogIndex(index), &fact).expect("inserted");

@@ -134,7 +134,7 @@ mod tests {
 
     fn broadcast() -> Fact {
         let from = UserName::new("yoda").expect("a name");
-        Fact::Broadcast { from, text: "hi".into(), at: Timestamp::from_millis(5) }
+        Fact::Broadcast { from, text: "hi".into(), at: Timestamp::from_millis(5), id: None }
     }
 
     /// What is stored for `broadcast()` at 3.

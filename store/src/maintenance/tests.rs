@@ -20,6 +20,7 @@ fn config(data: &Path) -> ServerConfig {
         data: data.to_owned(),
         attempts: 3,
         block: Duration::from_secs(10),
+        grace: Duration::from_secs(60),
         post_rates: PostRates::default(),
     }
 }
@@ -30,7 +31,8 @@ fn filled() -> tempfile::TempDir {
     let name = |text| UserName::new(text).expect("a name");
     let at = Timestamp::from_millis;
     let account = |text| Fact::AccountAdded { name: name(text), hash: PasswordHash::decoy([0; 32], [1; 16]) };
-    let broadcast = |text: &str, millis| Fact::Broadcast { from: name("yoda"), text: text.into(), at: at(millis) };
+    let broadcast =
+        |text: &str, millis| Fact::Broadcast { from: name("yoda"), text: text.into(), at: at(millis), id: None };
     let (yoda, luke) = (name("yoda"), name("luke"));
     let members = vec![luke.clone(), yoda.clone()];
     let room = toom_core::id::RoomId(1);
@@ -40,8 +42,8 @@ fn filled() -> tempfile::TempDir {
         broadcast("one", 5),
         broadcast("two", 6),
         Fact::RoomBuilt { by: yoda.clone(), members, at: at(7) },
-        Fact::RoomMessage { room, from: luke, text: "three".into(), at: at(8) },
-        Fact::DirectMessage { from: yoda, to: name("luke"), text: "four".into(), at: at(9) },
+        Fact::RoomMessage { room, from: luke, text: "three".into(), at: at(8), id: None },
+        Fact::DirectMessage { from: yoda, to: name("luke"), text: "four".into(), at: at(9), id: None },
     ];
     append(directory.path(), &facts).expect("appended");
     run(directory.path());

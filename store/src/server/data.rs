@@ -191,7 +191,8 @@ fn restore(machine: &mut Server, log: &Log, now: Instant, out: &mut Vec<Output>)
 fn new_machine(config: &ServerConfig) -> Result<Server, ServerError> {
     let salt = random_seed()?.first_chunk().copied().unwrap_or_default();
     let decoy = PasswordHash::decoy(random_seed()?, salt);
-    let settings = Settings { attempts: config.attempts, block: config.block, post_rates: config.post_rates };
+    let settings =
+        Settings { attempts: config.attempts, block: config.block, post_rates: config.post_rates, grace: config.grace };
     Ok(Server::new(settings, decoy, random_seed()?))
 }
 
@@ -218,6 +219,7 @@ mod tests {
             attempts: 3,
             block: Duration::from_secs(10),
             post_rates: PostRates::default(),
+            grace: Duration::from_secs(60),
         };
         Opened::open(&config, || Instant::ZERO)
     }
@@ -231,8 +233,12 @@ mod tests {
     fn facts(texts: &[&str]) -> Vec<Fact> {
         let name = || UserName::new("yoda").expect("a name");
         let hash = PasswordHash::decoy([0; 32], [1; 16]);
-        let broadcast =
-            |text: &&str| Fact::Broadcast { from: name(), text: (*text).into(), at: Timestamp::from_millis(5) };
+        let broadcast = |text: &&str| Fact::Broadcast {
+            from: name(),
+            text: (*text).into(),
+            at: Timestamp::from_millis(5),
+            id: None,
+        };
         let account = Fact::AccountAdded { name: name(), hash };
         [account].into_iter().chain(texts.iter().map(broadcast)).collect()
     }

@@ -68,6 +68,7 @@ impl TextLogs {
     pub fn activity(&self, activity: &Activity) {
         match activity {
             Activity::LoggedIn(presence) => self.send(Event::LoggedIn(presence.clone())),
+            Activity::Resumed(presence) => self.send(Event::Resumed(presence.clone())),
             Activity::LoggedOut { user, .. } => self.send(Event::LoggedOut(user.clone())),
             Activity::RoomBuilt { room, .. } => self.send(Event::Room(room.room)),
             Activity::RoomKnown { room } => self.send(Event::Room(*room)),

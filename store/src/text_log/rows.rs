@@ -22,6 +22,13 @@ impl UserLog {
         self.active.push(presence);
     }
 
+    /// A user is connected again, maybe from elsewhere: the row is changed.
+    pub fn resumed(&mut self, presence: Presence) {
+        if let Some(row) = self.active.iter_mut().find(|row| row.name == presence.name) {
+            *row = presence;
+        }
+    }
+
     /// A user is not active any more: the row is removed, and those below move up.
     pub fn logout(&mut self, name: &UserName) {
         self.active.retain(|presence| presence.name != *name);
@@ -81,6 +88,19 @@ mod tests {
             text: text.into(),
             index: LogIndex(1),
         }
+    }
+
+    #[test]
+    fn who_is_connected_again_keeps_the_place_and_others_get_none() {
+        let mut log = UserLog::default();
+        let (yoda, luke) = (presence("yoda", 1), presence("luke", 2));
+        log.login(yoda.clone());
+        log.login(luke);
+        log.resumed(Presence { udp_port: 9, ..yoda });
+        log.resumed(presence("han", 3));
+        let rows: Vec<String> =
+            log.render().lines().map(|row| row.rsplit("; ").take(3).collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(rows, ["9 129.64.1.11 yoda", "2 129.64.1.11 luke"]);
     }
 
     #[test]

@@ -44,10 +44,12 @@ impl Server {
         let at = Timestamp::from_millis(1_654_063_500_000 + 61_000 * index.cast_signed());
         let (from, text) = (name("yoda"), text.to_owned());
         let fact = match &conversation {
-            Conversation::Broadcast => Fact::Broadcast { from: from.clone(), text: text.clone(), at },
-            Conversation::Room(room) => Fact::RoomMessage { room: *room, from: from.clone(), text: text.clone(), at },
+            Conversation::Broadcast => Fact::Broadcast { from: from.clone(), text: text.clone(), at, id: None },
+            Conversation::Room(room) => {
+                Fact::RoomMessage { room: *room, from: from.clone(), text: text.clone(), at, id: None }
+            }
             Conversation::Direct(to, _) => {
-                Fact::DirectMessage { from: from.clone(), to: to.clone(), text: text.clone(), at }
+                Fact::DirectMessage { from: from.clone(), to: to.clone(), text: text.clone(), at, id: None }
             }
         };
         append(self.data.path(), &[fact]).expect("appended");

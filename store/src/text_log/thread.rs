@@ -26,6 +26,7 @@ const MAX_TAKEN: usize = 4_096;
 pub(super) enum Event {
     Message(Message),
     LoggedIn(Presence),
+    Resumed(Presence),
     LoggedOut(UserName),
     /// This room's file has to exist.
     Room(RoomId),
@@ -95,6 +96,10 @@ impl Follower {
         match event {
             Event::LoggedIn(presence) => {
                 self.users.login(presence);
+                self.users_changed = true;
+            }
+            Event::Resumed(presence) => {
+                self.users.resumed(presence);
                 self.users_changed = true;
             }
             Event::LoggedOut(name) => {

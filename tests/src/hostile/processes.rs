@@ -101,7 +101,9 @@ impl ServerProcess {
     pub(super) fn start(toom: &Path, runtime: &str, data: &Path) -> io::Result<ServerProcess> {
         let (send, first) = channel();
         let data = data.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
-        let args = ["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0", "--data", data];
+        let mut args = vec!["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0", "--data", data];
+        // An attacker who is thrown out is to be seen to be gone, and to come again at once.
+        args.extend(["--grace", "0s"]);
         let made_room = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&made_room);
         let process = Process::start(toom, Path::new(data), &args, move |_, line| {

@@ -143,7 +143,7 @@ mod tests {
     fn what_is_told_before_its_commit_is_found() {
         let (mut stage, [a, b, _]) = stage();
         stage.tamper(move |out| {
-            if let Some(Output::Propose { fact: Fact::Broadcast { from, text, at }, .. }) = out.first() {
+            if let Some(Output::Propose { fact: Fact::Broadcast { from, text, at, id: None }, .. }) = out.first() {
                 let (number, at, from, text) = (MessageNumber(1), *at, from.clone(), text.clone());
                 let event = Event::Broadcast { number, at, from, text };
                 out.push(Output::Send { to: vec![b], message: ServerMessage::Event(event) });
@@ -213,9 +213,25 @@ mod tests {
     #[test]
     fn a_fact_that_nobody_asked_for_is_found() {
         let others: [fn(&mut Fact); 3] = [
-            |fact| *fact = Fact::Broadcast { from: name("b"), text: "x".into(), at: Timestamp::from_millis(1_000_000) },
-            |fact| *fact = Fact::Broadcast { from: name("a"), text: "y".into(), at: Timestamp::from_millis(1_000_000) },
-            |fact| *fact = Fact::Broadcast { from: name("a"), text: "x".into(), at: Timestamp::from_millis(7) },
+            |fact| {
+                *fact = Fact::Broadcast {
+                    from: name("b"),
+                    text: "x".into(),
+                    at: Timestamp::from_millis(1_000_000),
+                    id: None,
+                }
+            },
+            |fact| {
+                *fact = Fact::Broadcast {
+                    from: name("a"),
+                    text: "y".into(),
+                    at: Timestamp::from_millis(1_000_000),
+                    id: None,
+                }
+            },
+            |fact| {
+                *fact = Fact::Broadcast { from: name("a"), text: "x".into(), at: Timestamp::from_millis(7), id: None }
+            },
         ];
         for change in others {
             let (mut stage, [a, ..]) = stage();
@@ -234,7 +250,7 @@ mod tests {
     #[test]
     fn facts_out_of_order_or_never_durable_are_found() {
         let (mut stage, _) = stage();
-        let fact = Fact::Broadcast { from: name("a"), text: "x".into(), at: Timestamp::default() };
+        let fact = Fact::Broadcast { from: name("a"), text: "x".into(), at: Timestamp::default(), id: None };
         let committed = Committed { index: LogIndex(4), ticket: None, fact };
         stage.tell(&Observation::ServerHears(&Input::Committed { committed, wall: Timestamp::default() }));
         assert_eq!(stage.broken(), Some(ONE_ORDER));
@@ -244,7 +260,11 @@ mod tests {
     fn a_log_that_lost_something_is_found() {
         let (mut stage, [a, ..]) = stage();
         stage.broadcast(a, "x");
-        let settings = toom_core::server::Settings { block: core::time::Duration::ZERO, ..Default::default() };
+        let settings = toom_core::server::Settings {
+            block: core::time::Duration::ZERO,
+            grace: core::time::Duration::ZERO,
+            ..Default::default()
+        };
         stage.tell(&Observation::ServerStarts { settings, log: &[] });
         assert_eq!(stage.broken(), Some(DURABLE_STAYS));
     }

@@ -131,7 +131,8 @@ mod tests {
 
     /// A run that starts on a log, and comes to the conference of `recovered`.
     fn start(checker: &mut Replay, log: &[Committed], recovered: &[Committed]) -> Result<(), Broken> {
-        let settings = Settings { block: core::time::Duration::ZERO, ..Settings::default() };
+        let settings =
+            Settings { block: core::time::Duration::ZERO, grace: core::time::Duration::ZERO, ..Settings::default() };
         checker.observe(AT, &Observation::ServerStarts { settings, log })?;
         checker.observe(AT, &Observation::ServerRecovered(&server(recovered)))
     }

@@ -34,8 +34,12 @@ pub(super) struct Stage {
     sent: BTreeMap<ConnectionId, VecDeque<ServerMessage>>,
 }
 
-const SETTINGS: Settings =
-    Settings { attempts: 3, block: core::time::Duration::from_secs(10), post_rates: PostRates { posts: 0, bytes: 0 } };
+const SETTINGS: Settings = Settings {
+    attempts: 3,
+    block: core::time::Duration::from_secs(10),
+    post_rates: PostRates { posts: 0, bytes: 0 },
+    grace: core::time::Duration::ZERO,
+};
 
 impl Stage {
     /// A server with these accounts.

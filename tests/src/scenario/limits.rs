@@ -74,7 +74,13 @@ pub fn a_user_who_posts_too_much_is_refused(world: &mut dyn World) {
     let block = world.block();
     // The longest text, and then nothing for days.
     let post_rates = PostRates { posts: 0, bytes: 1 };
-    world.start_server(&Setup { accounts: accounts(&["yoda", "luke"]), attempts: 3, block, post_rates });
+    world.start_server(&Setup {
+        accounts: accounts(&["yoda", "luke"]),
+        attempts: 3,
+        block,
+        post_rates,
+        grace: core::time::Duration::ZERO,
+    });
     let [yoda, luke] = [log_in(world, "yoda"), log_in(world, "luke")];
     let longest = "x".repeat(MAX_TEXT_BYTES);
     world.broadcast(yoda, &longest);

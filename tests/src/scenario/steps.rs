@@ -33,7 +33,8 @@ pub fn password_of(name: &str) -> String {
 /// Starts a server with accounts of these names and three attempts.
 pub fn start(world: &mut dyn World, names: &[&str]) {
     let block = world.block();
-    world.start_server(&Setup { accounts: accounts(names), attempts: 3, block, post_rates: PostRates::default() });
+    let (post_rates, grace) = (PostRates::default(), Duration::ZERO);
+    world.start_server(&Setup { accounts: accounts(names), attempts: 3, block, post_rates, grace });
 }
 
 /// A new client, logged in with the right password, that waits for its person's answer to every offer.

@@ -31,6 +31,8 @@ pub struct Setup {
     pub block: Duration,
     /// How much one user may post.
     pub post_rates: PostRates,
+    /// How long a session whose connection was lost stays active.
+    pub grace: Duration,
 }
 
 /// A file that clients can send.

@@ -71,7 +71,8 @@ impl World for SimulatedWorld {
         for (name, password) in &setup.accounts {
             self.simulation.append(Fact::AccountAdded { name: user(name), hash: hash_of(password) });
         }
-        let settings = Settings { attempts: setup.attempts, block: setup.block, post_rates: setup.post_rates };
+        let settings =
+            Settings { attempts: setup.attempts, block: setup.block, post_rates: setup.post_rates, grace: setup.grace };
         self.settings = Some(settings);
         self.simulation.start_server(settings);
     }

@@ -119,6 +119,7 @@ kinds! {
         CloseReason::LoggedOut => "logged out",
         CloseReason::LoginTimedOut => "login timed out",
         CloseReason::NotLoggedIn => "not logged in",
+        CloseReason::Superseded => "superseded",
         CloseReason::TooManyRequests => "too many requests",
         CloseReason::LimitBroken => "limit broken",
         CloseReason::TooManyConnections => "too many connections",
@@ -143,6 +144,9 @@ kinds! {
         Fact::DirectMessage { .. } => "DirectMessage",
         Fact::DirectReceived { .. } => "DirectReceived",
         Fact::DeviceAdded { .. } => "DeviceAdded",
+        Fact::SessionStarted { .. } => "SessionStarted",
+        Fact::SessionEnded { .. } => "SessionEnded",
+        Fact::OffersNumbered { .. } => "OffersNumbered",
     }
 }
 

@@ -68,7 +68,7 @@ impl ServerPlan {
 
     /// As the server knows it.
     pub fn settings(self) -> Settings {
-        Settings { attempts: self.attempts, block: self.block, ..Settings::default() }
+        Settings { attempts: self.attempts, block: self.block, grace: Duration::ZERO, ..Settings::default() }
     }
 }
 

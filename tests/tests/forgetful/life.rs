@@ -179,9 +179,9 @@ pub(crate) fn fact(from: &str, number: u64, large: bool, dice: &mut Dice) -> Fac
     let (from, text, at) = (user(from), format!("{number} {}", "x".repeat(filler)), Timestamp::default());
     match dice.within(0..=4) {
         0 => Fact::DirectReceived { user: from, peer: user("leia"), through: MessageNumber(number) },
-        1 => Fact::RoomMessage { room: RoomId(1), from, text, at },
-        2 => Fact::DirectMessage { from, to: user("leia"), text, at },
-        _ => Fact::Broadcast { from, text, at },
+        1 => Fact::RoomMessage { room: RoomId(1), from, text, at, id: None },
+        2 => Fact::DirectMessage { from, to: user("leia"), text, at, id: None },
+        _ => Fact::Broadcast { from, text, at, id: None },
     }
 }
 

@@ -76,7 +76,7 @@ fn times_never_go_back_when_the_clock_does() {
 fn a_fact_from_another_server_is_told_here_too_and_answers_nobody() {
     let mut world = World::new(&["a", "b"]);
     let [a, b] = world.login_all(["a", "b"]);
-    world.commit(Fact::Broadcast { from: name("a"), text: text("x"), at: world.wall });
+    world.commit(Fact::Broadcast { from: name("a"), text: text("x"), at: world.wall, id: None });
     assert_eq!((world.inbox(a).len(), world.events(b).len()), (0, 1));
     world.commit(Fact::RoomLeft { room: RoomId(7), user: name("a"), at: world.wall });
     assert_eq!((world.inbox(a).len(), world.inbox(b).len(), world.activities.len()), (0, 0, 1));

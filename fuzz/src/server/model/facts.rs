@@ -68,14 +68,14 @@ impl Model {
 
     fn done(&mut self, fact: Fact) -> Done {
         match fact {
-            Fact::Broadcast { from, text, at } => {
+            Fact::Broadcast { from, text, at, .. } => {
                 self.must_exist(&from)?;
                 let said = self.say(Place::Everywhere, &from, text, at, BTreeSet::new());
                 let (number, at) = (MessageNumber(said.number), said.at);
                 self.tell_all_but(&from, &Event::Broadcast { number, at, from: from.clone(), text: said.text });
                 Ok(ReplyBody::Sent { number, at })
             }
-            Fact::RoomMessage { room, from, text, at } => {
+            Fact::RoomMessage { room, from, text, at, .. } => {
                 self.must_exist(&from)?;
                 let members = self.members(room, &from)?.clone();
                 let said = self.say(Place::Room(room), &from, text, at, members.clone());
@@ -84,7 +84,7 @@ impl Model {
                 members.iter().filter(|member| **member != from).for_each(|member| self.tell(member, &event));
                 Ok(ReplyBody::Sent { number, at })
             }
-            Fact::DirectMessage { from, to, text, at } => {
+            Fact::DirectMessage { from, to, text, at, .. } => {
                 self.must_exist(&from)?;
                 self.must_exist(&to)?;
                 let said = self.say(between(&from, &to), &from, text, at, BTreeSet::new());

@@ -81,16 +81,16 @@ impl Model {
     fn decide(&mut self, user: &UserName, body: RequestBody) -> Result<Next, Refusal> {
         let (from, at) = (user.clone(), Timestamp::from_millis(self.wall));
         Ok(match body {
-            RequestBody::Broadcast { text } => Next::Propose(Fact::Broadcast { from, text: good(text)?, at }),
+            RequestBody::Broadcast { text } => Next::Propose(Fact::Broadcast { from, text: good(text)?, at, id: None }),
             RequestBody::RoomMessage { room, text } => {
                 let text = good(text)?;
                 self.members(room, user)?;
-                Next::Propose(Fact::RoomMessage { room, from, text, at })
+                Next::Propose(Fact::RoomMessage { room, from, text, at, id: None })
             }
             RequestBody::DirectMessage { to, text } => {
                 let text = good(text)?;
                 let to = self.other(user, &to)?;
-                Next::Propose(Fact::DirectMessage { from, to, text, at })
+                Next::Propose(Fact::DirectMessage { from, to, text, at, id: None })
             }
             RequestBody::DirectReceived { from: peer, through } => {
                 let newest = self.newest(&between(user, &peer));

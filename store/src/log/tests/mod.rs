@@ -35,7 +35,7 @@ fn account(user: &str) -> Fact {
 }
 
 fn broadcast(text: &str) -> Fact {
-    Fact::Broadcast { from: name("yoda"), text: text.into(), at: Timestamp::from_millis(7) }
+    Fact::Broadcast { from: name("yoda"), text: text.into(), at: Timestamp::from_millis(7), id: None }
 }
 
 /// The message that `broadcast(text)` at `index` is.

@@ -17,9 +17,9 @@ fn conversation(number: u8) -> Conversation {
 fn fact_of(message: &Message) -> Fact {
     let (from, text, at) = (message.from.clone(), message.text.clone(), message.at);
     match &message.conversation {
-        Conversation::Broadcast => Fact::Broadcast { from, text, at },
-        Conversation::Room(room) => Fact::RoomMessage { room: *room, from, text, at },
-        Conversation::Direct(_, to) => Fact::DirectMessage { from, to: to.clone(), text, at },
+        Conversation::Broadcast => Fact::Broadcast { from, text, at, id: None },
+        Conversation::Room(room) => Fact::RoomMessage { room: *room, from, text, at, id: None },
+        Conversation::Direct(_, to) => Fact::DirectMessage { from, to: to.clone(), text, at, id: None },
     }
 }
 

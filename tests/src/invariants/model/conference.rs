@@ -87,12 +87,17 @@ impl Conference {
                 Some(Outcome::Quiet)
             }
             Fact::PasswordChanged { .. } | Fact::Blocked { .. } => Some(Outcome::Quiet),
+            Fact::SessionStarted { .. } | Fact::SessionEnded { .. } | Fact::OffersNumbered { .. } => {
+                Some(Outcome::Quiet)
+            }
             Fact::AccountRemoved { name } => Some(self.remove(&name)),
-            Fact::Broadcast { from, text, at } => self.post(Conversation::Broadcast, from, text, at, committed.index),
-            Fact::RoomMessage { room, from, text, at } => {
+            Fact::Broadcast { from, text, at, .. } => {
+                self.post(Conversation::Broadcast, from, text, at, committed.index)
+            }
+            Fact::RoomMessage { room, from, text, at, .. } => {
                 self.post(Conversation::Room(room), from, text, at, committed.index)
             }
-            Fact::DirectMessage { from, to, text, at } if from != to && self.accounts.contains(&to) => {
+            Fact::DirectMessage { from, to, text, at, .. } if from != to && self.accounts.contains(&to) => {
                 let message = self.post(Conversation::direct(&from, &to), from, text, at, committed.index);
                 if let Some(Outcome::Message(message)) = &message {
                     let said = self.said.get_mut(&message.conversation).and_then(|all| all.last_mut());

@@ -18,7 +18,7 @@ fn reopened(durable: Durable, seed: u64) -> Store {
 }
 
 fn fact(text: &str) -> Fact {
-    Fact::Broadcast { from: user("yoda"), text: text.into(), at: Timestamp::default() }
+    Fact::Broadcast { from: user("yoda"), text: text.into(), at: Timestamp::default(), id: None }
 }
 
 fn message(number: u64) -> Message {
