@@ -14,7 +14,7 @@ use toom_core::server::fact::{Conversation, Fact};
 use toom_core::server::io::{Input, Page, Query, Select, Span};
 use toom_core::server::search::Search;
 use toom_core::time::Timestamp;
-use toom_core::wire::limits::{DEFAULT_GRACE, MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
+use toom_core::wire::limits::{DEFAULT_GRACE, MAX_FOUND_MESSAGES, MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
 use toom_store::log::append;
 use toom_store::server::{Data, Opened};
 
@@ -66,10 +66,10 @@ fn main() {
         Select { spans: vec![first], not_before: time(messages), ..last_page(LARGE, messages) }.into(),
     );
     for (what, words) in [
-        ("a rare word", "word19999"),
+        ("a rare word", "word19996"),
         ("the most frequent word", "word0"),
         ("two frequent words", "word0 word1"),
-        ("a frequent and a rare word", "word0 word19998"),
+        ("a frequent and a rare word", "word0 word19996"),
         ("a beginning of very many words", "wor*"),
         ("a beginning of many words", "word1*"),
         ("a word that is nowhere", "nowhere"),
@@ -154,7 +154,7 @@ fn search(words: &str, only: Option<RoomId>) -> Query {
         words: Search::words(words).expect("words"),
         up_to: LogIndex(u64::MAX),
         before: None,
-        max_messages: MAX_PAGE_MESSAGES,
+        max_messages: MAX_FOUND_MESSAGES,
         max_bytes: MAX_PAGE_BYTES,
     };
     search.into()
