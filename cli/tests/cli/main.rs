@@ -7,6 +7,7 @@ mod hostile_text;
 mod login;
 mod maintenance;
 mod moving;
+mod reconnecting;
 mod run;
 mod terminal;
 mod trust;

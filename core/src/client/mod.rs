@@ -22,6 +22,7 @@
 //! | `find` | what `FIND` asks, and its page |
 //! | `offering`, `offers`, `transfers` | files offered by and to this user, and how they go |
 //! | `people`, `verify` | whose keys are known, and `VERIFY` |
+//! | `reconnecting`, `liveness`, `positions` | the session outlives its connection |
 //! | `receipts` | direct messages are shown once and confirmed |
 //! | `ending` | the session ends: logged out, finished, or lost |
 //!
@@ -37,10 +38,13 @@ pub mod event;
 mod find;
 mod history;
 pub mod io;
+mod liveness;
 mod offering;
 mod offers;
 pub mod people;
+mod positions;
 mod receipts;
+mod reconnecting;
 mod replies;
 mod requests;
 mod session;

@@ -179,12 +179,12 @@ impl Server {
                 self.found_history(turn, &asked, (kind, not_before, after), page);
                 self.answered(turn, asked.connection);
             }
-            Some(Question::Search { asked, is_first }) => {
-                self.found_by_search(turn, &asked, is_first, page);
-                self.answered(turn, asked.connection);
-            }
             Some(Question::Missed { asked }) => {
                 self.missed_page_found(turn, &asked, page);
+                self.answered(turn, asked.connection);
+            }
+            Some(Question::Search { asked, is_first }) => {
+                self.found_by_search(turn, &asked, is_first, page);
                 self.answered(turn, asked.connection);
             }
             Some(Question::Delivery { user, connection }) => self.found_missed(turn, &user, connection, page),
