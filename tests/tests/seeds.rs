@@ -23,6 +23,7 @@ const ELSEWHERE: &[&str] = &[
     "PeerKeyChanged, verified",
     "Failed, key changed",
     "NotRemembered",
+    "search not ready",
     "Resume",
     "Missed",
     "Ping",

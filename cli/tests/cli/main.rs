@@ -5,6 +5,7 @@ mod command_line;
 mod conversation;
 mod hostile_text;
 mod login;
+mod maintenance;
 mod moving;
 mod reconnecting;
 mod run;
