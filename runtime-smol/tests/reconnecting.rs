@@ -122,7 +122,7 @@ fn a_client_that_is_coming_back_can_be_dropped() {
     std::thread::spawn(move || {
         let Person { client, events, .. } = yoda;
         drop(client);
-        done.send(events.into_iter().last())
+        drop(done.send(events.into_iter().last()));
     });
     let last = dropped.recv_timeout(DEADLINE).expect("it ends");
     assert!(matches!(last, Some(Event::ConnectionLost { server_key_changed: false, .. })), "{last:?}");

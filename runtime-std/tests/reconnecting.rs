@@ -111,7 +111,7 @@ fn a_client_that_is_coming_back_can_be_dropped() {
     let (done, dropped) = mpsc::channel();
     std::thread::spawn(move || {
         let last = yoda.stop();
-        done.send(last)
+        drop(done.send(last));
     });
     let last = dropped.recv_timeout(PATIENCE).expect("it ends");
     assert!(matches!(last, Some(Event::ConnectionLost { server_key_changed: false, .. })), "{last:?}");

@@ -148,7 +148,7 @@ fn words_of_the_index_s_own_language_are_words() {
     let (_data, log, index) = indexed(&messages);
     for (text, message) in texts.iter().zip(&messages) {
         let found = index.find(&log, &search(text)).expect("found").messages;
-        assert_eq!(found, std::slice::from_ref(&message), "{text}");
+        assert_eq!(found, std::slice::from_ref(message), "{text}");
     }
     // Where it was said is not what was said.
     for place in ["room1", "with*", "place"] {
