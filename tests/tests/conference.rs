@@ -46,7 +46,8 @@ fn play(seed: u64) {
     for name in NAMES {
         simulation.append(added(name));
     }
-    simulation.start_server(Settings::default());
+    // Simulated clients do not come back, so sessions end with their connection.
+    simulation.start_server(Settings { grace: Duration::ZERO, ..Settings::default() });
     let clients = NAMES.map(|_| simulation.connect(AcceptPolicy::None));
     let mut story = Story { simulation, dice: Dice::new(seed, "people"), clients };
     (0..NAMES.len()).for_each(|person| story.log_in(person));
