@@ -18,6 +18,8 @@ const ELSEWHERE: &[&str] = &[
     "too many strangers",
     "too many strangers from an address",
     "Refused, rate limited",
+    // Somebody changes devices between two requests of another: some seeds do, but not always one of these.
+    "Refused, device changed",
     "Failed, protocol",
     "Failed, peer silent",
     "PeerKeyChanged, verified",
