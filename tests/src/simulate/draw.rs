@@ -18,7 +18,17 @@ use crate::sim::fault::Fault;
 impl Plan {
     /// The plan of this seed.
     pub fn from_seed(seed: u64) -> Plan {
+        Plan::drawn(seed, None)
+    }
+
+    /// One of so many people.
+    pub fn of(seed: u64, people: usize) -> Plan {
+        Plan::drawn(seed, Some(people.clamp(1, MAX_PEOPLE)))
+    }
+
+    fn drawn(seed: u64, people: Option<usize>) -> Plan {
         let mut draw = Draw::new(seed);
+        draw.people = people.unwrap_or(draw.people);
         let options = draw_options(&mut draw, seed);
         let server = ServerPlan {
             attempts: draw.within(1..=5) as u32,
