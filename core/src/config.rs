@@ -44,6 +44,8 @@ pub struct ClientConfig {
     pub known_people: Option<PathBuf>,
     /// Random bytes, never used twice.
     pub seed: [u8; 32],
+    /// Whether to come back when the connection is lost after the login.
+    pub reconnect: bool,
 }
 
 /// How a transfer is packed; a machine's own settings, the same for both directions.

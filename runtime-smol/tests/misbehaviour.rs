@@ -186,6 +186,7 @@ fn an_unreachable_server_is_said_in_one_sentence() {
         server_key: None,
         known_people: None,
         seed: world::rand_seed(),
+        reconnect: false,
     };
     let error = toom_smol::client::start(config, |_| {}).unwrap_err();
     assert!(matches!(error, toom_smol::client::ClientError::Unreachable(_)), "{error:?}");

@@ -119,7 +119,7 @@ fn a_server_that_stops_says_so_to_its_clients_and_their_last_posts_are_answered(
     yoda.find(|event| matches!(event, Event::Sent { .. }).then_some(()));
     world.stop();
     let reason = yoda.find(|event| match event {
-        Event::ConnectionLost { reason, was_logged_in: true } => Some(reason.clone()),
+        Event::ConnectionLost { reason, was_logged_in: true, .. } => Some(reason.clone()),
         _ => None,
     });
     assert_eq!(reason, "the server closed the connection");
@@ -147,6 +147,7 @@ fn a_server_that_is_not_there_is_named_in_one_sentence() {
         server_key: None,
         known_people: None,
         seed: [1; 32],
+        reconnect: false,
     };
     let error = toom_std::client::start(config, |_| {}).unwrap_err();
     assert!(matches!(error, ClientError::Unreachable(_)));

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use toom_core::client::io::disconnect_reason;
+use toom_core::client::io::{Input, disconnect_reason};
 use toom_core::link::Violation;
 use toom_core::secure::PublicKey;
 
@@ -39,6 +39,12 @@ impl ClientError {
             Some(Violation::ChangedKey { expected, presented }) => ClientError::ChangedKey { expected, presented },
             why => ClientError::Unreachable(disconnect_reason(why)),
         }
+    }
+
+    /// What the machine is told of a connection that could not be made again.
+    pub fn not_connected(&self) -> Input {
+        let server_key_changed = matches!(self, ClientError::ChangedKey { .. });
+        Input::NotConnected { reason: self.to_string(), server_key_changed }
     }
 
     /// Writing to the server failed.

@@ -1,4 +1,4 @@
-//! `toom client`: one person, or one script, on one connection.
+//! `toom client`: one person, or one script, in one session.
 //!
 //! Everything that happens (an event of the driver, a typed line, a signal) comes to one queue and is handled
 //! here, in order, by one thread, which alone gives commands and writes to the screen. The [`input`] thread
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
         server_key: None,
         known_people: Some(folder.join("known_people")),
         seed: random::bytes()?,
+        reconnect: true,
     };
     if !config.downloads.is_dir() {
         return Err(Failure::failed(format!("There is no download directory {}.", config.downloads.display())));
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
     let trust = Trust::or_default(args.trust, global);
     let client = trust::connect(global, &folder, trust, config, events)?;
     let terminal = editor::Terminal::remember();
-    let (mut screen, editor) = Screen::new(global, accept);
+    let (mut screen, editor) = Screen::new(global, args.server.clone(), accept);
     let input = Input::start(editor, screen.is_json(), move |typed| send(&happened, Happening::Typed(typed)));
 
     let mut session = Session::new(client, args.user.clone(), password, screen.pipeline());

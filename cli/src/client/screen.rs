@@ -21,6 +21,8 @@ pub(super) struct Screen {
     kind: Kind,
     paint: Paint,
     progress: Progress,
+    /// `HOST:PORT`, as given.
+    server: String,
     /// Who is logged in.
     user: String,
     /// What is done about offers.
@@ -38,7 +40,7 @@ const SCRIPT_PIPELINE: usize = 64;
 
 impl Screen {
     /// The screen that fits the standard streams, with a line editor if people sit at both.
-    pub(super) fn new(global: &Global, accept: AcceptPolicy) -> (Screen, Option<Editor>) {
+    pub(super) fn new(global: &Global, server: String, accept: AcceptPolicy) -> (Screen, Option<Editor>) {
         let people = io::stdin().is_terminal() && io::stdout().is_terminal();
         let paint = Paint::new(global.color, &io::stdout());
         let open = || if people && !global.json { Editor::open(paint) } else { None };
@@ -50,7 +52,7 @@ impl Screen {
             }
             (false, None) => (Kind::Plain, None),
         };
-        (Screen { kind, paint, progress: Progress::default(), user: String::new(), accept }, editor)
+        (Screen { kind, paint, progress: Progress::default(), server, user: String::new(), accept }, editor)
     }
 
     /// Whether a script reads the output.
@@ -76,13 +78,16 @@ impl Screen {
         if self.is_json() {
             return self.object(&json::render(event, &self.user));
         }
-        let progress = match event {
+        let other = match event {
+            Event::Reconnecting { reason, unanswered } => {
+                return self.text(&self.paint.error(&human::reconnecting(&self.server, reason, *unanswered)));
+            }
             Event::Transfer(transfer) if self.progress.is_news(transfer, Instant::now()) => {
                 Some(human::progress(transfer))
             }
             _ => None,
         };
-        match human::render(event, self.accept).or(progress) {
+        match human::render(event, self.accept).or(other) {
             Some(text) if is_bad(event) => self.text(&self.paint.error(&text)),
             Some(text) => self.text(&text),
             None => Ok(()),

@@ -295,6 +295,7 @@ impl Session {
             }
             (Event::Bye { .. }, Phase::Leaving { exit, .. }) => exit,
             (Event::Bye { .. }, _) => Exit::Done,
+            (Event::ConnectionLost { server_key_changed: true, .. }, _) => Exit::KeyChanged,
             _ => Exit::Unreachable,
         }
     }

@@ -50,6 +50,7 @@ impl Person {
             server_key: Some(server_key),
             known_people: None,
             seed: random::bytes()?,
+            reconnect: false,
         };
         let connected = runtime.connect(config, move |event| {
             if show {

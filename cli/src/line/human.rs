@@ -78,15 +78,33 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         }
         Event::Error(failure) => format!("Error. {}.", sentence(failure)),
         Event::Bye { user } => format!("Bye, {user}!"),
-        Event::ConnectionLost { reason, was_logged_in: true } => {
+        Event::Reconnecting { reason, unanswered } => reconnecting("the server", reason, *unanswered),
+        Event::Resumed { missed: 0 } => "Connected again; no message was missed.".into(),
+        Event::Resumed { missed: 1 } => "Connected again; 1 message was missed.".into(),
+        Event::Resumed { missed } => format!("Connected again; {missed} messages were missed."),
+        Event::ConnectionLost { reason, server_key_changed: true, .. } => format!(
+            "The connection to the server is lost: {} Somebody may be posing as the server, so nothing was said to it.",
+            full_stop(&printable(reason))
+        ),
+        Event::ConnectionLost { reason, was_logged_in: true, .. } => {
             format!("The connection to the server is lost: {}", full_stop(&printable(reason)))
         }
-        Event::ConnectionLost { reason, was_logged_in: false } => {
+        Event::ConnectionLost { reason, was_logged_in: false, .. } => {
             format!("There is no connection to the server: {}", full_stop(&printable(reason)))
         }
     };
     // Others' texts have no line feeds any more. Names are harmless, except that some of early accounts hide something.
     Some(printable_lines(&text).into_owned())
+}
+
+/// The connection to `server` is lost, and the client is coming back.
+pub(crate) fn reconnecting(server: &str, reason: &str, unanswered: usize) -> String {
+    let lost = format!("Connection to {} lost ({}); reconnecting...", printable(server), printable(reason));
+    match unanswered {
+        0 => lost,
+        1 => format!("{lost} 1 command waits for its answer."),
+        many => format!("{lost} {many} commands wait for their answers."),
+    }
 }
 
 /// How far a transfer has come, in one line.
@@ -433,7 +451,9 @@ mod tests {
             Event::Error(Failure::LimitReached(nasty.into())),
             Event::Error(Failure::NoSuchUser(vec![nasty.into()])),
             Event::Sent { kind: PostKind::Direct(nasty.into()), number: MessageNumber(1), at: AT },
-            Event::ConnectionLost { reason: nasty.into(), was_logged_in: true },
+            Event::ConnectionLost { reason: nasty.into(), was_logged_in: true, server_key_changed: false },
+            Event::ConnectionLost { reason: nasty.into(), was_logged_in: true, server_key_changed: true },
+            Event::Reconnecting { reason: nasty.into(), unanswered: 2 },
             Event::Transfer(transfer(
                 Direction::In,
                 TransferState::Done { blake3: [0; 32], saved_as: Some(nasty.into()) },
@@ -523,7 +543,7 @@ mod tests {
             (Event::OfferAnswered { id: OfferId(4), accepted: false }, "Offer 4 is rejected."),
             (Event::LoginFailed(LoginRefusal::AlreadyActive), "This user is logged in already."),
             (
-                Event::ConnectionLost { reason: "refused.".into(), was_logged_in: false },
+                Event::ConnectionLost { reason: "refused.".into(), was_logged_in: false, server_key_changed: false },
                 "There is no connection to the server: refused.",
             ),
         ] {

@@ -73,8 +73,16 @@ pub(crate) fn render(event: &Event, user: &str) -> Value {
         }
         Event::Error(failure) => error(failure),
         Event::Bye { user } => json!({"event": "bye", "user": name(user)}),
-        Event::ConnectionLost { reason, was_logged_in } => {
-            json!({"event": "connection_lost", "reason": reason, "was_logged_in": was_logged_in})
+        Event::Reconnecting { reason, unanswered } => {
+            json!({"event": "reconnecting", "reason": reason, "unanswered": unanswered})
+        }
+        Event::Resumed { missed } => json!({"event": "resumed", "missed": missed}),
+        Event::ConnectionLost { reason, was_logged_in, server_key_changed } => {
+            let mut object = json!({"event": "connection_lost", "reason": reason, "was_logged_in": was_logged_in});
+            if *server_key_changed {
+                object["server_key_changed"] = true.into();
+            }
+            object
         }
     }
 }
@@ -255,9 +263,18 @@ mod tests {
         }
         check(Event::Bye { user: yoda() }, json!({"event": "bye", "user": "yoda"}));
         check(
-            Event::ConnectionLost { reason: "gone".into(), was_logged_in: true },
+            Event::ConnectionLost { reason: "gone".into(), was_logged_in: true, server_key_changed: false },
             json!({"event": "connection_lost", "reason": "gone", "was_logged_in": true}),
         );
+        check(
+            Event::ConnectionLost { reason: "gone".into(), was_logged_in: true, server_key_changed: true },
+            json!({"event": "connection_lost", "reason": "gone", "was_logged_in": true, "server_key_changed": true}),
+        );
+        check(
+            Event::Reconnecting { reason: "gone".into(), unanswered: 2 },
+            json!({"event": "reconnecting", "reason": "gone", "unanswered": 2}),
+        );
+        check(Event::Resumed { missed: 3 }, json!({"event": "resumed", "missed": 3}));
         check(Event::Joined { user: yoda() }, json!({"event": "joined", "user": "yoda"}));
         check(Event::Left { user: yoda() }, json!({"event": "left", "user": "yoda"}));
     }

@@ -28,6 +28,12 @@ impl Answers {
         self.slots.len()
     }
 
+    /// Whether an answer is not there yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        // The first one is shown as soon as it is there.
+        !self.slots.is_empty()
+    }
+
     /// How many places are taken.
     pub(super) fn usage(&self) -> Usage {
         Usage::new("answers to changes", self.slots.len(), MAX_COMMANDS_IN_FLIGHT)

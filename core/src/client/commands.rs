@@ -41,7 +41,7 @@ impl Client {
             }
             Command::Invite { room, user } => {
                 let failure = check_users(core::slice::from_ref(&user));
-                self.change(Change::Invite, failure, RequestBody::Invite { room, user }, out);
+                self.change(Change::Invite(room), failure, RequestBody::Invite { room, user }, out);
             }
             Command::Leave { room } => self.change(Change::Leave(room), None, RequestBody::Leave { room }, out),
             Command::ActiveUsers => self.requests.ask(RequestBody::ActiveUsers, Asked::ActiveUsers, out),

@@ -72,8 +72,12 @@ impl Client {
     /// Gives up what has taken too long.
     pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.give_up_deserted(now, out);
+        self.expire_connection(now, out);
         match self.ending {
             Some(ending) if now < ending.until() => {}
+            Some(Ending::Answers { .. }) if !self.reconnecting.is_online() => {
+                self.end_while_away("nobody waits for the server any more".to_owned(), out);
+            }
             Some(Ending::Answers { .. }) => {
                 // The logout that has waited.
                 self.waiting.pop_front();
@@ -87,16 +91,26 @@ impl Client {
 
     /// Begins the logout: commands that came after it are refused, and transfers end.
     pub(super) fn log_out(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let after = self.waiting.drain(..).map(|_| Output::Event(Event::Error(Failure::NotLoggedIn)));
-        out.extend(after);
+        self.refuse_waiting(out);
         self.ending = Some(Ending::Transfers { until: now + TRANSFERS_PATIENCE });
         self.end_all_transfers(out);
+    }
+
+    /// Refuses the commands that came after a logout.
+    pub(super) fn refuse_waiting(&mut self, out: &mut Vec<Output>) {
+        let after = self.waiting.drain(..).map(|_| Output::Event(Event::Error(Failure::NotLoggedIn)));
+        out.extend(after);
+    }
+
+    /// Whether somebody who is logged in wants to leave as soon as everything before that is done.
+    pub(super) fn is_logout_next(&self) -> bool {
+        matches!(self.waiting.front(), Some(Command::Logout)) && self.user.is_some()
     }
 
     /// Takes the next step towards the end, if it is time for it.
     pub(super) fn go_on_ending(&mut self, now: Instant, out: &mut Vec<Output>) {
         match self.ending {
-            None if matches!(self.waiting.front(), Some(Command::Logout)) && self.user.is_some() => {
+            None if self.is_logout_next() => {
                 self.ending = Some(Ending::Answers { until: now + ANSWERS_PATIENCE });
             }
             None if self.finishing => self.finish(now, out),
@@ -109,7 +123,7 @@ impl Client {
 
     /// Logs out if nothing that was asked is left to do.
     fn finish(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if !self.waiting.is_empty() || !self.is_idle() {
+        if !self.waiting.is_empty() || !self.is_idle() || !self.reconnecting.is_online() {
             return;
         }
         if self.user.is_none() {
@@ -153,7 +167,11 @@ impl Client {
 
     /// The connection is gone, or of no use any more: answers everything, then shows the last event.
     pub(super) fn lost(&mut self, reason: String, out: &mut Vec<Output>) {
-        let leaving = self.is_leaving();
+        self.end(reason, self.is_leaving(), false, out);
+    }
+
+    /// Answers everything, then shows the last event: a goodbye if it ends `well`.
+    pub(super) fn end(&mut self, reason: String, well: bool, server_key_changed: bool, out: &mut Vec<Output>) {
         self.connection = Connection::Over;
         self.ending = None;
         let lost = Event::Error(Failure::ConnectionLost);
@@ -167,11 +185,11 @@ impl Client {
         self.history = None;
         self.offering_failed(Failure::ConnectionLost, out);
         out.extend(self.waiting.drain(..).map(|_| Output::Event(lost.clone())));
-        let why = if leaving { TransferFailure::Cancelled } else { TransferFailure::ServerLost };
+        let why = if well { TransferFailure::Cancelled } else { TransferFailure::ServerLost };
         self.abandon_transfers(why, out);
         out.push(Output::Event(match self.user.take() {
-            Some(user) if leaving => Event::Bye { user },
-            user => Event::ConnectionLost { reason, was_logged_in: user.is_some() },
+            Some(user) if well => Event::Bye { user },
+            user => Event::ConnectionLost { reason, was_logged_in: user.is_some(), server_key_changed },
         }));
     }
 }

@@ -160,12 +160,27 @@ pub enum Event {
         /// Who.
         user: UserName,
     },
-    /// The connection is lost, or was never made: the last event.
+    /// The connection is lost, and the client is coming back by itself. Said once for each loss; `Resumed` follows, or
+    /// the last event.
+    Reconnecting {
+        /// In words.
+        reason: String,
+        /// How many commands wait for that, because they are not answered yet.
+        unanswered: usize,
+    },
+    /// The session goes on. What was missed follows as the events that it is, before anything newer.
+    Resumed {
+        /// How many messages of others were missed, as far as the server knows.
+        missed: u64,
+    },
+    /// The connection is lost for good, or was never made: the last event.
     ConnectionLost {
         /// In words.
         reason: String,
         /// Whether the login had succeeded.
         was_logged_in: bool,
+        /// Whether whoever is there now has another key than the server had, so that nothing was said to them.
+        server_key_changed: bool,
     },
 }
 

@@ -20,14 +20,23 @@ pub enum Input {
     Connected {
         /// The server's.
         server_key: PublicKey,
-        /// What was remembered of people on this server, the oldest first.
+        /// What was remembered of people on this server, the oldest first. Only those of the first time count.
         people: Vec<Person>,
     },
-    /// The connection is gone; `reason` in words.
+    /// `Output::Connect` failed.
+    NotConnected {
+        /// In words.
+        reason: String,
+        /// Whether whoever is there has another key than the server had.
+        server_key_changed: bool,
+    },
+    /// The connection is gone; `reason` in words. Words of a connection that is gone must not come after it.
     Disconnected {
         /// In words.
         reason: String,
     },
+    /// The driver is to end: the last event follows.
+    Stopped,
     /// The server said something.
     Message(ServerMessage),
     /// The person asks for something.
@@ -114,6 +123,9 @@ pub enum Output {
     Send(Request),
     /// Close the connection to the server.
     Disconnect,
+    /// Connect to the server again, which must have the same key as before; `Connected` or `NotConnected` follows. The
+    /// connection before this one is gone, or of no use any more.
+    Connect,
     /// Show this.
     Event(Event),
     /// Open a file for reading; `SourceOpened` or `SourceFailed` follows.

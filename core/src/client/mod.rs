@@ -21,6 +21,7 @@
 //! | `history` | the pages of one `RDM` become one answer |
 //! | `offering`, `offers`, `transfers` | files offered by and to this user, and how they go |
 //! | `people`, `verify` | whose keys are known, and `VERIFY` |
+//! | `reconnecting`, `liveness`, `positions` | the session outlives its connection |
 //! | `receipts` | direct messages are shown once and confirmed |
 //! | `ending` | the session ends: logged out, finished, or lost |
 //!
@@ -35,10 +36,13 @@ mod ending;
 pub mod event;
 mod history;
 pub mod io;
+mod liveness;
 mod offering;
 mod offers;
 pub mod people;
+mod positions;
 mod receipts;
+mod reconnecting;
 mod replies;
 mod requests;
 mod session;

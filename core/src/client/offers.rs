@@ -7,6 +7,7 @@ use rand_chacha::rand_core::Rng;
 
 use super::agreement::{Party, Subject, agreement};
 use super::commands::fail;
+use super::ending::DESERTED_PATIENCE;
 use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
 use super::io::{AcceptPolicy, Output, Progress, Report, Side, Start};
 use super::requests::Asked;
@@ -187,7 +188,7 @@ impl Client {
         }
     }
 
-    pub(super) fn report(&mut self, Report { transfer: id, progress }: Report, out: &mut Vec<Output>) {
+    pub(super) fn report(&mut self, now: Instant, Report { transfer: id, progress }: Report, out: &mut Vec<Output>) {
         let Some(entry) = self.transfers.get_mut(id) else { return };
         let Stage::Running { moving, .. } = &mut entry.stage else { return };
         match progress {
@@ -195,6 +196,7 @@ impl Client {
                 *moving = true;
                 (entry.bytes, entry.rate_bps) = (bytes, rate_bps);
                 out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Moving))));
+                self.transfers.put_off(id, now + DESERTED_PATIENCE);
             }
             Progress::Done { blake3, saved_as } => {
                 entry.bytes = entry.total;
@@ -237,7 +239,7 @@ impl Client {
     }
 
     /// Tells the transfer machine to end a transfer, once; its report follows.
-    fn end_running(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
+    pub(super) fn end_running(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
         if let Some(Entry { stage: Stage::Running { .. }, ending: ending @ None, .. }) = self.transfers.get_mut(id) {
             *ending = Some(why);
             out.push(Output::Cancel { transfer: id });

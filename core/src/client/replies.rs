@@ -1,8 +1,9 @@
 //! What the server says: a reply becomes the answer of its command, an event is shown.
 
+use super::answers::Place;
 use super::commands::fail;
 use super::ending::{CatchingUp, DESERTED_PATIENCE};
-use super::event::{Event, Failure};
+use super::event::{Event, Failure, PostKind};
 use super::history::Step;
 use super::io::Output;
 use super::offers::Arrived;
@@ -16,21 +17,25 @@ use crate::wire::message::{self as wire, Cursor, PastMessage, Refusal, Reply, Re
 impl Client {
     /// Takes a message of the server. One that breaks the protocol ends the connection.
     pub(super) fn message(&mut self, now: Instant, message: ServerMessage, out: &mut Vec<Output>) {
+        if !self.listens() {
+            return;
+        }
+        self.heard(now);
         if let Some(ending) = &mut self.ending {
             ending.heard(now);
         }
         match message {
-            ServerMessage::Reply(reply) => self.reply(reply, out),
+            ServerMessage::Reply(reply) => self.reply(now, reply, out),
             ServerMessage::Event(_) if self.user.is_none() => self.broken("an event before the login", out),
             ServerMessage::Event(event) => self.event(now, event, out),
         }
     }
 
-    fn reply(&mut self, reply: Reply, out: &mut Vec<Output>) {
-        let Some(asked) = self.requests.take(reply.id) else {
+    fn reply(&mut self, now: Instant, reply: Reply, out: &mut Vec<Output>) {
+        let Some(mut open) = self.requests.take(reply.id) else {
             return self.broken("a reply to nothing", out);
         };
-        let wrong = match (asked, reply.body) {
+        let wrong = match (open.asked, reply.body) {
             (Asked::Login, ReplyBody::Welcome { user, failed_logins }) => {
                 self.logging_in = false;
                 self.user = Some(user.clone());
@@ -47,13 +52,19 @@ impl Client {
                 self.bye(out);
                 None
             }
+            (Asked::Change(place, change), body) if open.again && was_done(&change, &body) => {
+                self.was_done(place, change, out);
+                None
+            }
             (Asked::Change(place, change), body) => match changed(&change, body) {
                 Some(event) => {
+                    self.note_position(&event);
                     self.answers.fill(place, event, out);
                     None
                 }
                 None => Some(Asked::Change(place, change)),
             },
+            (asked @ (Asked::Resume | Asked::Missed), body) => self.resuming(now, asked, body, out),
             (Asked::ActiveUsers, ReplyBody::ActiveUsers(users)) => show(Event::ActiveUsers(users), out),
             (Asked::Rooms, ReplyBody::Rooms(rooms)) => show(Event::Rooms(rooms), out),
             (Asked::History(_), ReplyBody::History { messages, next }) => {
@@ -105,7 +116,8 @@ impl Client {
         };
         if let Some(asked) = wrong {
             // Its command is still to be answered.
-            self.requests.put_back(reply.id, asked);
+            open.asked = asked;
+            self.requests.put_back(reply.id, open);
             self.broken("a reply of the wrong kind", out);
         }
     }
@@ -119,9 +131,9 @@ impl Client {
             wire::Event::DirectMessage { number, at, from, text } => {
                 return self.direct_message(number, at, from, text, out);
             }
-            // Sessions are not resumed yet: what is granted is not used.
-            wire::Event::Granted { .. } => return,
-            wire::Event::Ping => return self.is_here(),
+            wire::Event::Granted { secret, positions } => return self.granted(now, secret, positions),
+            // The server wants to know whether this client is still there.
+            wire::Event::Ping => return self.requests.ping(out),
             wire::Event::Joined { user } => Event::Joined { user },
             wire::Event::Left { user } => {
                 self.transfers.desert(&user, now + DESERTED_PATIENCE);
@@ -138,13 +150,39 @@ impl Client {
             }
             wire::Event::OfferEnded { offer, reason } => return self.offer_ended(offer, reason, out),
         };
+        self.note_position(&event);
         out.push(Output::Event(event));
     }
 
-    /// The server wants to know whether this client is still there.
-    fn is_here(&mut self) {
-        // With too much waiting, what is asked anyway tells it.
-        self.requests.ask_own(RequestBody::Ping, Asked::Ping);
+    /// Remembers up to where this client has seen a conversation.
+    fn note_position(&mut self, event: &Event) {
+        match event {
+            Event::Broadcast { number, .. } | Event::Sent { kind: PostKind::Broadcast, number, .. } => {
+                self.positions.see(None, *number);
+            }
+            Event::RoomMessage { room, number, .. } | Event::Sent { kind: PostKind::Room(room), number, .. } => {
+                self.positions.see(Some(*room), *number);
+            }
+            Event::RoomCreated(info) => self.positions.enter(info.room),
+            Event::LeftRoom { room } => self.positions.leave(*room),
+            _ => {}
+        }
+    }
+
+    /// What was asked again had been carried out the first time.
+    fn was_done(&mut self, place: Place, change: Change, out: &mut Vec<Output>) {
+        match change {
+            Change::Leave(room) => {
+                let event = Event::LeftRoom { room };
+                self.note_position(&event);
+                self.answers.fill(place, event, out);
+            }
+            // The answer is the room as it is now.
+            Change::Invite(room) => {
+                self.requests.ask(RequestBody::Rooms, Asked::Change(place, Change::Invited(room)), out);
+            }
+            _ => {}
+        }
     }
 
     fn direct_message(
@@ -211,10 +249,23 @@ fn changed(change: &Change, body: ReplyBody) -> Option<Event> {
         (Change::Post(kind), ReplyBody::Sent { number, at }) => Event::Sent { kind: kind.clone(), number, at },
         (Change::BuildRoom, ReplyBody::RoomCreated(room)) => Event::RoomCreated(room),
         (Change::BuildRoom, ReplyBody::RoomExists(room)) => Event::RoomExists(room),
-        (Change::Invite, ReplyBody::Invited(room)) => Event::RoomChanged(room),
+        (Change::Invite(_), ReplyBody::Invited(room)) => Event::RoomChanged(room),
+        (Change::Invited(room), ReplyBody::Rooms(rooms)) => {
+            let found = rooms.into_iter().find(|it| it.room == *room);
+            found.map_or(Event::Error(Failure::NotAMember), Event::RoomChanged)
+        }
         (Change::Leave(left), ReplyBody::Left { room }) if *left == room => Event::LeftRoom { room },
         _ => return None,
     })
+}
+
+/// Whether a refusal of a change that was asked again says that it was carried out the first time.
+fn was_done(change: &Change, body: &ReplyBody) -> bool {
+    matches!(
+        (change, body),
+        (Change::Leave(_), ReplyBody::Refused(Refusal::NotAMember))
+            | (Change::Invite(_), ReplyBody::Refused(Refusal::AlreadyAMember))
+    )
 }
 
 fn show(event: Event, out: &mut Vec<Output>) -> Option<Asked> {

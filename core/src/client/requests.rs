@@ -15,9 +15,10 @@ use crate::wire::message::{HistoryKind, Request, RequestBody};
 /// Requests of commands that may wait for their replies at the same time.
 pub(super) const MAX_COMMANDS_IN_FLIGHT: usize = MAX_REQUESTS_IN_FLIGHT - 16;
 /// What the client asks on its own account (receipts, answers to offers by policy) has its own share of the
-/// requests in flight, so that a flood of commands cannot hold it up, nor the other way round. The logout takes
-/// the last one.
-pub(super) const MAX_OWN_IN_FLIGHT: usize = 15;
+/// requests in flight, so that a flood of commands cannot hold it up, nor the other way round. The logout, a ping, and
+/// what resumes a session take the last three.
+pub(super) const MAX_OWN_IN_FLIGHT: usize = 13;
+const MAX_LAST: usize = 3;
 /// Requests of one's own that wait for their turn. What comes beyond is not asked: a receipt goes out with the
 /// next message, an unanswered offer expires at the server.
 pub(super) const MAX_OWN_WAITING: usize = 1_024;
@@ -51,8 +52,12 @@ pub(super) enum Asked {
         from: UserName,
         through: MessageNumber,
     },
-    /// That this client is there.
+    /// That this client is there, or whether the server is.
     Ping,
+    /// That the session goes on.
+    Resume,
+    /// The next page of what was missed.
+    Missed,
 }
 
 /// What somebody's keys are wanted for.
@@ -71,7 +76,9 @@ pub(super) enum Wanted {
 pub(super) enum Change {
     Post(PostKind),
     BuildRoom,
-    Invite,
+    Invite(RoomId),
+    /// The room of an invitation that was carried out and whose reply was lost.
+    Invited(RoomId),
     Leave(RoomId),
 }
 
@@ -84,17 +91,38 @@ impl Asked {
     fn is_own(&self) -> bool {
         match self {
             Asked::Answer { by_command, .. } | Asked::Withdraw { by_command, .. } => !by_command,
-            Asked::Receipt { .. } | Asked::CatchUp | Asked::Logout | Asked::Ping => true,
+            Asked::Receipt { .. } | Asked::CatchUp | Asked::Logout => true,
+            Asked::Ping | Asked::Resume | Asked::Missed => true,
             _ => false,
         }
     }
+
+    /// Whether it ends with the connection on which it was asked.
+    fn ends_with_connection(&self) -> bool {
+        let of_connection = matches!(self, Asked::Login | Asked::Ping | Asked::Resume | Asked::Missed);
+        of_connection || matches!(self, Asked::Answer { .. } | Asked::Withdraw { .. })
+    }
+}
+
+/// A request that has no reply yet.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// To be asked again if the connection is lost.
+    body: RequestBody,
+    pub(super) asked: Asked,
+    /// Whether it may have been asked on an earlier connection.
+    pub(super) again: bool,
 }
 
 /// The requests of one session.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,
-    open: BTreeMap<RequestId, Asked>,
+    open: BTreeMap<RequestId, Open>,
+    /// Whether the connection is lost, so that what is asked waits for the next one.
+    away: bool,
+    /// Whether a ping is open.
+    pinging: bool,
     /// How many of `open` are one's own.
     own_open: usize,
     /// How many of `open` are posts.
@@ -130,12 +158,56 @@ impl Requests {
         self.open.is_empty() && self.own_waiting.is_empty()
     }
 
-    /// Asks now.
+    /// Whether anything that was asked is not answered.
+    pub(super) fn are_owed(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Asks now, or as soon as there is a connection again.
     pub(super) fn ask(&mut self, body: RequestBody, asked: Asked, out: &mut Vec<Output>) {
-        self.last += 1;
-        let id = RequestId(self.last);
-        self.put_back(id, asked);
+        let id = self.open(body.clone(), asked);
+        if !self.away {
+            out.push(Output::Send(Request { id, body }));
+        }
+    }
+
+    /// Asks now, though what others ask waits until the session goes on.
+    pub(super) fn ask_now(&mut self, body: RequestBody, asked: Asked, out: &mut Vec<Output>) {
+        let id = self.open(body.clone(), asked);
         out.push(Output::Send(Request { id, body }));
+    }
+
+    /// Says that this client is there, unless it is saying so, or something else, already.
+    pub(super) fn ping(&mut self, out: &mut Vec<Output>) {
+        if !self.pinging && !self.away {
+            self.pinging = true;
+            self.ask(RequestBody::Ping, Asked::Ping, out);
+        }
+    }
+
+    /// The connection is lost: what ends with it is forgotten, and those answers to offers that may not have arrived
+    /// are given.
+    pub(super) fn disconnected(&mut self) -> Vec<Asked> {
+        self.away = true;
+        let lost = self.open.extract_if(.., |_, open| open.asked.ends_with_connection());
+        let mut ended: Vec<Asked> = lost.map(|(_, open)| open.asked).collect();
+        self.own_open -= ended.iter().filter(|asked| asked.is_own()).count();
+        self.pinging = false;
+        for open in self.open.values_mut() {
+            open.again = true;
+        }
+        let (waiting, over) = self.own_waiting.drain(..).partition(|(_, asked)| !asked.ends_with_connection());
+        self.own_waiting = waiting;
+        let over: VecDeque<(RequestBody, Asked)> = over;
+        ended.extend(over.into_iter().map(|(_, asked)| asked));
+        ended
+    }
+
+    /// The session goes on: asks everything that has no reply, in the order and with the ids of the first time.
+    pub(super) fn connected_again(&mut self, out: &mut Vec<Output>) {
+        self.away = false;
+        let open = self.open.iter().map(|(id, open)| Request { id: *id, body: open.body.clone() });
+        out.extend(open.map(Output::Send));
     }
 
     /// Asks on one's own account, when [`Requests::send_own`] finds room; whether there is room to wait.
@@ -149,7 +221,7 @@ impl Requests {
 
     /// Asks all that waited before a logout, as far as the server takes so much at once.
     pub(super) fn send_last(&mut self, out: &mut Vec<Output>) {
-        while self.open.len() < MAX_REQUESTS_IN_FLIGHT - 1
+        while self.open.len() < MAX_REQUESTS_IN_FLIGHT - MAX_LAST
             && let Some((body, asked)) = self.own_waiting.pop_front()
         {
             self.ask(body, asked, out);
@@ -158,7 +230,8 @@ impl Requests {
 
     /// Asks what waited, as far as there is room.
     pub(super) fn send_own(&mut self, out: &mut Vec<Output>) {
-        while self.own_open < MAX_OWN_IN_FLIGHT
+        while !self.away
+            && self.own_open < MAX_OWN_IN_FLIGHT
             && let Some((body, asked)) = self.own_waiting.pop_front()
         {
             self.ask(body, asked, out);
@@ -166,25 +239,33 @@ impl Requests {
     }
 
     /// What a reply is about; `None` if nothing was asked under this id, or it was answered already.
-    pub(super) fn take(&mut self, id: RequestId) -> Option<Asked> {
-        let asked = self.open.remove(&id)?;
-        self.own_open -= usize::from(asked.is_own());
-        self.posts_open -= usize::from(asked.is_post());
-        Some(asked)
+    pub(super) fn take(&mut self, id: RequestId) -> Option<Open> {
+        let open = self.open.remove(&id)?;
+        self.own_open -= usize::from(open.asked.is_own());
+        self.posts_open -= usize::from(open.asked.is_post());
+        self.pinging &= open.asked != Asked::Ping;
+        Some(open)
     }
 
     /// Undoes [`Requests::take`]: the reply was none.
-    pub(super) fn put_back(&mut self, id: RequestId, asked: Asked) {
-        self.own_open += usize::from(asked.is_own());
-        self.posts_open += usize::from(asked.is_post());
-        self.open.insert(id, asked);
+    pub(super) fn put_back(&mut self, id: RequestId, open: Open) {
+        self.own_open += usize::from(open.asked.is_own());
+        self.posts_open += usize::from(open.asked.is_post());
+        self.open.insert(id, open);
     }
 
     /// Forgets everything and gives what had no reply, in the order of asking.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = Asked> + use<> {
         (self.own_open, self.posts_open) = (0, 0);
         self.own_waiting.clear();
-        core::mem::take(&mut self.open).into_values()
+        core::mem::take(&mut self.open).into_values().map(|open| open.asked)
+    }
+
+    fn open(&mut self, body: RequestBody, asked: Asked) -> RequestId {
+        self.last += 1;
+        let id = RequestId(self.last);
+        self.put_back(id, Open { body, asked, again: false });
+        id
     }
 }
 
@@ -212,11 +293,11 @@ mod tests {
             requests.ask(RequestBody::ActiveUsers, Asked::ActiveUsers, &mut out);
         }
         requests.send_own(&mut out);
-        assert_eq!(out.len(), MAX_REQUESTS_IN_FLIGHT - 1);
+        assert_eq!(out.len(), MAX_REQUESTS_IN_FLIGHT - MAX_LAST);
         // A reply to one of one's own makes room for one more.
         assert!(requests.take(RequestId(1)).is_some());
         requests.send_own(&mut out);
-        assert_eq!(out.len(), MAX_REQUESTS_IN_FLIGHT);
+        assert_eq!(out.len(), MAX_REQUESTS_IN_FLIGHT - MAX_LAST + 1);
         assert!(!requests.has_room());
     }
 
@@ -224,9 +305,9 @@ mod tests {
     fn an_id_is_answered_once() {
         let (mut requests, mut out) = (Requests::default(), Vec::new());
         requests.ask(RequestBody::Rooms, Asked::Rooms, &mut out);
-        assert_eq!(requests.take(RequestId(1)), Some(Asked::Rooms));
-        assert_eq!(requests.take(RequestId(1)), None);
-        assert_eq!(requests.take(RequestId(2)), None);
+        assert_eq!(requests.take(RequestId(1)).map(|open| open.asked), Some(Asked::Rooms));
+        assert!(requests.take(RequestId(1)).is_none());
+        assert!(requests.take(RequestId(2)).is_none());
         assert!(requests.is_empty());
     }
 }

@@ -13,7 +13,9 @@ use super::history::Gathering;
 use super::io::{AcceptPolicy, Input, Output};
 use super::offering::Offering;
 use super::people::People;
+use super::positions::Positions;
 use super::receipts::Receipts;
+use super::reconnecting::Reconnecting;
 use super::requests::{MAX_COMMANDS_IN_FLIGHT, Requests};
 use super::transfers::Transfers;
 use crate::machine::Machine;
@@ -24,7 +26,7 @@ use crate::time::Instant;
 /// Commands that wait for their turn: a script's burst, at most 64 MiB of text.
 pub(super) const MAX_WAITING_COMMANDS: usize = 4_096;
 
-/// One user's client, for one connection to the server.
+/// One user's client, for one session: across connections, once that was granted.
 #[derive(Debug)]
 pub struct Client {
     pub(super) accept: AcceptPolicy,
@@ -50,6 +52,8 @@ pub struct Client {
     pub(super) last_source: u64,
     pub(super) transfers: Transfers,
     pub(super) receipts: Receipts,
+    pub(super) positions: Positions,
+    pub(super) reconnecting: Reconnecting,
     pub(super) people: People,
     /// Offers that were not sealed for this device, or by another one than the server said.
     pub(super) unopened_offers: u64,
@@ -73,8 +77,8 @@ pub(super) enum Connection {
 
 impl Client {
     /// A client that is about to be connected, on the device with this key. `udp_port` is the one really bound; `seed`
-    /// must be random and used for nothing else.
-    pub fn new(accept: AcceptPolicy, udp_port: u16, device: SecretKey, seed: [u8; 32]) -> Client {
+    /// must be random and used for nothing else; `reconnect` says whether it comes back when its connection is lost.
+    pub fn new(accept: AcceptPolicy, udp_port: u16, device: SecretKey, seed: [u8; 32], reconnect: bool) -> Client {
         Client {
             accept,
             udp_port,
@@ -93,6 +97,8 @@ impl Client {
             last_source: 0,
             transfers: Transfers::default(),
             receipts: Receipts::default(),
+            positions: Positions::default(),
+            reconnecting: Reconnecting::new(reconnect),
             people: People::default(),
             unopened_offers: 0,
             finishing: false,
@@ -108,18 +114,23 @@ impl Client {
 
     fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Connected { server_key, people } => {
+            Input::Connected { server_key, people } if self.connection == Connection::Awaited => {
                 self.connection = Connection::Open;
                 self.people = People::new(people);
                 self.server_key = Some(server_key);
             }
-            Input::Disconnected { reason } => self.lost(reason, out),
+            Input::Connected { server_key, .. } => self.connected_again(now, server_key, out),
+            Input::NotConnected { reason, server_key_changed } => {
+                self.not_connected(now, reason, server_key_changed, out);
+            }
+            Input::Disconnected { reason } => self.disconnected(now, reason, out),
+            Input::Stopped => self.lost("the client was stopped".to_owned(), out),
             Input::Message(message) => self.message(now, message, out),
             Input::Command(Command::Finish) => self.finishing = true,
             Input::Command(command) => self.enqueue(command, out),
             Input::SourceOpened { source, label, bytes } => self.source_opened(source, label, bytes, out),
             Input::SourceFailed { source, missing, reason } => self.source_failed(source, missing, reason, out),
-            Input::Report(report) => self.report(report, out),
+            Input::Report(report) => self.report(now, report, out),
             Input::NotRemembered { user, reason } => {
                 out.push(Output::Event(Event::NotRemembered { user, reason }));
             }
@@ -158,7 +169,7 @@ impl Client {
     /// answers before it, so that a script sees the effects of its own commands: a room that was built can be
     /// written to, and what was posted is read. Transfers are managed here, however long a history takes.
     fn may_start(&self, command: &Command) -> bool {
-        if self.logging_in {
+        if self.logging_in || !self.reconnecting.is_online() {
             return false;
         }
         if self.user.is_none() {
@@ -201,10 +212,16 @@ impl Machine for Client {
         if self.connection != Connection::Over {
             self.advance(now, out);
         }
+        if self.connection != Connection::Over {
+            self.watch(now);
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if self.connection == Connection::Over {
+            return None;
+        }
         let ending = self.ending.as_ref().map(Ending::until);
-        [ending, self.transfers.given_up_at()].into_iter().flatten().min()
+        [ending, self.transfers.given_up_at(), self.reconnecting.deadline()].into_iter().flatten().min()
     }
 }

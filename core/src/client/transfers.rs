@@ -200,6 +200,16 @@ impl Transfers {
         }
     }
 
+    /// A transfer whose other end has left still moves, as it may without the server: it is given up at `until` at the
+    /// earliest, which is not before that of an earlier call.
+    pub(super) fn put_off(&mut self, id: OfferId, until: Instant) {
+        let before = self.deserted.len();
+        self.deserted.retain(|(_, deserted)| *deserted != id);
+        if self.deserted.len() < before {
+            self.deserted.push_back((until, id));
+        }
+    }
+
     /// When the first of those whose other end has left is given up.
     pub(super) fn given_up_at(&self) -> Option<Instant> {
         self.deserted.front().map(|(until, _)| *until)

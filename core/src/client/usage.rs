@@ -14,6 +14,7 @@ impl Bounded for Client {
         self.transfers.usage(each);
         each(self.receipts.usage());
         self.people.usage(each);
+        self.positions.usage(each);
     }
 
     fn usage_of_each(&self, each: &mut dyn FnMut(Usage)) {

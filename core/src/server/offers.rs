@@ -143,6 +143,10 @@ impl Server {
 
     /// Makes sure that the next offer has an id that no transfer of an earlier run has, nor one of a later run.
     fn number_offers(&mut self, turn: &mut Turn<'_>) {
+        // A client whose session ends with its connection ends its transfers, too.
+        if self.settings.grace.is_zero() {
+            return;
+        }
         let offers = &mut self.offers;
         if offers.numbered == OfferId(0) {
             (offers.last, offers.numbered) = (self.conference.offers, self.conference.offers);

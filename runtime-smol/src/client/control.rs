@@ -1,5 +1,6 @@
 //! The TCP connection to the server: connecting, reading, writing.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 use smol::{Async, Timer};
-use toom_core::client::io::{Input, disconnect_reason};
+use toom_core::client::io::disconnect_reason;
 use toom_core::config::ClientConfig;
 use toom_core::link::{Identity, Inbound, Outbound, Output};
-use toom_core::secure::PublicKey;
+use toom_core::secure::{PublicKey, SecretKey};
 use toom_core::wire::message::ServerMessage;
 use toom_store::system::{faster_suite, in_words, random_seed, tcp};
 
@@ -24,12 +25,29 @@ use crate::mailbox::Posts;
 /// How long the server may take nothing of what is written: it is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Connects to `config.server`, and does the handshake with it.
-pub(super) fn connect(config: &ClientConfig, clock: Clock) -> Result<(Frames, Writer, Reader), ClientError> {
-    let (stream, address) = tcp::connect(&config.server).map_err(ClientError::Unreachable)?;
+/// Who connects to whom.
+#[derive(Clone, Debug)]
+pub(super) struct Ends {
+    /// `HOST:PORT`.
+    server: String,
+    /// The server's key, once it is known.
+    pub(super) server_key: Option<PublicKey>,
+    device: SecretKey,
+}
+
+impl Ends {
+    /// As configured.
+    pub(super) fn of(config: &ClientConfig) -> Ends {
+        Ends { server: config.server.clone(), server_key: config.server_key, device: config.device.clone() }
+    }
+}
+
+/// Connects to the server, and does the handshake with it; waits meanwhile.
+pub(super) fn connect(ends: &Ends, clock: Clock) -> Result<(Frames, Writer, Reader), ClientError> {
+    let (stream, address) = tcp::connect(&ends.server).map_err(ClientError::Unreachable)?;
     let stream = Arc::new(Async::new(stream)?);
-    let identity = Arc::new(Identity { secret: config.device.clone(), best: faster_suite() });
-    let (inbound, hello) = Inbound::client(clock.now(), identity, random_seed()?, config.server_key);
+    let identity = Arc::new(Identity { secret: ends.device.clone(), best: faster_suite() });
+    let (inbound, hello) = Inbound::client(clock.now(), identity, random_seed()?, ends.server_key);
     let mut link = link::Reader::new(Arc::clone(&stream), clock, Buffer::new(), inbound);
     // Without a bound of its own: the machine has a bounded number of requests under way.
     let (frames, waiting) = async_channel::unbounded();
@@ -147,8 +165,8 @@ impl Reader {
         self.server_key
     }
 
-    /// Reads until either end closes the connection.
-    pub(super) async fn run(mut self, posts: Posts<Mail>) {
+    /// Reads until either end closes the connection, which is the one with this number.
+    pub(super) async fn run(mut self, connection: u64, posts: Posts<Mail>) {
         let mut out = Vec::new();
         loop {
             self.link.read(&mut out).await;
@@ -156,14 +174,20 @@ impl Reader {
                 match output {
                     // Done before.
                     Output::Handshake(_) | Output::Established(_) => continue,
-                    Output::Message(message) => posts.send(Mail::Input(Input::Message(message))).await,
+                    Output::Message(message) => posts.send(Mail::Said { connection, message }).await,
                     Output::Close(why) => {
-                        posts.send(Mail::Closed { reason: disconnect_reason(why) }).await;
+                        posts.send(Mail::Closed { connection, reason: disconnect_reason(why) }).await;
                         return;
                     }
                 };
             }
             future::yield_now().await;
         }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("server", &self.server).finish_non_exhaustive()
     }
 }

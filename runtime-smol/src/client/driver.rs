@@ -1,18 +1,17 @@
 //! The one task that owns the client machine: mailbox in, outputs out.
 
-use std::time::Duration;
-
 use futures_lite::future;
-use smol::{Task, Timer};
 use toom_core::client::Client;
 use toom_core::client::event::Event;
 use toom_core::client::io::{Input, Output};
 use toom_core::machine::Machine;
-use toom_core::wire::codec;
+use toom_core::wire::message::ServerMessage;
+use toom_store::client::ClientError;
 use toom_store::files::Sources;
 use toom_store::known_people::KnownPeople;
 
-use super::control::Frames;
+use super::connection::Connection;
+use super::control::{Frames, Reader, Writer};
 use crate::clock::{Alarm, Clock};
 use crate::endpoint::Endpoint;
 use crate::mailbox::Mailbox;
@@ -22,17 +21,30 @@ use crate::mailbox::Mailbox;
 pub(super) enum Mail {
     /// For the machine.
     Input(Input),
+    /// The server has said something.
+    Said {
+        /// On which connection.
+        connection: u64,
+        /// What.
+        message: ServerMessage,
+    },
     /// The reader has ended.
     Closed {
+        /// Of which connection.
+        connection: u64,
         /// In words.
         reason: String,
+    },
+    /// A connection was made again, or not.
+    Connected {
+        /// Which.
+        connection: u64,
+        /// What came of it.
+        made: Result<(Frames, Writer, Reader), ClientError>,
     },
     /// The client is dropped.
     Stop,
 }
-
-/// How long the server may take at the end to read what was written last.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The owner of the machine.
 pub(super) struct Driver<E> {
@@ -40,7 +52,7 @@ pub(super) struct Driver<E> {
     clock: Clock,
     alarm: Alarm,
     mailbox: Mailbox<Mail>,
-    frames: Frames,
+    connection: Connection,
     endpoint: Endpoint,
     people: KnownPeople,
     sources: Sources,
@@ -54,17 +66,17 @@ impl<E: FnMut(Event)> Driver<E> {
         machine: Client,
         clock: Clock,
         mailbox: Mailbox<Mail>,
-        frames: Frames,
+        connection: Connection,
         endpoint: Endpoint,
         people: KnownPeople,
         on_event: E,
     ) -> Driver<E> {
         let (alarm, sources) = (Alarm::new(clock), Sources::default());
-        Driver { machine, clock, alarm, mailbox, frames, endpoint, people, sources, on_event, done: false }
+        Driver { machine, clock, alarm, mailbox, connection, endpoint, people, sources, on_event, done: false }
     }
 
-    /// Runs until the last event; then waits a moment for `writing` to end.
-    pub(super) async fn run(mut self, writing: Task<()>) {
+    /// Runs until the last event.
+    pub(super) async fn run(mut self) {
         while !self.done {
             let deadline = self.machine.deadline();
             let mail = async { Some(self.mailbox.next().await.unwrap_or(Mail::Stop)) };
@@ -73,21 +85,40 @@ impl<E: FnMut(Event)> Driver<E> {
                 None
             };
             match future::or(mail, passed).await {
-                Some(Mail::Input(input)) => self.handle(input),
-                Some(Mail::Closed { reason }) => self.handle(Input::Disconnected { reason }),
-                Some(Mail::Stop) => {
-                    self.handle(Input::Disconnected { reason: "the client was stopped".to_owned() });
-                    self.done = true;
-                }
+                Some(mail) => self.take(mail),
                 None => self.handle(Input::Woke),
             }
         }
-        self.frames.close();
-        let late = async {
-            Timer::after(CLOSE_DEADLINE).await;
-        };
-        future::or(writing, late).await;
+        self.connection.end().await;
         self.endpoint.stop();
+    }
+
+    fn take(&mut self, mail: Mail) {
+        match mail {
+            Mail::Input(input) => self.handle(input),
+            Mail::Said { connection, message } if self.connection.is(connection) => {
+                self.handle(Input::Message(message));
+            }
+            Mail::Closed { connection, reason } if self.connection.is(connection) => {
+                self.handle(Input::Disconnected { reason });
+            }
+            Mail::Connected { connection, made } if self.connection.is(connection) => self.connected(made),
+            // Late words.
+            Mail::Said { .. } | Mail::Closed { .. } | Mail::Connected { .. } => {}
+            Mail::Stop => {
+                self.handle(Input::Stopped);
+                self.done = true;
+            }
+        }
+    }
+
+    fn connected(&mut self, made: Result<(Frames, Writer, Reader), ClientError>) {
+        let opened = made.map(|made| {
+            let server_key = made.2.server_key();
+            self.connection.open(made);
+            Input::Connected { server_key, people: Vec::new() }
+        });
+        self.handle(opened.unwrap_or_else(|error| error.not_connected()));
     }
 
     fn handle(&mut self, input: Input) {
@@ -104,8 +135,9 @@ impl<E: FnMut(Event)> Driver<E> {
 
     fn carry_out(&mut self, output: Output) -> Option<Input> {
         match output {
-            Output::Send(request) => self.frames.write(codec::encode(&request)),
-            Output::Disconnect => self.frames.close(),
+            Output::Send(request) => self.connection.write(&request),
+            Output::Disconnect => self.connection.close(),
+            Output::Connect => self.connection.connect(),
             Output::Event(event) => {
                 self.done = self.done || matches!(event, Event::Bye { .. } | Event::ConnectionLost { .. });
                 (self.on_event)(event);

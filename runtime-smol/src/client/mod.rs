@@ -11,11 +11,14 @@
 //! ```
 //!
 //! The task that reads the server waits while the driver has too much to do; commands and reports never
-//! wait. After the machine's last event, everything is closed.
+//! wait. A connection that is lost is made again in a thread of its own when the machine wants it, with a new reader;
+//! the endpoint stays. After the machine's last event, everything is closed.
 
+mod connection;
 mod control;
 mod driver;
 
+use std::rc::Rc;
 use std::thread::JoinHandle;
 
 use smol::LocalExecutor;
@@ -34,6 +37,8 @@ use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::mailbox::{Posts, mailbox};
 use crate::{join, spawn_thread};
+use connection::Connection;
+use control::Ends;
 use driver::{Driver, Mail};
 
 /// Messages of the server that may wait for the driver.
@@ -52,28 +57,28 @@ pub struct Client {
 pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static) -> Result<Client, ClientError> {
     let clock = Clock::start();
     let (posts, mailbox) = mailbox(MESSAGES_WAITING);
-    let (frames, writer, reader) = control::connect(&config, clock)?;
+    let ends = Ends::of(&config);
+    let made = control::connect(&ends, clock)?;
 
-    let server_key = reader.server_key();
+    let (server, server_key) = (made.2.server(), made.2.server_key());
     let (known_people, people) = KnownPeople::read(config.known_people, server_key)?;
     posts.post(Mail::Input(Input::Connected { server_key, people }));
     let reports = posts.clone();
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
-    let udp = unspecified(reader.server(), config.udp_port);
+    let udp = unspecified(server, config.udp_port);
     let (seed, device) = (random_seed()?, config.device.clone());
     let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), config.device, seed, on_report)
         .map_err(|error| ClientError::udp_port(config.udp_port, &error))?;
     let udp_port = endpoint.port();
 
-    let machine = machine::Client::new(config.accept, udp_port, device, config.seed);
-    let driver = Driver::new(machine, clock, mailbox, frames, endpoint, known_people, on_event);
+    let machine = machine::Client::new(config.accept, udp_port, device, config.seed, config.reconnect);
     let mut client = Client { posts: posts.clone(), udp_port, thread: None };
     let body = move || {
-        let executor = LocalExecutor::new();
-        let reading = executor.spawn(reader.run(posts));
-        let writing = executor.spawn(writer.run());
-        smol::block_on(executor.run(driver.run(writing)));
-        drop(reading);
+        let executor = Rc::new(LocalExecutor::new());
+        let mut connection = Connection::new(ends, clock, posts, Rc::clone(&executor));
+        connection.open(made);
+        let driver = Driver::new(machine, clock, mailbox, connection, endpoint, known_people, on_event);
+        smol::block_on(executor.run(driver.run()));
     };
     client.thread = Some(spawn_thread("toom-client", body)?);
     Ok(client)

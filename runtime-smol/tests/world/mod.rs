@@ -19,7 +19,7 @@ use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey, SecretKey, 
 use toom_core::server::fact::Fact;
 use toom_core::time::Instant as Start;
 use toom_core::wire::codec;
-use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK};
+use toom_core::wire::limits::{DEFAULT_ATTEMPTS, DEFAULT_BLOCK, DEFAULT_GRACE};
 use toom_core::wire::message::{Request, RequestBody, ServerMessage};
 use toom_smol::client::{self, Client};
 use toom_smol::server::{self, Server};
@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) server: Option<Server>,
     pub(crate) listen: SocketAddr,
     pub(crate) directory: TempDir,
+    /// How long sessions outlive their connection; people come back if they do.
+    grace: Duration,
 }
 
 impl World {
@@ -46,12 +48,23 @@ impl World {
     }
 
     pub(crate) fn at(listen: SocketAddr, names: &[&str]) -> World {
+        World::with_grace(listen, names, Duration::ZERO)
+    }
+
+    /// A server whose sessions outlive their connections; it stays at its port.
+    pub(crate) fn resumable(names: &[&str]) -> World {
+        let mut world = World::with_grace(LOCAL.parse().unwrap(), names, DEFAULT_GRACE);
+        world.listen = world.server().address();
+        world
+    }
+
+    fn with_grace(listen: SocketAddr, names: &[&str], grace: Duration) -> World {
         let directory = tempfile::tempdir().unwrap();
         let hash = PasswordHash::new(&Password(PASSWORD.into()), [1; 16], HashCost::Trivial);
         let account = |name: &&str| Fact::AccountAdded { name: user(name), hash: hash.clone() };
         let facts: Vec<Fact> = names.iter().map(account).collect();
         toom_store::log::append(&directory.path().join("data"), &facts).unwrap();
-        let mut world = World { server: None, listen, directory };
+        let mut world = World { server: None, listen, directory, grace };
         world.restart();
         world
     }
@@ -69,7 +82,7 @@ impl World {
             attempts: DEFAULT_ATTEMPTS,
             block: DEFAULT_BLOCK,
             post_rates: toom_core::server::PostRates::default(),
-            grace: Duration::ZERO,
+            grace: self.grace,
         }
     }
 
@@ -90,6 +103,7 @@ impl World {
             server_key: Some(self.server().key()),
             known_people: None,
             seed: rand_seed(),
+            reconnect: self.grace > Duration::ZERO,
         };
         let client = client::start(config, move |event| drop(sender.send(event))).unwrap();
         Person { client, events, downloads }

@@ -6,12 +6,13 @@ use toom_core::client::Client;
 use toom_core::client::event::Event;
 use toom_core::client::io::{Input, Output};
 use toom_core::machine::Machine;
-use toom_core::wire::codec;
+use toom_core::wire::message::ServerMessage;
+use toom_store::client::ClientError;
 use toom_store::files::Sources;
 use toom_store::known_people::KnownPeople;
-use toom_store::system::in_words;
 
-use super::control::Writer;
+use super::connection::Connection;
+use super::control::{Reader, Writer};
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::mailbox::Mailbox;
@@ -21,10 +22,26 @@ use crate::mailbox::Mailbox;
 pub(super) enum Mail {
     /// For the machine.
     Input(Input),
+    /// The server has said something.
+    Said {
+        /// On which connection.
+        connection: u64,
+        /// What.
+        message: ServerMessage,
+    },
     /// The reader has ended.
     Closed {
+        /// Of which connection.
+        connection: u64,
         /// In words.
         reason: String,
+    },
+    /// A connection was made again, or not.
+    Connected {
+        /// Which.
+        connection: u64,
+        /// What came of it.
+        made: Result<(Writer, Reader), ClientError>,
     },
     /// The client is dropped.
     Stop,
@@ -35,9 +52,7 @@ pub(super) struct Driver<E> {
     machine: Client,
     clock: Clock,
     mailbox: Mailbox<Mail>,
-    writer: Writer,
-    /// Why writing failed; said when the reader has ended too.
-    broken: Option<String>,
+    connection: Connection,
     endpoint: Endpoint,
     people: KnownPeople,
     sources: Sources,
@@ -51,13 +66,13 @@ impl<E: FnMut(Event)> Driver<E> {
         machine: Client,
         clock: Clock,
         mailbox: Mailbox<Mail>,
-        writer: Writer,
+        connection: Connection,
         endpoint: Endpoint,
         people: KnownPeople,
         on_event: E,
     ) -> Driver<E> {
         let sources = Sources::default();
-        Driver { machine, clock, mailbox, writer, broken: None, endpoint, people, sources, on_event, done: false }
+        Driver { machine, clock, mailbox, connection, endpoint, people, sources, on_event, done: false }
     }
 
     /// Runs until the last event.
@@ -69,21 +84,42 @@ impl<E: FnMut(Event)> Driver<E> {
                 self.handle(Input::Woke);
             }
             for mail in mail.drain(..) {
-                match mail {
-                    Mail::Input(input) => self.handle(input),
-                    Mail::Closed { reason } => {
-                        let reason = self.broken.take().unwrap_or(reason);
-                        self.handle(Input::Disconnected { reason });
-                    }
-                    Mail::Stop => {
-                        self.handle(Input::Disconnected { reason: "the client was stopped".to_owned() });
-                        self.done = true;
-                    }
-                }
+                self.take(mail);
             }
         }
-        drop(self.writer);
+        // Whoever waits for room in the mailbox is released before anybody waits for them.
+        drop(self.mailbox);
+        self.connection.end();
         self.endpoint.stop();
+    }
+
+    fn take(&mut self, mail: Mail) {
+        match mail {
+            Mail::Input(input) => self.handle(input),
+            Mail::Said { connection, message } if self.connection.is(connection) => {
+                self.handle(Input::Message(message));
+            }
+            Mail::Closed { connection, reason } if self.connection.is(connection) => {
+                let reason = self.connection.take_broken().unwrap_or(reason);
+                self.handle(Input::Disconnected { reason });
+            }
+            Mail::Connected { connection, made } if self.connection.is(connection) => self.connected(made),
+            // Late words.
+            Mail::Said { .. } | Mail::Closed { .. } | Mail::Connected { .. } => {}
+            Mail::Stop => {
+                self.handle(Input::Stopped);
+                self.done = true;
+            }
+        }
+    }
+
+    fn connected(&mut self, made: Result<(Writer, Reader), ClientError>) {
+        let opened = made.and_then(|made| {
+            let server_key = made.1.server_key();
+            self.connection.open(made)?;
+            Ok(Input::Connected { server_key, people: Vec::new() })
+        });
+        self.handle(opened.unwrap_or_else(|error| error.not_connected()));
     }
 
     fn handle(&mut self, input: Input) {
@@ -103,12 +139,9 @@ impl<E: FnMut(Event)> Driver<E> {
 
     fn carry_out(&mut self, output: Output) -> Option<Input> {
         match output {
-            Output::Send(request) => {
-                if let Err(error) = self.writer.write(&codec::encode(&request)) {
-                    self.broken(in_words(&error));
-                }
-            }
-            Output::Disconnect => self.writer.close(),
+            Output::Send(request) => self.connection.write(&request),
+            Output::Disconnect => self.connection.close(),
+            Output::Connect => self.connection.connect(),
             Output::Event(event) => {
                 self.done = self.done || matches!(event, Event::Bye { .. } | Event::ConnectionLost { .. });
                 (self.on_event)(event);
@@ -123,11 +156,5 @@ impl<E: FnMut(Event)> Driver<E> {
             Output::Cancel { transfer } => self.endpoint.cancel(transfer),
         }
         None
-    }
-
-    /// Writing has failed: nothing more can be said, and the reader will end.
-    fn broken(&mut self, reason: String) {
-        self.broken.get_or_insert(format!("the connection to the server broke: {reason}"));
-        self.writer.close();
     }
 }

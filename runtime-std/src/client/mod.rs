@@ -11,8 +11,10 @@
 //! ```
 //!
 //! The thread that reads the server waits while the driver has too much to do; commands and reports never
-//! wait. After the machine's last event, everything is closed.
+//! wait. A connection that is lost is made again in a thread of its own when the machine wants it, with a new reader;
+//! the endpoint stays. After the machine's last event, everything is closed.
 
+mod connection;
 mod control;
 mod driver;
 
@@ -33,6 +35,8 @@ use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::mailbox::{Posts, mailbox};
 use crate::{join, spawn_thread};
+use connection::Connection;
+use control::Ends;
 use driver::{Driver, Mail};
 
 /// Messages of the server that may wait for the driver.
@@ -43,8 +47,7 @@ const MESSAGES_WAITING: usize = 256;
 pub struct Client {
     posts: Posts<Mail>,
     udp_port: u16,
-    /// The driver's and the reader's.
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Binds the UDP port and connects (blocking, at most some seconds). `on_event` is called from one thread, in
@@ -52,26 +55,27 @@ pub struct Client {
 pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static) -> Result<Client, ClientError> {
     let clock = Clock::start();
     let (posts, mailbox) = mailbox(MESSAGES_WAITING)?;
-    let (writer, reader) = control::connect(&config, clock)?;
+    let ends = Ends::of(&config);
+    let made = control::connect(&ends, clock)?;
 
-    let server_key = reader.server_key();
+    let (server, server_key) = (made.1.server(), made.1.server_key());
     let (known_people, people) = KnownPeople::read(config.known_people, server_key)?;
     posts.post(Mail::Input(Input::Connected { server_key, people }));
     let reports = posts.clone();
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
-    let udp = unspecified(reader.server(), config.udp_port);
+    let udp = unspecified(server, config.udp_port);
     let (seed, device) = (random_seed()?, config.device.clone());
     let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), config.device, seed, on_report)
         .map_err(|error| ClientError::udp_port(config.udp_port, &error))?;
     let udp_port = endpoint.port();
 
-    let mut client = Client { posts: posts.clone(), udp_port, threads: Vec::new() };
-    let machine = machine::Client::new(config.accept, udp_port, device, config.seed);
-    let driver = Driver::new(machine, clock, mailbox, writer, endpoint, known_people, on_event);
-    // Should a thread be missing, dropping the driver closes the connection, and that ends the reader.
-    client.threads.push(spawn_thread("toom-control", move || reader.run(&posts))?);
-    client.threads.push(spawn_thread("toom-client", move || driver.run())?);
-    Ok(client)
+    let machine = machine::Client::new(config.accept, udp_port, device, config.seed, config.reconnect);
+    let mut connection = Connection::new(ends, clock, posts.clone());
+    // Should a thread be missing, dropping the connection closes it, and that ends the reader.
+    connection.open(made)?;
+    let driver = Driver::new(machine, clock, mailbox, connection, endpoint, known_people, on_event);
+    let thread = Some(spawn_thread("toom-client", move || driver.run())?);
+    Ok(Client { posts, udp_port, thread })
 }
 
 impl Client {
@@ -87,13 +91,13 @@ impl Client {
 
     /// Waits until the last event has been delivered and everything is closed.
     pub fn join(mut self) {
-        self.threads.drain(..).for_each(join);
+        self.thread.take().into_iter().for_each(join);
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         self.posts.post(Mail::Stop);
-        self.threads.drain(..).for_each(join);
+        self.thread.take().into_iter().for_each(join);
     }
 }

@@ -22,6 +22,7 @@ use toom_core::server::activity::Activity;
 use toom_core::server::fact::Fact;
 use toom_core::time::Instant as Start;
 use toom_core::wire::codec;
+use toom_core::wire::limits::DEFAULT_GRACE;
 use toom_core::wire::message::{Request, RequestBody, ServerMessage};
 use toom_std::client::{self, Client};
 use toom_std::server::{self, Server};
@@ -29,21 +30,35 @@ use toom_std::server::{self, Server};
 /// After this, something that must happen has not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Any free port, for this computer only.
+const LOCAL: &str = "127.0.0.1:0";
+
 /// A server whose accounts have their names as passwords.
 pub(crate) struct World {
     pub(crate) data: TempDir,
     pub(crate) server: Option<Server>,
     pub(crate) address: SocketAddr,
     pub(crate) activity: Receiver<Activity>,
+    /// How long sessions outlive their connection; people come back if they do.
+    grace: Duration,
 }
 
 impl World {
     pub(crate) fn new(names: &[&str]) -> World {
+        World::with_grace(names, Duration::ZERO)
+    }
+
+    /// A server whose sessions outlive their connections.
+    pub(crate) fn resumable(names: &[&str]) -> World {
+        World::with_grace(names, DEFAULT_GRACE)
+    }
+
+    fn with_grace(names: &[&str], grace: Duration) -> World {
         let data = TempDir::new().unwrap();
         let accounts: Vec<_> = names.iter().map(|name| account(name)).collect();
         toom_store::log::append(data.path(), &accounts).unwrap();
-        let (server, activity) = start(data.path());
-        World { address: server.address(), data, server: Some(server), activity }
+        let (server, activity) = start(data.path(), LOCAL.parse().unwrap(), grace);
+        World { address: server.address(), data, server: Some(server), activity, grace }
     }
 
     /// Stops the server, which must not take forever.
@@ -59,8 +74,14 @@ impl World {
 
     pub(crate) fn restart(&mut self) {
         self.stop();
-        let (server, activity) = start(self.data.path());
+        let (server, activity) = start(self.data.path(), LOCAL.parse().unwrap(), self.grace);
         (self.address, self.server, self.activity) = (server.address(), Some(server), activity);
+    }
+
+    /// Starts a server where the one before was, on its data or on others.
+    pub(crate) fn start_again(&mut self, data: Option<&Path>) {
+        let (server, activity) = start(data.unwrap_or(self.data.path()), self.address, self.grace);
+        (self.server, self.activity) = (Some(server), activity);
     }
 
     /// Waits for something that the server says happened.
@@ -70,15 +91,15 @@ impl World {
     }
 }
 
-fn start(data: &Path) -> (Server, Receiver<Activity>) {
+fn start(data: &Path, listen: SocketAddr, grace: Duration) -> (Server, Receiver<Activity>) {
     let (send, activity) = mpsc::channel();
     let config = ServerConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen,
         data: data.to_owned(),
         attempts: 3,
         block: Duration::from_secs(10),
         post_rates: toom_core::server::PostRates::default(),
-        grace: Duration::ZERO,
+        grace,
     };
     let on_activity = move |activity| _ = send.send(activity);
     (server::start(config, on_activity).unwrap(), activity)
@@ -116,6 +137,7 @@ impl Person {
             server_key: Some(world.server.as_ref().unwrap().key()),
             known_people: None,
             seed: seed(),
+            reconnect: world.grace > Duration::ZERO,
         };
         let client = client::start(config, move |event| _ = send.send(event)).unwrap();
         Person { client, downloads, events, earlier: VecDeque::new() }
@@ -167,6 +189,12 @@ impl Person {
 
     fn receive(&self) -> Event {
         self.events.recv_timeout(PATIENCE).expect("an event comes")
+    }
+
+    /// Drops the client; the last event.
+    pub(crate) fn stop(self) -> Option<Event> {
+        drop(self.client);
+        self.events.into_iter().last()
     }
 
     /// Logs out, and waits until everything is closed.

@@ -89,7 +89,12 @@ impl Facts {
             self.latest.is_none_or(|latest| latest < ticket) && self.proposed.insert(ticket, fact.clone()).is_none();
         self.latest = Some(ticket);
         ensure(fresh, ONE_POST, || format!("{ticket:?} is used twice"))?;
-        if matches!(fact, Fact::Blocked { .. } | Fact::DeviceAdded { .. }) {
+        use Fact::{Blocked, DeviceAdded, OffersNumbered, SessionEnded, SessionStarted};
+        let unasked = matches!(
+            fact,
+            Blocked { .. } | DeviceAdded { .. } | OffersNumbered { .. } | SessionStarted { .. } | SessionEnded { .. }
+        );
+        if unasked {
             return Ok(());
         }
         let asked = model.turn.asked.as_ref();

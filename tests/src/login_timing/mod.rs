@@ -133,6 +133,7 @@ impl Person {
             server_key: Some(key),
             known_people: None,
             seed,
+            reconnect: false,
         };
         let on_event = move |event| drop(send.send((Instant::now(), event)));
         let client = toom_std::client::start(config, on_event).expect("the server is there");

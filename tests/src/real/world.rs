@@ -158,6 +158,7 @@ impl World for RealWorld {
             server_key,
             known_people,
             seed,
+            reconnect: false,
         };
         let told = Arc::new(Told::default());
         let on_event = {

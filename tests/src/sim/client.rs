@@ -102,7 +102,7 @@ impl ClientNode {
         ClientNode {
             number,
             events: VecDeque::new(),
-            machine: Client::new(accept, address.port(), device.secret.clone(), dice.seed()),
+            machine: Client::new(accept, address.port(), device.secret.clone(), dice.seed(), false),
             transfers: Transfers::new(transfer, device.secret.clone(), dice.seed()),
             inbox: VecDeque::new(),
             connection,
@@ -391,6 +391,8 @@ impl ClientNode {
                     self.state = State::Closing;
                 }
             }
+            // It ends with its connection.
+            Output::Connect => {}
             Output::Event(event) => {
                 ctx.note(format_args!("client {}: {event:?}", self.number));
                 self.events.push_back(event);

@@ -176,6 +176,8 @@ kinds! {
         ClientEvent::NotRemembered { .. } => "NotRemembered",
         ClientEvent::Error(_) => "Error",
         ClientEvent::Bye { .. } => "Bye",
+        ClientEvent::Reconnecting { .. } => "Reconnecting",
+        ClientEvent::Resumed { .. } => "Resumed",
         ClientEvent::ConnectionLost { was_logged_in: true, .. } => "ConnectionLost",
         ClientEvent::ConnectionLost { was_logged_in: false, .. } => "ConnectionLost, before the login",
     }

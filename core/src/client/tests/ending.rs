@@ -18,7 +18,7 @@ fn disconnected() -> Input {
 }
 
 fn connection_lost(was_logged_in: bool) -> Event {
-    Event::ConnectionLost { reason: "gone".into(), was_logged_in }
+    Event::ConnectionLost { reason: "gone".into(), was_logged_in, server_key_changed: false }
 }
 
 /// A world in which file 1 comes from luke.

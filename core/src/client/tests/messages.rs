@@ -196,7 +196,7 @@ fn what_others_do_is_shown() {
 fn a_server_that_breaks_the_protocol_is_left() {
     let lost = |world: &mut World| {
         let events = world.events();
-        let [.., Event::ConnectionLost { reason, was_logged_in: true }] = &events[..] else { panic!("{events:?}") };
+        let [.., Event::ConnectionLost { reason, was_logged_in: true, .. }] = &events[..] else { panic!("{events:?}") };
         assert!(reason.starts_with("the server broke the protocol: "), "{reason}");
         assert_eq!(world.orders(), [Output::Disconnect]);
         events.len() - 1

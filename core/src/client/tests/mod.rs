@@ -4,6 +4,7 @@ mod ending;
 mod messages;
 mod random;
 mod receiving;
+mod reconnecting;
 mod sending;
 mod turns;
 mod verify;
@@ -20,8 +21,8 @@ use crate::id::{MessageNumber, OfferId, PeerIndex, RequestId, RoomId};
 use crate::machine::Machine;
 use crate::name::UserName;
 use crate::secure::{
-    OfferContents, OfferParties, Password, PeerAgreement, PeerSecret, PublicKey, SealedOffer, SecretKey, open_offer,
-    seal_offer,
+    OfferContents, OfferParties, Password, PeerAgreement, PeerSecret, PublicKey, ResumeSecret, SealedOffer, SecretKey,
+    open_offer, seal_offer,
 };
 use crate::text::FileLabel;
 use crate::time::{Instant, Timestamp};
@@ -103,7 +104,7 @@ fn connected() -> Input {
 
 impl World {
     fn new(accept: AcceptPolicy) -> World {
-        let client = Client::new(accept, 6000, secret(), [7; 32]);
+        let client = Client::new(accept, 6000, secret(), [7; 32], true);
         World { client, now: Instant::ZERO, events: vec![], requests: vec![], remembered: vec![], orders: vec![] }
     }
 

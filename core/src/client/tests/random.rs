@@ -16,7 +16,18 @@ const ROOM_OF_OTHERS: u32 = 1_000;
 #[derive(Clone, Debug)]
 enum Step {
     Connected,
-    Disconnected,
+    Granted,
+    /// The connection is lost; maybe after the server has stored the posts that are under way.
+    Lost {
+        stored: bool,
+    },
+    /// The driver has connected again, or not.
+    Connects {
+        how: u8,
+    },
+    Stopped,
+    /// Somebody broadcasts.
+    Said,
     Command(Command),
     /// Replies to one of the requests that are open, well (mostly) or badly.
     Reply {
@@ -90,22 +101,26 @@ fn steps() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         1 => Just(Step::Connected),
+        3 => any::<bool>().prop_map(|stored| Step::Lost { stored }),
+        12 => any::<u8>().prop_map(|how| Step::Connects { how }),
+        6 => Just(Step::Said),
         30 => commands().prop_map(Step::Command),
         40 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Reply { which, how }),
         12 => events().prop_map(Step::Server),
         6 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(which, well)| Step::Opened { which, well }),
         6 => (0u64..6, progress).prop_map(|(id, progress)| Step::Report(id, progress)),
-        2 => (0u64..3_000).prop_map(Step::Wait),
+        10 => (0u64..3_000).prop_map(Step::Wait),
     ]
 }
 
 /// What ends many runs too early if it comes at any time; so it comes at most once, late.
 fn last_steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => Just(Step::Disconnected),
+        2 => any::<bool>().prop_map(|stored| Step::Lost { stored }),
         1 => (0u64..100).prop_map(Step::Stray),
         2 => Just(Step::Command(Command::Logout)),
         2 => Just(Step::Wait(20_000)),
+        1 => Just(Step::Wait(100_000)),
     ]
 }
 
@@ -118,8 +133,14 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
     match body {
         RequestBody::Login { .. } if refused => ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials),
         RequestBody::Login { .. } => ReplyBody::Welcome { user: name("yoda"), failed_logins: 0 },
-        RequestBody::Resume { .. } => ReplyBody::LoginFailed(LoginRefusal::SessionOver),
+        RequestBody::Resume { .. } if how >= 250 => ReplyBody::LoginFailed(LoginRefusal::SessionOver),
+        RequestBody::Resume { .. } if how >= 220 => {
+            ReplyBody::LoginFailed(LoginRefusal::Busy { retry_after_ms: u64::from(how) * 10 })
+        }
+        RequestBody::Resume { .. } => ReplyBody::Resumed { missed: fresh },
         RequestBody::Logout => ReplyBody::Bye,
+        RequestBody::Leave { .. } if how >= 224 => ReplyBody::Refused(Refusal::NotAMember),
+        RequestBody::Invite { .. } if how >= 224 => ReplyBody::Refused(Refusal::AlreadyAMember),
         _ if refused => ReplyBody::Refused(Refusal::LimitReached("a limit".into())),
         RequestBody::Broadcast { .. } | RequestBody::RoomMessage { .. } | RequestBody::DirectMessage { .. } => sent(1),
         RequestBody::ActiveUsers => ReplyBody::ActiveUsers(vec![]),
@@ -166,12 +187,100 @@ struct Books {
     over: bool,
     /// Whether `Finish` stands for `Logout` in this run.
     finishing: bool,
+    server: Server,
+}
+
+/// The server's side: what was broadcast, and how far the connection is.
+#[derive(Default)]
+struct Server {
+    /// For each broadcast, whether it is this client's.
+    log: Vec<bool>,
+    /// The numbers of this client's, by which they are recognised when they come again.
+    stored: BTreeMap<RequestId, u64>,
+    /// Up to where this client was told, on this connection.
+    told: u64,
+    /// Up to where this client has shown or skipped what was broadcast, as it must.
+    shown: u64,
+    granted: bool,
+    /// Whether the driver is to connect.
+    connecting: bool,
+    away: bool,
+    /// Whether the client is behind: the last page has not come.
+    behind: bool,
+    /// What was asked on connections that are lost.
+    lost: BTreeMap<RequestId, RequestBody>,
+    /// The id of the last request of this connection that does not resume it.
+    last: Option<RequestId>,
+    positions: wire::Positions,
+}
+
+impl Server {
+    /// Stores this client's post once; its number.
+    fn store(&mut self, id: RequestId) -> u64 {
+        if let Some(number) = self.stored.get(&id) {
+            return *number;
+        }
+        self.log.push(true);
+        let number = self.log.len() as u64;
+        self.stored.insert(id, number);
+        number
+    }
+
+    /// A page of what this client has missed.
+    fn page(&mut self, how: u8) -> ReplyBody {
+        let end = self.log.len().min(self.told as usize + usize::from(how % 4));
+        let past = |number: usize| {
+            let from = name(if self.log[number] { "yoda" } else { "luke" });
+            let number = MessageNumber(number as u64 + 1);
+            wire::PastMessage { room: None, number, at: AT, from, text: "hi".into() }
+        };
+        let messages = (self.told as usize..end).map(past).collect();
+        self.told = end as u64;
+        self.behind = end < self.log.len();
+        ReplyBody::Missed { messages, more: self.behind }
+    }
+
+    /// This client sees number `number`, said by somebody: everything before it was its own or was shown.
+    fn shows(&mut self, number: MessageNumber) -> Result<(), TestCaseError> {
+        let skipped = self.log.get(self.shown as usize..number.0 as usize - 1);
+        prop_assert!(skipped.is_some_and(|all| all.iter().all(|own| *own)), "{number} after {}", self.shown);
+        prop_assert!(!self.log[number.0 as usize - 1], "its own");
+        self.shown = number.0;
+        Ok(())
+    }
+
+    fn resumes(&mut self, positions: &wire::Positions) -> Result<(), TestCaseError> {
+        let before = core::mem::replace(&mut self.positions, positions.clone());
+        prop_assert!(positions.broadcasts >= before.broadcasts && positions.broadcasts.0 >= self.shown);
+        for (room, number) in before.rooms {
+            let now = positions.rooms.iter().find(|(other, _)| *other == room);
+            prop_assert!(now.is_none_or(|(_, now)| *now >= number), "{room} went back");
+        }
+        (self.told, self.behind) = (positions.broadcasts.0, true);
+        Ok(())
+    }
+
+    /// Whether what others do is told now.
+    fn tells(&self) -> bool {
+        !self.away && !self.behind
+    }
 }
 
 impl Books {
     fn take(&mut self, output: Output) -> Result<(), TestCaseError> {
         match output {
             Output::Send(Request { id, body }) => {
+                prop_assert!(!self.server.away, "{body:?} without a connection");
+                if let RequestBody::Resume { positions, .. } = &body {
+                    self.server.resumes(positions)?;
+                } else if !matches!(body, RequestBody::Missed) {
+                    prop_assert!(!self.server.behind, "{body:?} before everything was read");
+                    prop_assert!(self.server.last < Some(id), "not in the order of the first asking");
+                    self.server.last = Some(id);
+                }
+                if let Some(before) = self.server.lost.remove(&id) {
+                    prop_assert_eq!(&before, &body, "asked again, and otherwise");
+                }
                 prop_assert!(self.open.insert(id, body).is_none(), "an id is used twice");
                 prop_assert!(self.open.len() <= MAX_REQUESTS_IN_FLIGHT);
             }
@@ -185,7 +294,14 @@ impl Books {
                 prop_assert!(self.running.insert(start.transfer), "started twice");
             }
             Output::Cancel { transfer } => prop_assert!(self.running.contains(&transfer), "cancelled and not started"),
-            Output::Disconnect => prop_assert!(self.over),
+            Output::Disconnect => {
+                prop_assert!(self.over || self.server.granted);
+                self.lose(false);
+            }
+            Output::Connect => {
+                prop_assert!(self.server.away && !self.server.connecting && !self.over);
+                self.server.connecting = true;
+            }
             Output::Remember(person) => prop_assert_eq!(person.name, name("luke")),
         }
         Ok(())
@@ -204,7 +320,16 @@ impl Books {
                 self.over = true;
                 false
             }
+            Event::Broadcast { number, .. } => {
+                self.server.shows(number)?;
+                false
+            }
+            Event::Reconnecting { .. } => {
+                prop_assert!(self.server.away && self.server.granted);
+                false
+            }
             Event::DirectMessage { .. } | Event::Offer { .. } | Event::PeerKeyChanged { .. } => false,
+            Event::Resumed { .. } => false,
             _ => true,
         };
         self.answers += usize::from(answer);
@@ -221,11 +346,64 @@ impl Books {
         transfer.state == TransferState::Starting && transfer.direction == Direction::Out
     }
 
+    /// The connection is gone, maybe after the posts under way were stored.
+    fn lose(&mut self, stored: bool) {
+        for (id, body) in core::mem::take(&mut self.open) {
+            if stored && matches!(body, RequestBody::Broadcast { .. }) {
+                self.server.store(id);
+            }
+            self.server.lost.insert(id, body);
+        }
+        (self.server.away, self.server.connecting, self.server.last) = (true, false, None);
+    }
+
+    fn reply(&mut self, id: RequestId, how: u8, fresh: u64) -> Option<ReplyBody> {
+        let body = self.open.remove(&id)?;
+        let (server, reply) = (&mut self.server, reply_to(&body, how, fresh));
+        Some(match (&body, reply) {
+            (RequestBody::Broadcast { .. }, ReplyBody::Sent { .. }) => sent(server.store(id)),
+            // What was stored is not refused when it comes again.
+            (RequestBody::Broadcast { .. }, reply) => server.stored.get(&id).map_or(reply, |number| sent(*number)),
+            (RequestBody::Missed, ReplyBody::Missed { .. }) => server.page(how),
+            (_, reply) => reply,
+        })
+    }
+
     /// The input for a step, if it makes sense now.
     fn input(&mut self, step: Step, fresh: u64) -> Option<Input> {
         Some(match step {
+            Step::Connected if self.server.away => return None,
             Step::Connected => connected(),
-            Step::Disconnected => Input::Disconnected { reason: "gone".into() },
+            Step::Granted => {
+                self.server.granted = true;
+                let broadcasts = MessageNumber(self.server.log.len() as u64);
+                let positions = wire::Positions { broadcasts, rooms: vec![(RoomId(1), MessageNumber(3))] };
+                let secret = ResumeSecret([4; 32]);
+                Input::Message(ServerMessage::Event(wire::Event::Granted { secret, positions }))
+            }
+            Step::Lost { stored } => {
+                (!self.server.away).then_some(())?;
+                self.lose(stored);
+                Input::Disconnected { reason: "gone".into() }
+            }
+            Step::Connects { how } => {
+                core::mem::take(&mut self.server.connecting).then_some(())?;
+                if how >= 128 {
+                    let server_key_changed = how == 255;
+                    Input::NotConnected { reason: "nobody is there".into(), server_key_changed }
+                } else {
+                    self.server.away = false;
+                    connected()
+                }
+            }
+            Step::Stopped => Input::Stopped,
+            Step::Said => {
+                self.server.log.push(false);
+                self.server.tells().then_some(())?;
+                let number = MessageNumber(self.server.log.len() as u64);
+                let (from, text) = (name("luke"), "hi".into());
+                Input::Message(ServerMessage::Event(wire::Event::Broadcast { number, at: AT, from, text }))
+            }
             Step::Command(Command::Logout) if self.finishing => Input::Command(Command::Finish),
             Step::Command(command) => {
                 if !self.over {
@@ -238,10 +416,12 @@ impl Books {
             }
             Step::Reply { which, how } => {
                 let id = *self.open.keys().nth(which % self.open.len().max(1))?;
-                let body = reply_to(&self.open.remove(&id)?, how, fresh);
+                let body = self.reply(id, how, fresh)?;
                 Input::Message(ServerMessage::Reply(Reply { id, body }))
             }
+            Step::Server(_) if !self.server.tells() => return None,
             Step::Server(event) => Input::Message(ServerMessage::Event(event)),
+            Step::Stray(_) if self.server.away => return None,
             Step::Stray(id) => {
                 Input::Message(ServerMessage::Reply(Reply { id: RequestId(1_000_000 + id), body: ReplyBody::Done }))
             }
@@ -267,13 +447,14 @@ impl Books {
 }
 
 /// Carries out the steps, then ends the connection, and gives all that was said.
-fn run(accept: AcceptPolicy, finishing: bool, steps: &[Step]) -> Result<(Books, String), TestCaseError> {
-    let mut client = Client::new(accept, 6000, secret(), [9; 32]);
+fn run(accept: AcceptPolicy, finishing: bool, granted: bool, steps: &[Step]) -> Result<(Books, String), TestCaseError> {
+    let mut client = Client::new(accept, 6000, secret(), [9; 32], true);
     let mut books = Books { finishing, ..Books::default() };
     let mut now = Instant::ZERO;
     let mut said = String::new();
     let beginning = [Step::Connected, Step::Command(login()), Step::Reply { which: 0, how: 0 }];
-    for (step, fresh) in beginning.iter().chain(steps).chain([&Step::Disconnected]).zip(2u64..) {
+    let granting = granted.then_some(&Step::Granted);
+    for (step, fresh) in beginning.iter().chain(granting).chain(steps).chain([&Step::Stopped]).zip(2u64..) {
         if let Step::Wait(millis) = step {
             now = now + Duration::from_millis(*millis);
         }
@@ -300,11 +481,12 @@ proptest! {
     fn every_command_is_answered_exactly_once_by_the_end(
         accept in policies(),
         finishing: bool,
+        granted in prop::bool::weighted(0.8),
         steps in prop::collection::vec(steps(), 0..120),
         last in prop::collection::vec(last_steps(), 0..3),
     ) {
         let steps: Vec<Step> = steps.into_iter().chain(last).collect();
-        let (books, said) = run(accept, finishing, &steps)?;
+        let (books, said) = run(accept, finishing, granted, &steps)?;
         prop_assert!(books.over, "no last event");
         // A cancelled transfer answers by its end, which cannot always be told from an end by itself.
         prop_assert!(books.answers <= books.commands, "{} answers to {} commands", books.answers, books.commands);
@@ -312,7 +494,7 @@ proptest! {
         prop_assert!(books.commands <= most, "{} commands and at most {most} answers", books.commands);
         prop_assert!(books.opened.is_empty(), "files are left open: {:?}", books.opened);
         prop_assert!(books.running.is_empty(), "transfers without an end: {:?}", books.running);
-        prop_assert_eq!(run(accept, finishing, &steps)?.1, said, "the same inputs give the same outputs");
+        prop_assert_eq!(run(accept, finishing, granted, &steps)?.1, said, "the same inputs give the same outputs");
     }
 
     #[test]
@@ -332,7 +514,7 @@ proptest! {
                 None => world.reply(RequestId(id), reply_to(&bodies[usize::from(how) % bodies.len()], how, 1)),
             }
         }
-        world.input(Input::Disconnected { reason: "gone".into() });
+        world.input(Input::Stopped);
         let last = |event: &Event| matches!(event, Event::Bye { .. } | Event::ConnectionLost { .. });
         prop_assert_eq!(world.events.iter().filter(|event| last(event)).count(), 1);
         prop_assert!(world.events.last().is_some_and(last));
