@@ -150,8 +150,7 @@ mod tests {
     fn what_it_said_then_is_told_with_its_name_and_nothing_else_is() {
         let (mut checker, now) = (Deadlines::default(), at(5));
         let says = |checker: &mut Deadlines, connection| {
-            let said =
-                Output::Close { connection: ConnectionId(connection), reason: CloseReason::LoginTimedOut };
+            let said = Output::Close { connection: ConnectionId(connection), reason: CloseReason::LoginTimedOut };
             checker.observe(now, &Observation::ServerSays(&said)).expect("it may speak");
         };
         for (deadline, connection) in [(5, 1), (6, 2)] {

@@ -185,6 +185,11 @@ impl ServerNode {
         self.store.has_stopped()
     }
 
+    /// Its machine.
+    pub fn machine(&self) -> &Server {
+        &self.machine
+    }
+
     /// How many connections it has, greeted or not.
     pub fn connections(&self) -> usize {
         self.connections.len()

@@ -28,7 +28,8 @@ pub fn compact(value: &dyn Debug) -> String {
 pub fn shorten(text: &str) -> String {
     let mut short = String::new();
     let mut rest = text;
-    while !rest.is_empty() && short.len() <= LONGEST_LINE {
+    // No character has more than four bytes.
+    while !rest.is_empty() && short.len() <= 4 * LONGEST_LINE {
         rest = one(rest, &mut short);
     }
     if short.chars().count() > LONGEST_LINE || !rest.is_empty() {

@@ -11,7 +11,7 @@
 //! | file | its idea |
 //! |---|---|
 //! | `plan`, `act` | a run, and what people can do, as data |
-//! | `draw`, `draw_acts`, `draw_faults`, `draw_options` | a plan from a seed |
+//! | `draw`, `draw_acts`, `draw_faults`, `draw_victims`, `draw_options` | a plan from a seed |
 //! | `run`, `stage` | a run: its phases; the world with its people, and time |
 //! | `person`, `perform`, `misbehave`, `hearing`, `aim` | what people know, do and hear; to whom faults happen |
 //! | `liveness`, `task`, `agreement`, `accounts` | the liveness phase, and what the log says |
@@ -30,6 +30,7 @@ pub mod draw;
 pub mod draw_acts;
 pub mod draw_faults;
 pub mod draw_options;
+mod draw_victims;
 pub mod figures;
 mod hearing;
 pub mod kinds;

@@ -113,7 +113,10 @@ mod tests {
         assert_eq!((first.plan.options.seed, first.plan.choices.len(), first.cut_short), (0, 3, false));
         assert_eq!(heard.get(), runs.get(), "progress is told before each run");
         assert_eq!(text.matches("to 3 choices").count(), TOLD_IN_FULL, "{text}");
-        assert_eq!(text.lines().filter(|line| line.contains("broke: test: three choices")).count(), 2 * TOLD_IN_FULL + 2);
+        assert_eq!(
+            text.lines().filter(|line| line.contains("broke: test: three choices")).count(),
+            2 * TOLD_IN_FULL + 2
+        );
         assert!(!text.contains("cut short"));
     }
 

@@ -180,10 +180,10 @@ mod tests {
     }
 
     fn acts(plan: &Plan) -> Vec<(u64, &Act)> {
-        let act = |choice: &'_ Choice| match &choice.what {
-            What::Act { act, .. } => (choice.after.as_secs(), act),
-            _ => unreachable!("only acts"),
-        };
+        fn act(choice: &Choice) -> (u64, &Act) {
+            let What::Act { act, .. } = &choice.what else { unreachable!("only acts") };
+            (choice.after.as_secs(), act)
+        }
         plan.choices.iter().map(act).collect()
     }
 
