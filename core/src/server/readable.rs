@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_list_of_everything_heard(ops in prop::collection::vec(op(), 0..120), after in 0..60u64) {
+        fn it_is_a_list_of_everything_heard(ops in prop::collection::vec(op(), 0..300), after in 0..60u64) {
             let (mut readable, mut last, mut member) = (Readable::default(), 0, false);
             // What was heard each time, if anything; times between which nothing was said are one.
             let mut times: Vec<Vec<u64>> = Vec::new();
