@@ -78,6 +78,11 @@ fn words(happened: &Activity) -> Option<String> {
             };
             replied(user, if *kind == HistoryKind::Broadcast { "RDM b" } else { "RDM s" }, reply)
         }
+        Activity::Searched { user, messages, more } => {
+            let and_more = if *more { " and more" } else { "" };
+            let messages = if *messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
+            replied(user, "FIND", format!("{messages}{and_more}"))
+        }
         Activity::Offered { offer, user, to } => {
             replied(user, "UPD", format!("a file is offered to {to} as transfer {offer}"))
         }
@@ -141,6 +146,9 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
             let kind = if *kind == HistoryKind::Broadcast { "broadcast" } else { "rooms" };
             let not_before = wall::rfc3339(*not_before);
             ("history", json!({"user": user, "of": kind, "not_before": not_before, "messages": messages, "more": more}))
+        }
+        Activity::Searched { user, messages, more } => {
+            ("found", json!({"user": user, "messages": messages, "more": more}))
         }
         Activity::Offered { offer, user, to } => ("offer", json!({"id": offer, "user": user, "to": to})),
         Activity::OfferAccepted { offer, user } => ("offer_accepted", json!({"id": offer, "user": user})),
@@ -223,6 +231,7 @@ fn refusal(refusal: &Refusal) -> String {
         Refusal::RateLimited { .. } => "more in a second than this server allows".into(),
         Refusal::OutOfOrder => "not at this point".into(),
         Refusal::DeviceChanged => "the receiver is on another device".into(),
+        Refusal::SearchNotReady => "the search index is not ready".into(),
     }
 }
 

@@ -83,7 +83,11 @@ pub(crate) struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServerArgs {
+    /// Instead of running one
+    #[command(subcommand)]
+    pub(crate) command: Option<ServerCommand>,
     /// Where to accept connections; port 0 takes any free one
     #[arg(
         long,
@@ -120,6 +124,37 @@ pub(crate) struct ServerArgs {
     /// Adds the accounts of FILE that are missing: one `name password` a line
     #[arg(long, value_name = "FILE", env = "TOOM_CREDENTIALS", hide_env_values = true)]
     pub(crate) credentials: Option<PathBuf>,
+}
+
+/// What there is to do with a server's data, also while the server runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Look whether the data of a server is whole; exits with 1 if it is not
+    Check {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Copy the database to FILE and the server's key to FILE.key, which must not exist
+    Backup {
+        /// Where to
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Count what is in the data of a server
+    Stats {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+impl ServerCommand {
+    /// Where the data is.
+    pub(crate) fn data(&self) -> &DataArgs {
+        match self {
+            ServerCommand::Check { data } | ServerCommand::Backup { data, .. } | ServerCommand::Stats { data } => data,
+        }
+    }
 }
 
 /// Where a server keeps its data.

@@ -5,6 +5,7 @@
 //! | [`args`] | the command line |
 //! | [`runtime`] | the choice of a driver |
 //! | [`server`], [`activity`] | `toom server` and its terminal |
+//! | [`maintenance`] | `toom server check`, `backup` and `stats` |
 //! | [`client`], [`mod@line`] | `toom client`: people and scripts |
 //! | [`user`], [`accounts`], [`credentials`], [`password`] | accounts |
 //! | [`demo`] | everything at once, in one terminal |
@@ -26,6 +27,7 @@ mod known_servers;
 mod line;
 mod log;
 mod made_up;
+mod maintenance;
 mod output;
 mod password;
 mod random;

@@ -12,10 +12,13 @@ use toom_core::wire::limits::ATTEMPTS;
 
 use crate::args::{Global, ServerArgs};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{accounts, activity, credentials, dirs, output, signals};
+use crate::{accounts, activity, credentials, dirs, maintenance, output, signals};
 
 /// Runs a server until Ctrl-C, SIGTERM or SIGHUP.
 pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
+    if let Some(command) = &args.command {
+        return maintenance::run(command, global);
+    }
     let attempts = parse_attempts(&args.attempts)?;
     let data = dirs::data(args.data.data.as_deref())?;
     if let Some(file) = &args.credentials {

@@ -6,6 +6,7 @@
 //! | [`log`] | the ordered log of facts, and the index of messages derived from it, in SQLite |
 //! | [`text_log`] | the assignment's text logs, derived from the same facts |
 //! | [`server`] | the start of a server from these, and what it counts |
+//! | [`maintenance`] | looking whether a server's data is whole, copying it, counting what is in it |
 //! | [`client`] | why a client could not start |
 //! | [`files`] | files being sent and received |
 //! | [`key_file`] | the long-lived secrets of servers and devices |
@@ -19,6 +20,7 @@ pub mod files;
 pub mod key_file;
 pub mod known_people;
 pub mod log;
+pub mod maintenance;
 pub mod server;
 pub mod system;
 pub mod text_log;

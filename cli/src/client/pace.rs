@@ -52,6 +52,21 @@ impl Pace {
         self.waiting.pop_front()
     }
 
+    /// The next line, whether its turn has come or not.
+    pub(super) fn next_of_all(&mut self) -> Option<Line> {
+        self.waiting.pop_front()
+    }
+
+    /// How many lines are waiting.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether one of those that are waiting logs out.
+    pub(super) fn has_logout(&self) -> bool {
+        self.waiting.iter().any(|line| matches!(line, Ok(Parsed::Command(Command::Logout))))
+    }
+
     /// Something was said; whether it answers a command.
     pub(super) fn is_answer(&mut self, event: &Event) -> bool {
         let answers = self.unanswered.front().is_some_and(|expected| expected.is(event));

@@ -19,6 +19,8 @@ use crate::runtime::Client;
 
 /// How long a person who presses Ctrl-C waits for the server to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How many lines of a script are read ahead while the server is gone, to see whether they end or log out.
+const READ_AHEAD: usize = 1024;
 /// There is nothing to wait for in particular.
 const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -46,6 +48,8 @@ pub(super) struct Session {
     pace: Pace,
     /// Whether the input has ended.
     ended: bool,
+    /// Whether the connection is lost and not yet there again.
+    away: bool,
     /// Whether a file was refused because somebody's key has changed.
     key_changed: bool,
     /// The event with which it ended, if it has not been shown.
@@ -78,7 +82,8 @@ impl Session {
     ) -> Session {
         let phase = Phase::LoggingIn { refused: false };
         let pace = Pace::default();
-        Session { client, name, password, phase, pipeline, pace, ended: false, key_changed: false, last: None }
+        let (ended, away, key_changed) = (false, false, false);
+        Session { client, name, password, phase, pipeline, pace, ended, away, key_changed, last: None }
     }
 
     /// Logs in, or asks for what is missing to do so.
@@ -106,6 +111,12 @@ impl Session {
                 self.phase = Phase::Active;
                 (0..self.pipeline.unwrap_or(1)).for_each(|_| input.want(Want::Command));
             }
+            Event::Reconnecting { .. } => {
+                self.away = true;
+                self.read_ahead(input);
+                return self.carry_out_lines(screen, input);
+            }
+            Event::Resumed { .. } => self.away = false,
             Event::LoginFailed(refusal) => return self.refused(*refusal, input),
             event if self.pace.is_answer(event) => {
                 input.want(Want::Command);
@@ -222,13 +233,23 @@ impl Session {
             return next;
         }
         self.pace.add(line);
+        self.read_ahead(input);
         self.carry_out_lines(screen, input)
     }
 
-    /// Carries out the lines whose turn has come; after the last one, logs out.
+    /// While the server is gone no answer asks for the next line of a script.
+    fn read_ahead(&self, input: &Input) {
+        if self.away && self.pipeline.is_some() && self.pace.len() < READ_AHEAD {
+            input.want(Want::Command);
+        }
+    }
+
+    /// Carries out the lines whose turn has come; after the last one, logs out. Without a server the client must know
+    /// that somebody wants to leave, though answers are missing: it keeps the order itself, and does not wait forever.
     fn carry_out_lines(&mut self, screen: &mut Screen, input: &Input) -> Next {
+        let all = self.away && (self.ended || self.pace.has_logout());
         while self.phase == Phase::Active
-            && let Some(line) = self.pace.next()
+            && let Some(line) = if all { self.pace.next_of_all() } else { self.pace.next() }
         {
             let answered = !matches!(line, Ok(Parsed::Command(_)));
             if let next @ (Next::End(_) | Next::GiveUp(_)) = self.carry_out(line, screen) {
@@ -238,7 +259,7 @@ impl Session {
                 input.want(Want::Command);
             }
         }
-        match self.phase == Phase::Active && self.ended && self.pace.is_done() {
+        match self.phase == Phase::Active && self.ended && (all || self.pace.is_done()) {
             true => self.leave(Command::Finish, Exit::Done, None),
             false => Next::GoOn,
         }

@@ -34,6 +34,7 @@ pub(crate) fn code(failure: &Failure) -> &'static str {
         Failure::UnreadableFile(_) => "unreadable_file",
         Failure::PeerKeyChanged { .. } => "peer_key_changed",
         Failure::DeviceChanged => "device_changed",
+        Failure::SearchNotReady => "search_not_ready",
         Failure::NoDevices(_) => "no_devices",
         Failure::OwnKeyMissing => "own_key_missing",
         Failure::SafetyNumberChanged(_) => "safety_number_changed",
@@ -74,6 +75,9 @@ pub(crate) fn sentence(failure: &Failure) -> String {
              VERIFY {user} yes"
         ),
         Failure::DeviceChanged => "That person is changing devices; try again".into(),
+        Failure::SearchNotReady => {
+            "The server's search index is being built, or cannot be read; try again later".into()
+        }
         Failure::NoDevices(user) => {
             format!("{user} has never logged in from any device, so there is nothing to compare")
         }
@@ -181,6 +185,7 @@ mod tests {
             Failure::UnreadableFile("permission\u{7} denied".into()),
             Failure::PeerKeyChanged { user: user.clone(), key: PublicKey([1; 32]) },
             Failure::DeviceChanged,
+            Failure::SearchNotReady,
             Failure::NoDevices(user.clone()),
             Failure::OwnKeyMissing,
             Failure::SafetyNumberChanged(user.clone()),

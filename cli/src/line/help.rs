@@ -2,7 +2,7 @@
 
 /// What people are asked before each command.
 pub(crate) const PROMPT: &str = "Enter one of the following commands (BCM, ATU, SRB, SRM, RDM, UPD, OUT, MSG, ROOMS, \
-                                 INVITE, LEAVE, ACCEPT, REJECT, TRANSFERS, CANCEL, VERIFY, HELP): ";
+                                 INVITE, LEAVE, ACCEPT, REJECT, TRANSFERS, CANCEL, FIND, VERIFY, HELP): ";
 
 /// One command of line mode.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub(crate) const COMMANDS: &[CommandHelp] = &[
     command("REJECT", "/reject", "offer-id", "Rejects a file that somebody offers you.", "REJECT 1"),
     command("TRANSFERS", "/transfers", "", "Shows the transfers and offers that have not ended.", "TRANSFERS"),
     command("CANCEL", "/cancel", "transfer-id", "Cancels a transfer or an offer.", "CANCEL 1"),
+    command(
+        "FIND",
+        "/find",
+        "text",
+        "Shows the newest messages that you may read and that have all these words; at the end, * is any ending.",
+        "FIND invoice 2022*",
+    ),
     command(
         "VERIFY",
         "/verify",

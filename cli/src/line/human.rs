@@ -6,7 +6,7 @@ use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
 use toom_core::text::{printable, printable_lines};
 use toom_core::time::Timestamp;
-use toom_core::wire::message::{ActiveUser, HistoryKind, PastMessage, RoomInfo};
+use toom_core::wire::message::{ActiveUser, FoundIn, FoundMessage, HistoryKind, PastMessage, RoomInfo};
 use toom_store::wall::written;
 
 use super::failure::{list, login_sentence, sentence};
@@ -53,6 +53,7 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         Event::LeftRoom { room } => format!("You have left separate room {room}."),
         Event::Rooms(rooms) => list_rooms(rooms),
         Event::History { kind, messages } => history(*kind, messages),
+        Event::Found { messages, more } => found(messages, *more),
         Event::Offer { id, from, name, bytes, held } => format!(
             "{from} offers you {} ({}). {}.",
             printable(name.as_str()),
@@ -210,6 +211,25 @@ fn history(kind: HistoryKind, messages: &[PastMessage]) -> String {
     lines.join("\n")
 }
 
+/// The newest is the last line, as in a conversation.
+fn found(messages: &[FoundMessage], more: bool) -> String {
+    if messages.is_empty() {
+        return "no message found".into();
+    }
+    let line = |message: &FoundMessage| {
+        let FoundMessage { place, number, at, from, text } = message;
+        let place = match place {
+            FoundIn::Broadcast => "Broadcast".to_owned(),
+            FoundIn::Room(room) => format!("Room {room}"),
+            FoundIn::Direct(peer) if peer == from => "Direct message".to_owned(),
+            FoundIn::Direct(peer) => format!("Direct message to {peer}"),
+        };
+        format!("{place} #{number}, {}, {from}: {}", written(*at), printable(text))
+    };
+    let older = more.then(|| format!("There are more than these {}, for older ones add a word.", messages.len()));
+    older.into_iter().chain(messages.iter().rev().map(line)).collect::<Vec<_>>().join("\n")
+}
+
 /// The number in two lines, as people read it to each other, and what to make of it.
 fn safety_number(user: &UserName, number: &str, (theirs, own): (usize, usize), verified: bool) -> String {
     let (first, second) = number.split_at_checked(number.len() / 2).unwrap_or((number, ""));
@@ -339,6 +359,32 @@ mod tests {
         assert_eq!(lines(&room), format!("Room 2 #3, {at}, yoda: hi"));
         let direct = Event::DirectMessage { number, at: AT, from, text: "hi".into() };
         assert_eq!(lines(&direct), format!("Direct message #3, {at}, yoda: hi"));
+    }
+
+    #[test]
+    fn what_was_found_names_its_place_and_the_newest_comes_last() {
+        let at = written(AT);
+        let found = |place, from: &str| {
+            let from = UserName::new(from).unwrap();
+            FoundMessage { place, number: MessageNumber(3), at: AT, from, text: "hi\n\u{1b}".into() }
+        };
+        let messages = vec![
+            found(FoundIn::Direct(yoda()), "luke"),
+            found(FoundIn::Direct(yoda()), "yoda"),
+            found(FoundIn::Room(RoomId(2)), "luke"),
+            found(FoundIn::Broadcast, "yoda"),
+        ];
+        let shown = lines(&Event::Found { messages, more: true });
+        let text = printable("hi\n\u{1b}");
+        let expected = [
+            "There are more than these 4, for older ones add a word.".to_owned(),
+            format!("Broadcast #3, {at}, yoda: {text}"),
+            format!("Room 2 #3, {at}, luke: {text}"),
+            format!("Direct message #3, {at}, yoda: {text}"),
+            format!("Direct message to yoda #3, {at}, luke: {text}"),
+        ];
+        assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(lines(&Event::Found { messages: vec![], more: false }), "no message found");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use toom_core::client::event::{Direction, Event, Failure, PostKind, Transfer, TransferState};
 use toom_core::name::UserName;
 use toom_core::time::Timestamp;
-use toom_core::wire::message::{ActiveUser, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
+use toom_core::wire::message::{ActiveUser, FoundIn, FoundMessage, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
 use toom_store::wall::rfc3339;
 
 use super::failure::{code, login_code, login_sentence, parse_code, sentence, transfer_code};
@@ -47,6 +47,9 @@ pub(crate) fn render(event: &Event, user: &str) -> Value {
             json!({"event": "rooms", "rooms": rooms.iter().map(entry).collect::<Vec<_>>()})
         }
         Event::History { kind, messages } => history(*kind, messages),
+        Event::Found { messages, more } => {
+            json!({"event": "found", "messages": messages.iter().map(|it| found(it, user)).collect::<Vec<_>>(), "more": more})
+        }
         Event::Offer { id, from, name: label, bytes, .. } => {
             json!({"event": "offer", "id": id.0, "from": name(from), "name": label.as_str(), "bytes": bytes})
         }
@@ -148,6 +151,23 @@ fn past(message: &PastMessage) -> Value {
     let mut object = json!({"number": number.0, "at": rfc3339(*at), "from": name(from), "text": text});
     if let Some(room) = room {
         object["room"] = room.0.into();
+    }
+    object
+}
+
+fn found(message: &FoundMessage, user: &str) -> Value {
+    let FoundMessage { place, number, at, from, text } = message;
+    let mut object = json!({"number": number.0, "at": rfc3339(*at), "from": name(from), "text": text});
+    match place {
+        FoundIn::Broadcast => object["kind"] = "broadcast".into(),
+        FoundIn::Room(room) => {
+            object["kind"] = "room".into();
+            object["room"] = room.0.into();
+        }
+        FoundIn::Direct(peer) => {
+            object["kind"] = "direct".into();
+            object["to"] = if from == peer { user } else { name(peer) }.into();
+        }
     }
     object
 }
@@ -331,6 +351,28 @@ mod tests {
             Event::Rooms(vec![room_info()]),
             json!({"event": "rooms", "rooms": [{"room": 2, "members": ["luke", "yoda"]}]}),
         );
+    }
+
+    #[test]
+    fn what_was_found_says_where() {
+        let found =
+            |place, from: UserName| FoundMessage { place, number: MessageNumber(3), at: AT, from, text: "x".into() };
+        let messages = vec![
+            found(FoundIn::Broadcast, yoda()),
+            found(FoundIn::Room(RoomId(2)), yoda()),
+            found(FoundIn::Direct(yoda()), yoda()),
+            found(FoundIn::Direct(yoda()), UserName::new("luke").unwrap()),
+        ];
+        check(
+            Event::Found { messages, more: true },
+            json!({"event": "found", "more": true, "messages": [
+                {"kind": "broadcast", "number": 3, "at": WRITTEN, "from": "yoda", "text": "x"},
+                {"kind": "room", "room": 2, "number": 3, "at": WRITTEN, "from": "yoda", "text": "x"},
+                {"kind": "direct", "to": "luke", "number": 3, "at": WRITTEN, "from": "yoda", "text": "x"},
+                {"kind": "direct", "to": "yoda", "number": 3, "at": WRITTEN, "from": "luke", "text": "x"},
+            ]}),
+        );
+        check(Event::Found { messages: vec![], more: false }, json!({"event": "found", "messages": [], "more": false}));
     }
 
     #[test]

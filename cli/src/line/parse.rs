@@ -85,6 +85,7 @@ pub(crate) fn parse(line: &str, parse_time: impl Fn(&str) -> Option<Timestamp>) 
         "REJECT" => Command::Reject { offer: arguments.offer()? },
         "TRANSFERS" => arguments.none(Command::Transfers)?,
         "CANCEL" => Command::Cancel { transfer: arguments.offer()? },
+        "FIND" => Command::Find { text: arguments.text("the words are missing")? },
         "VERIFY" => {
             let (user, rest) = arguments.word("the user is missing")?;
             Command::Verify { user, confirm: rest.yes()? }
@@ -231,6 +232,7 @@ mod tests {
             ("ACCEPT", "/accept", " 4", Command::Accept { offer: OfferId(4) }),
             ("REJECT", "/reject", " 4", Command::Reject { offer: OfferId(4) }),
             ("TRANSFERS", "/transfers", "", Command::Transfers),
+            ("FIND", "/find", " two wor*", Command::Find { text: "two wor*".into() }),
             ("CANCEL", "/cancel", " 4", Command::Cancel { transfer: OfferId(4) }),
             ("VERIFY", "/verify", " yoda", Command::Verify { user: "yoda".into(), confirm: false }),
             ("VERIFY", "/verify", " yoda  yes", Command::Verify { user: "yoda".into(), confirm: true }),

@@ -136,9 +136,9 @@ fn an_interrupted_client_logs_out_and_exits_with_130() {
 }
 
 #[test]
-fn a_lost_server_ends_a_client_with_4() {
+fn a_server_that_is_lost_before_the_session_can_be_resumed_ends_a_client_with_4() {
     for runtime in RUNTIMES {
-        let server = Server::start(runtime);
+        let server = Server::start_with(runtime, &["--grace", "0s"]);
         let mut yoda = Client::start(&server, "yoda", &[]);
         server.kill();
         yoda.event("connection_lost");

@@ -6,6 +6,7 @@ mod conversation;
 mod hostile_text;
 mod login;
 mod moving;
+mod reconnecting;
 mod run;
 mod terminal;
 mod trust;

@@ -279,6 +279,25 @@ impl Client {
         client
     }
 
+    /// Logs in as `name` with a client that speaks to people.
+    pub(crate) fn start_plain(server: &Server, name: &str) -> Client {
+        let args = server.client_args(name);
+        let (talker, stdin) = Talker::start(toom(&args.iter().map(String::as_str).collect::<Vec<_>>()));
+        let mut client = Client { talker, stdin: Some(stdin) };
+        client.line_with("Welcome");
+        client
+    }
+
+    /// The next line in which this is; others are skipped.
+    pub(crate) fn line_with(&mut self, text: &str) -> String {
+        loop {
+            let line = self.talker.line(text);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
     /// Types a line.
     pub(crate) fn type_line(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().expect("the input is open"), "{line}").expect("the client reads");

@@ -43,6 +43,11 @@ pub enum Command {
         /// As typed, in whole seconds: only messages in strictly later seconds are wanted.
         since: Timestamp,
     },
+    /// `FIND text`
+    Find {
+        /// As typed.
+        text: String,
+    },
     /// `UPD user file`
     SendFile {
         /// As typed.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::command::Command;
 use super::event::{Event, Failure, PostKind};
+use super::find;
 use super::history::Gathering;
 use super::io::Output;
 use super::requests::{Asked, Change};
@@ -50,6 +51,10 @@ impl Client {
                 let gathering = self.history.insert(Gathering::new(kind, since));
                 self.requests.ask(gathering.request(), Asked::History(kind), out);
             }
+            Command::Find { text } => match find::request(text) {
+                Ok(body) => self.requests.ask(body, Asked::Find, out),
+                Err(failure) => fail(failure, out),
+            },
             Command::SendFile { to, path } => self.send_file(&to, path, out),
             Command::Accept { offer } => self.accept_offer(offer, out),
             Command::Reject { offer } => self.reject_offer(offer, out),

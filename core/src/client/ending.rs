@@ -107,10 +107,22 @@ impl Client {
         matches!(self.waiting.front(), Some(Command::Logout)) && self.user.is_some()
     }
 
+    /// Whether somebody wants to leave, and what they asked before that waits for a connection.
+    fn is_logout_stuck(&self) -> bool {
+        !self.reconnecting.is_online() && self.waiting.contains(&Command::Logout) && self.user.is_some()
+    }
+
+    /// The connection is there again: the commands before a logout start now, and it waits for their answers.
+    pub(super) fn wait_anew(&mut self) {
+        if matches!(self.ending, Some(Ending::Answers { .. })) && !self.is_logout_next() {
+            self.ending = None;
+        }
+    }
+
     /// Takes the next step towards the end, if it is time for it.
     pub(super) fn go_on_ending(&mut self, now: Instant, out: &mut Vec<Output>) {
         match self.ending {
-            None if self.is_logout_next() => {
+            None if self.is_logout_next() || self.is_logout_stuck() => {
                 self.ending = Some(Ending::Answers { until: now + ANSWERS_PATIENCE });
             }
             None if self.finishing => self.finish(now, out),

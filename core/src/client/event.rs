@@ -5,7 +5,7 @@ use crate::name::UserName;
 use crate::secure::{PublicKey, SafetyNumber};
 use crate::text::FileLabel;
 use crate::time::Timestamp;
-use crate::wire::message::{ActiveUser, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
+use crate::wire::message::{ActiveUser, FoundMessage, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
 
 /// One thing to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +98,13 @@ pub enum Event {
         kind: HistoryKind,
         /// Maybe none.
         messages: Vec<PastMessage>,
+    },
+    /// Answer: the newest messages with all the words that were looked for, the newest first.
+    Found {
+        /// Maybe none.
+        messages: Vec<FoundMessage>,
+        /// Whether there are older ones.
+        more: bool,
     },
     /// Somebody offers a file; to be answered with `Accept` or `Reject` if the client does not do so itself.
     Offer {
@@ -336,6 +343,8 @@ pub enum Failure {
     },
     /// The receiver of a file changes devices.
     DeviceChanged,
+    /// As the server said.
+    SearchNotReady,
     /// Nobody has ever logged in as this user, so that there is no key to compare.
     NoDevices(UserName),
     /// The server does not tell others this device's key.

@@ -19,6 +19,7 @@
 //! | `replies` | the reply becomes its answer |
 //! | `answers` | answers to posts, of which many are in flight, are kept in the order of their commands |
 //! | `history` | the pages of one `RDM` become one answer |
+//! | `find` | what `FIND` asks, and its page |
 //! | `offering`, `offers`, `transfers` | files offered by and to this user, and how they go |
 //! | `people`, `verify` | whose keys are known, and `VERIFY` |
 //! | `reconnecting`, `liveness`, `positions` | the session outlives its connection |
@@ -34,6 +35,7 @@ pub mod command;
 mod commands;
 mod ending;
 pub mod event;
+mod find;
 mod history;
 pub mod io;
 mod liveness;

@@ -245,6 +245,7 @@ impl Client {
         self.reconnecting.stage = None;
         self.reconnecting.liveness.heard(now);
         self.requests.connected_again(out);
+        self.wait_anew();
     }
 
     /// The server cannot say what was missed: it is asked again later.

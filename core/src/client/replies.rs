@@ -4,6 +4,7 @@ use super::answers::Place;
 use super::commands::fail;
 use super::ending::{CatchingUp, DESERTED_PATIENCE};
 use super::event::{Event, Failure, PostKind};
+use super::find;
 use super::history::Step;
 use super::io::Output;
 use super::offers::Arrived;
@@ -75,6 +76,8 @@ impl Client {
                 self.history = None;
                 show(Event::Error(refusal.into()), out)
             }
+            (Asked::Find, ReplyBody::Found { messages, next }) => show(find::found(messages, next), out),
+            (Asked::Find, ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Offer, ReplyBody::Offered { offer }) => {
                 self.offered(offer, out);
                 None
@@ -290,6 +293,7 @@ impl From<Refusal> for Failure {
             Refusal::RateLimited { retry_after_ms } => Failure::RateLimited { retry_after_ms },
             Refusal::OutOfOrder => Failure::NotLoggedIn,
             Refusal::DeviceChanged => Failure::DeviceChanged,
+            Refusal::SearchNotReady => Failure::SearchNotReady,
         }
     }
 }

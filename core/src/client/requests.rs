@@ -33,6 +33,7 @@ pub(super) enum Asked {
     ActiveUsers,
     Rooms,
     History(HistoryKind),
+    Find,
     Offer,
     /// The keys of somebody's devices.
     Devices(Wanted),
@@ -189,8 +190,11 @@ impl Requests {
     /// are given.
     pub(super) fn disconnected(&mut self) -> Vec<Asked> {
         self.away = true;
-        let lost = self.open.extract_if(.., |_, open| open.asked.ends_with_connection());
-        let mut ended: Vec<Asked> = lost.map(|(_, open)| open.asked).collect();
+        let ends = |open: &Open| open.asked.ends_with_connection();
+        let (over, open) = core::mem::take(&mut self.open).into_iter().partition(|(_, open)| ends(open));
+        self.open = open;
+        let over: BTreeMap<RequestId, Open> = over;
+        let mut ended: Vec<Asked> = over.into_values().map(|open| open.asked).collect();
         self.own_open -= ended.iter().filter(|asked| asked.is_own()).count();
         self.pinging = false;
         for open in self.open.values_mut() {
@@ -230,8 +234,7 @@ impl Requests {
 
     /// Asks what waited, as far as there is room.
     pub(super) fn send_own(&mut self, out: &mut Vec<Output>) {
-        while !self.away
-            && self.own_open < MAX_OWN_IN_FLIGHT
+        while self.own_open < MAX_OWN_IN_FLIGHT
             && let Some((body, asked)) = self.own_waiting.pop_front()
         {
             self.ask(body, asked, out);

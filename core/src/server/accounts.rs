@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::resumable::Resumable;
-use crate::id::SessionId;
+use crate::id::{LogIndex, SessionId};
 use crate::machine::Usage;
 use crate::name::{UserName, normalised};
 use crate::secure::{PasswordHash, PublicKey};
@@ -12,15 +14,17 @@ use crate::time::Timestamp;
 use crate::wire::limits::{MAX_ACCOUNTS, MAX_DEVICES_PER_USER};
 
 /// All accounts.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Accounts {
     accounts: BTreeMap<UserName, Account>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Account {
     /// Of the password.
     hash: PasswordHash,
+    /// The fact that made it.
+    added: LogIndex,
     /// Keys of devices, the oldest first, each once.
     devices: Vec<PublicKey>,
     /// The session that can be resumed.
@@ -51,12 +55,17 @@ impl Accounts {
     }
 
     /// Whether it was added: not if it is there already, or if there are too many.
-    pub(super) fn add(&mut self, name: UserName, hash: PasswordHash) -> bool {
+    pub(super) fn add(&mut self, name: UserName, hash: PasswordHash, added: LogIndex) -> bool {
         if self.accounts.contains_key(&name) || self.accounts.len() >= MAX_ACCOUNTS {
             return false;
         }
-        self.accounts.insert(name, Account { hash, devices: Vec::new(), session: None, left: None });
+        self.accounts.insert(name, Account { hash, added, devices: Vec::new(), session: None, left: None });
         true
+    }
+
+    /// The fact that made the account; the first one of all for a name without an account.
+    pub(super) fn added(&self, name: &UserName) -> LogIndex {
+        self.accounts.get(name).map(|it| it.added).unwrap_or_default()
     }
 
     /// Ends the session, too. Changes nothing for a name without an account.
@@ -142,7 +151,7 @@ mod tests {
     fn accounts(names: &[&str]) -> Accounts {
         let mut accounts = Accounts::default();
         for name in names {
-            assert!(accounts.add(UserName::read(name).unwrap(), hash("x")));
+            assert!(accounts.add(UserName::read(name).unwrap(), hash("x"), LogIndex(1)));
         }
         accounts
     }

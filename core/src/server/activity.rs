@@ -146,6 +146,15 @@ pub enum Activity {
         /// Whether there are more pages.
         more: bool,
     },
+    /// Someone issued `FIND`. What they looked for is nobody's business.
+    Searched {
+        /// Who.
+        user: UserName,
+        /// How many messages the first page had.
+        messages: usize,
+        /// Whether there are more pages.
+        more: bool,
+    },
     /// Someone offered a file. What it is is sealed for its receiver.
     Offered {
         /// The offer.

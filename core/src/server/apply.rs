@@ -20,7 +20,7 @@ impl Server {
     pub(super) fn apply(&mut self, turn: &mut Turn<'_>, fact: Fact, asked: Option<&Asked>) {
         let done = match fact {
             Fact::AccountAdded { name, hash } => {
-                if self.conference.accounts.add(name.clone(), hash) {
+                if self.conference.accounts.add(name.clone(), hash, self.conference.applied) {
                     self.blocks.account_changed(name.as_str(), true);
                 }
                 Ok(())

@@ -36,6 +36,11 @@ impl Blocks {
         (now < until).then(|| until.saturating_since(now))
     }
 
+    /// The names that are blocked, and how long that still lasts.
+    pub(super) fn active(&self, now: Instant) -> impl Iterator<Item = (&str, Duration)> {
+        self.names.keys().filter_map(move |name| Some((name.as_str(), self.remaining(name, now)?)))
+    }
+
     /// A login of a name that is not blocked failed: the number of consecutive failures.
     pub(super) fn fail(&mut self, name: &str, has_account: bool) -> u32 {
         let guard = self.touch(name, has_account);

@@ -1,5 +1,7 @@
 //! What the log says, and nothing else: the same facts always give the same conference.
 
+use serde::{Deserialize, Serialize};
+
 use super::accounts::Accounts;
 use super::direct::Direct;
 use super::fact::{Conversation, Message};
@@ -10,7 +12,7 @@ use crate::time::Timestamp;
 use crate::wire::message::Refusal;
 
 /// Everything that outlives the process.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Conference {
     pub(super) accounts: Accounts,
     pub(super) rooms: Rooms,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::MessageNumber;
 use crate::machine::Usage;
 use crate::name::UserName;
@@ -12,7 +14,7 @@ use crate::wire::message::Refusal;
 pub(super) const MAX_PAIRS: usize = 1_000_000;
 
 /// All conversations of two people.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Direct {
     /// By the two names, the smaller one first.
     pairs: BTreeMap<(UserName, UserName), Pair>,
@@ -20,7 +22,7 @@ pub(super) struct Direct {
     unread: BTreeMap<UserName, BTreeSet<UserName>>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Pair {
     /// The newest message's number.
     last: MessageNumber,
@@ -29,7 +31,7 @@ struct Pair {
 }
 
 /// One person's place in a conversation of two.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct End {
     /// The newest message that this person wrote.
     wrote: MessageNumber,

@@ -63,13 +63,13 @@ impl Server {
         }
     }
 
-    fn broadcast_span(&self, after: Option<Cursor>) -> Vec<Span> {
+    pub(super) fn broadcast_span(&self, after: Option<Cursor>) -> Vec<Span> {
         let first = MessageNumber(after.map_or(0, |after| after.number.0).saturating_add(1));
         let last = self.conference.broadcasts;
         if first > last { Vec::new() } else { vec![Span { conversation: Conversation::Broadcast, first, last }] }
     }
 
-    fn room_spans(&self, user: &UserName, after: Option<Cursor>) -> Vec<Span> {
+    pub(super) fn room_spans(&self, user: &UserName, after: Option<Cursor>) -> Vec<Span> {
         let after: Option<(RoomId, MessageNumber)> = after.and_then(|after| Some((after.room?, after.number)));
         let intervals = self.conference.rooms.intervals(user, after);
         intervals.map(|(room, first, last)| Span { conversation: Conversation::Room(room), first, last }).collect()

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::activity::Activity;
 use super::fact::{Committed, Conversation, Fact, Message};
+use super::search::Search;
 use crate::id::{CheckId, ConnectionId, MessageNumber, QueryId, Ticket};
 use crate::name::UserName;
 use crate::secure::{Password, PasswordHash, PublicKey};
@@ -130,7 +131,7 @@ pub enum Output {
         /// Echoed.
         query: QueryId,
         /// What.
-        select: Select,
+        what: Query,
     },
     /// Something that an operator may want to see, and that the text logs follow. Not emitted while
     /// recovering, except [`Activity::RoomKnown`].
@@ -181,6 +182,27 @@ impl CloseReason {
     }
 }
 
+/// What the store is asked: each is answered with a [`Page`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// The messages of some intervals, oldest first.
+    Select(Select),
+    /// The messages with some words, newest first.
+    Search(Search),
+}
+
+impl From<Select> for Query {
+    fn from(select: Select) -> Query {
+        Query::Select(select)
+    }
+}
+
+impl From<Search> for Query {
+    fn from(search: Search) -> Query {
+        Query::Search(search)
+    }
+}
+
 /// A page of messages to read: those of `spans`, in their order, not before a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {
@@ -205,10 +227,10 @@ pub struct Span {
     pub last: MessageNumber,
 }
 
-/// What a [`Select`] found.
+/// What a [`Query`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// In the order of the spans.
+    /// In the order of the spans, or the newest first.
     pub messages: Vec<Message>,
     /// Whether there are more.
     pub more: bool,

@@ -119,6 +119,11 @@ impl Server {
         self.conference == other.conference
     }
 
+    /// The clocks, as they were last told.
+    pub(super) fn clocks(&self) -> (Instant, Timestamp) {
+        (self.now, self.wall)
+    }
+
     fn expire(&mut self, turn: &mut Turn<'_>) {
         for _ in 0..MAX_EXPIRED {
             let Some(connection) = self.login_timeouts.expire(turn.now) else { break };
@@ -176,6 +181,10 @@ impl Server {
             }
             Some(Question::Missed { asked }) => {
                 self.missed_page_found(turn, &asked, page);
+                self.answered(turn, asked.connection);
+            }
+            Some(Question::Search { asked, is_first }) => {
+                self.found_by_search(turn, &asked, is_first, page);
                 self.answered(turn, asked.connection);
             }
             Some(Question::Delivery { user, connection }) => self.found_missed(turn, &user, connection, page),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::fact::Conversation;
 use super::history::past_message;
-use super::io::{Page, Select, Span};
+use super::io::{Page, Query, Select, Span};
 use super::machine::Server;
 use super::pending::{Asked, MAX_QUERIES, Question};
 use super::turn::Turn;
@@ -92,7 +92,7 @@ impl Server {
             session.missed.asked = Some(covers);
         }
         self.began(asked.connection);
-        self.query(turn, Question::Missed { asked }, select);
+        self.query(turn, Question::Missed { asked }, Query::Select(select));
     }
 
     /// The page has come.

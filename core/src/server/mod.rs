@@ -29,6 +29,8 @@
 //! | `apply`, `conference` | facts, and what they have led to |
 //! | `accounts`, `rooms`, `readable`, `direct` | the parts of the conference |
 //! | `history`, `delivery` | reading messages; direct messages for those who were offline |
+//! | `find`, `search` | searching messages; what a search finds |
+//! | `snapshot` | the conference as bytes |
 //! | `offers` | files offered |
 //! | `usage` | how much of each limit is used |
 
@@ -46,6 +48,7 @@ pub mod fact;
 mod failed_logins;
 mod failing_networks;
 mod fencing;
+mod find;
 mod history;
 pub mod io;
 mod login;
@@ -60,6 +63,8 @@ mod requests;
 mod resumable;
 mod resuming;
 mod rooms;
+pub mod search;
+mod snapshot;
 mod strangers;
 mod timeouts;
 mod token_bucket;
@@ -73,3 +78,4 @@ mod testing;
 
 pub use machine::{Server, Settings};
 pub use rates::PostRates;
+pub use snapshot::UnreadableSnapshot;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fact::Fact;
-use super::io::{Output, Select};
+use super::io::{Output, Query};
 use super::machine::Server;
 use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, RequestId, SessionId, Ticket};
@@ -49,6 +49,8 @@ pub(super) enum Proposal {
 pub(super) enum Question {
     /// Somebody reads.
     History { asked: Asked, kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
+    /// Somebody searches.
+    Search { asked: Asked, is_first: bool },
     /// Somebody was offline when these messages were written.
     Delivery { user: UserName, connection: ConnectionId },
     /// Somebody was not connected when these messages were written.
@@ -81,11 +83,11 @@ impl Server {
         turn.out.push(Output::Propose { ticket, fact });
     }
 
-    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, select: Select) -> QueryId {
+    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, what: Query) -> QueryId {
         self.pending.last_query.0 += 1;
         let query = self.pending.last_query;
         self.pending.questions.insert(query, question);
-        turn.out.push(Output::Query { query, select });
+        turn.out.push(Output::Query { query, what });
         query
     }
 }

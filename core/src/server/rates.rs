@@ -14,7 +14,7 @@ use crate::name::UserName;
 use crate::time::Instant;
 use crate::wire::limits::{
     AUTOMATIC_REQUEST_BURST, AUTOMATIC_REQUEST_RATE, DEFAULT_POST_BYTES_RATE, DEFAULT_POST_RATE, MAX_TEXT_BYTES,
-    POST_BYTES_BURST_SECONDS, REQUEST_BURST, REQUEST_RATE,
+    POST_BYTES_BURST_SECONDS, REQUEST_BURST, REQUEST_RATE, SEARCH_COST,
 };
 use crate::wire::message::{Refusal, ReplyBody, RequestBody};
 
@@ -94,18 +94,19 @@ impl Budget {
             | RequestBody::CatchUp
             | RequestBody::Missed
             | RequestBody::Ping
-            | RequestBody::History { after: Some(_), .. } => self.automatic.pay(AUTOMATIC_REQUESTS, now),
-            _ => self.requests.pay(REQUESTS, now),
+            | RequestBody::History { after: Some(_), .. } => self.automatic.pay(AUTOMATIC_REQUESTS, 1, now),
+            RequestBody::Find { .. } => self.requests.pay(REQUESTS, SEARCH_COST, now),
+            _ => self.requests.pay(REQUESTS, 1, now),
         }
     }
 }
 
 impl TokenBucket {
-    fn pay(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
-        match self.wait(rate, 1, now) {
+    fn pay(&mut self, rate: Rate, cost: u64, now: Instant) -> Result<(), Duration> {
+        match self.wait(rate, cost, now) {
             Some(wait) => Err(wait),
             None => {
-                self.take(1);
+                self.take(cost);
                 Ok(())
             }
         }

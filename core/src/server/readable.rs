@@ -1,5 +1,7 @@
 //! Who may read what: intervals of a conversation's numbers, set by joining and leaving.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::MessageNumber;
 use crate::machine::Usage;
 
@@ -8,7 +10,7 @@ use crate::machine::Usage;
 pub(super) const MAX_INTERVALS: usize = 16;
 
 /// What one person may read in one room.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Readable {
     /// From their earlier times there: first and last number, in order, disjoint, not adjacent.
     past: Vec<(u64, u64)>,

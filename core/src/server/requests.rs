@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use super::activity::Activity;
 use super::connections::State;
 use super::fact::Fact;
-use super::io::CloseReason;
+use super::io::{CloseReason, Query};
 use super::login::Credentials;
 use super::machine::Server;
 use super::offers::Offered;
 use super::pending::{Asked, MAX_PROPOSALS, MAX_QUERIES, Proposal, Question};
 use super::resuming::Claim;
 use super::rooms::NotBuilt;
+use super::search::Search;
 use super::turn::Turn;
 use crate::id::{ConnectionId, RequestId, RoomId};
 use crate::name::UserName;
@@ -38,6 +39,8 @@ enum Next {
     Propose(Fact),
     /// It is answered when the store has been asked.
     Read { kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
+    /// It is answered when the store has searched.
+    Find(Search),
     /// It is answered when the direct messages that were missed have been sent.
     CatchUp,
     /// It is answered when the store has been asked for what was missed.
@@ -133,6 +136,7 @@ impl Server {
                 self.propose(turn, Proposal::Request(asked), fact);
             }
             Ok(Next::Read { kind, not_before, after }) => self.read(turn, asked, kind, not_before, after),
+            Ok(Next::Find(search)) => self.find(turn, asked, search),
             Ok(Next::CatchUp) => self.catch_up(turn, asked),
             Ok(Next::ReadMissed) => self.read_missed(turn, asked),
         }
@@ -180,6 +184,7 @@ impl Server {
                 Ok(Next::Propose(Fact::RoomLeft { room, user: from, at }))
             }
             RequestBody::History { kind, not_before, after } => Ok(Next::Read { kind, not_before, after }),
+            RequestBody::Find { text, before } => self.search_for(user, &text, before).map(Next::Find),
             RequestBody::Offer { to, device, index, sealed } => {
                 self.offer(turn, user, &to, Offered { device, index, sealed }).map(Next::Answer)
             }
@@ -268,7 +273,7 @@ impl Server {
             return self.refuse(turn, &asked, refusal);
         }
         self.began(asked.connection);
-        self.query(turn, Question::History { asked, kind, not_before, after }, select);
+        self.query(turn, Question::History { asked, kind, not_before, after }, Query::Select(select));
     }
 
     pub(super) fn began(&mut self, connection: ConnectionId) {
@@ -313,6 +318,7 @@ fn command(body: &RequestBody) -> Option<&'static str> {
         RequestBody::Invite { .. } => Some("INVITE"),
         RequestBody::Leave { .. } => Some("LEAVE"),
         RequestBody::History { .. } => Some("RDM"),
+        RequestBody::Find { .. } => Some("FIND"),
         RequestBody::Offer { .. } => Some("UPD"),
         RequestBody::AnswerOffer { index: Some(_), .. } => Some("ACCEPT"),
         RequestBody::AnswerOffer { index: None, .. } => Some("REJECT"),

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{MessageNumber, RequestId, SessionId};
 use crate::machine::Usage;
 use crate::secure::{PublicKey, ResumeHash, ResumeSecret};
@@ -14,7 +16,7 @@ use crate::wire::message::{Refusal, ReplyBody};
 const MAX_ANSWERS: usize = MAX_REQUESTS_IN_FLIGHT;
 
 /// A session of one account.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Resumable {
     session: SessionId,
     /// The device on which it can be resumed.
@@ -27,7 +29,7 @@ pub(super) struct Resumable {
 }
 
 /// How a post was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum PostAnswer {
     Sent { number: MessageNumber, at: Timestamp },
     Refused(Refusal),

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::readable::Readable;
 use crate::id::{MessageNumber, RoomId};
 use crate::machine::Usage;
@@ -14,7 +16,7 @@ use crate::wire::message::{Refusal, RoomInfo};
 const MAX_LEFT_ROOMS_PER_USER: usize = MAX_ROOMS_PER_USER;
 
 /// All rooms. They are never taken down: an id means the same room for ever.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rooms {
     /// The room with id 1 comes first.
     rooms: Vec<Room>,
@@ -22,7 +24,7 @@ pub(super) struct Rooms {
     readable: BTreeMap<UserName, BTreeMap<RoomId, Readable>>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Room {
     members: BTreeSet<UserName>,
     /// The newest message's number.
@@ -160,6 +162,11 @@ impl Rooms {
                 readable.intervals(after, last).map(|(first, last)| (*room, first, last))
             },
         )
+    }
+
+    /// The ids of all rooms.
+    pub(super) fn ids(&self) -> impl Iterator<Item = RoomId> {
+        (1..=u32::try_from(self.rooms.len()).unwrap_or(u32::MAX)).map(RoomId)
     }
 
     /// How many there are.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::activity::Activity;
 use super::fact::{Committed, Conversation, Fact, Message};
-use super::io::{CloseReason, Input, Output, Page, Select};
+use super::io::{CloseReason, Input, Output, Page, Query, Select};
 use super::{Server, Settings};
 use crate::id::{CheckId, ConnectionId, LogIndex, QueryId, RequestId, RoomId, Ticket};
 use crate::machine::Machine;
@@ -76,7 +76,7 @@ pub(super) struct World {
     pub(super) hold_queries: bool,
     pub(super) proposals: VecDeque<(Ticket, Fact)>,
     pub(super) checks: VecDeque<(CheckId, Password, PasswordHash)>,
-    pub(super) queries: VecDeque<(QueryId, Select)>,
+    pub(super) queries: VecDeque<(QueryId, Query)>,
     pub(super) activities: Vec<Activity>,
     pub(super) closed: BTreeMap<ConnectionId, CloseReason>,
     inboxes: BTreeMap<ConnectionId, Vec<ServerMessage>>,
@@ -158,8 +158,8 @@ impl World {
 
     /// Answers the oldest query that was held back, or fails to.
     pub(super) fn find_next(&mut self, works: bool) {
-        let (query, select) = self.queries.pop_front().expect("no query was asked");
-        let page = works.then(|| self.page(&select));
+        let (query, what) = self.queries.pop_front().expect("no query was asked");
+        let page = works.then(|| self.answer(&what));
         self.input(Input::Found { query, page });
         self.settle();
     }
@@ -342,7 +342,7 @@ impl World {
             Output::CheckPassword { check, password, hash } => self.checks.push_back((check, password, hash)),
             Output::Propose { ticket, fact } => self.proposals.push_back((ticket, fact)),
             Output::Record(message) => self.record(message),
-            Output::Query { query, select } => self.queries.push_back((query, select)),
+            Output::Query { query, what } => self.queries.push_back((query, what)),
             Output::Activity(activity) => self.activities.push(activity),
         }
     }
@@ -370,6 +370,17 @@ impl World {
                 self.find_next(true);
             } else {
                 return;
+            }
+        }
+    }
+
+    fn answer(&self, what: &Query) -> Page {
+        match what {
+            Query::Select(select) => self.page(select),
+            Query::Search(search) => {
+                let mut all: Vec<_> = self.messages.values().flatten().collect();
+                all.sort_by_key(|message| std::cmp::Reverse(message.index));
+                search.page(all.into_iter())
             }
         }
     }

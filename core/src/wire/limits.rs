@@ -16,6 +16,12 @@ pub const MAX_FRAME_DEPTH: usize = 16;
 pub const MAX_PAGE_BYTES: usize = 128 * 1024;
 /// What a page of history may hold in messages: overhead is under 128 bytes each.
 pub const MAX_PAGE_MESSAGES: usize = 512;
+/// What somebody searches for: more than anybody types.
+pub const MAX_SEARCH_BYTES: usize = 1_024;
+/// Words of one search. Each is looked up on its own.
+pub const MAX_SEARCH_WORDS: usize = 32;
+/// A search costs the store about as much as so many other requests, and takes as much of [`REQUEST_RATE`].
+pub const SEARCH_COST: u64 = 20;
 /// Users in one list of a request or reply (64 bytes of name and 60 of address each fit a frame).
 pub const MAX_LISTED_USERS: usize = 1_024;
 /// Members of a room.

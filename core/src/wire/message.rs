@@ -109,6 +109,13 @@ pub enum RequestBody {
         /// Where the page before this one ended.
         after: Option<Cursor>,
     },
+    /// One page of what one may read and that has certain words, the newest first. Changes nothing.
+    Find {
+        /// Words, 1 to `MAX_SEARCH_WORDS` of them; a `*` at the end of the last one stands for any ending.
+        text: String,
+        /// Where the page before this one ended.
+        before: Option<FoundCursor>,
+    },
     /// Offers a file to an active user.
     Offer {
         /// To whom.
@@ -160,6 +167,41 @@ pub struct Cursor {
     pub room: Option<RoomId>,
     /// Of the last message.
     pub number: MessageNumber,
+}
+
+/// The last message of a page of a search; the next page has what is older.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundCursor {
+    /// Where the last message is.
+    pub place: FoundIn,
+    /// Its number there.
+    pub number: MessageNumber,
+}
+
+/// Where a message was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FoundIn {
+    /// Among the broadcasts.
+    Broadcast,
+    /// In a room.
+    Room(RoomId),
+    /// Between oneself and this user.
+    Direct(UserName),
+}
+
+/// A message as a search has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundMessage {
+    /// Where.
+    pub place: FoundIn,
+    /// Its place in its conversation.
+    pub number: MessageNumber,
+    /// Its time.
+    pub at: Timestamp,
+    /// Who wrote it.
+    pub from: UserName,
+    /// What.
+    pub text: String,
 }
 
 /// From the server.
@@ -237,6 +279,13 @@ pub enum ReplyBody {
         messages: Vec<PastMessage>,
         /// Where to go on; `None` if this was the last page.
         next: Option<Cursor>,
+    },
+    /// One page of what was searched for, the newest first.
+    Found {
+        /// At most `MAX_PAGE_MESSAGES`.
+        messages: Vec<FoundMessage>,
+        /// Where to go on; `None` if this was the last page.
+        next: Option<FoundCursor>,
     },
     /// The offer has been shown to the other user, who may answer it.
     Offered {
@@ -316,6 +365,8 @@ pub enum Refusal {
     OutOfOrder,
     /// The receiver of a file is active on another device than the offer was sealed for.
     DeviceChanged,
+    /// The server's search index is being built, or cannot be read.
+    SearchNotReady,
 }
 
 /// One active user.

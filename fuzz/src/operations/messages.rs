@@ -9,8 +9,8 @@ use toom_core::secure::{Password, PublicKey, SealedOffer};
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
 use toom_core::wire::message::{
-    ActiveUser, Cursor, Devices, Event, HistoryKind, LoginRefusal, OfferEnd, PastMessage, Refusal, Reply, ReplyBody,
-    Request, RequestBody, RoomInfo, ServerMessage,
+    ActiveUser, Cursor, Devices, Event, FoundIn, FoundMessage, HistoryKind, LoginRefusal, OfferEnd, PastMessage,
+    Refusal, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
 };
 
 /// The people. The first three have an account at first.
@@ -285,6 +285,18 @@ impl AnyServerMessage {
             14 => {
                 let next = Some(Cursor { room: Some(room), number }).filter(|_| self.list % 2 == 1);
                 ReplyBody::History { messages: vec![self.past(); usize::from(self.list % 8)], next }
+            }
+            15 if self.list >= 224 => {
+                let place = [FoundIn::Broadcast, FoundIn::Room(room), FoundIn::Direct(self.who.name())];
+                let past = self.past();
+                let found = |place| FoundMessage {
+                    place,
+                    number,
+                    at: past.at,
+                    from: past.from.clone(),
+                    text: past.text.clone(),
+                };
+                ReplyBody::Found { messages: place.map(found).to_vec(), next: None }
             }
             15 => ReplyBody::Offered { offer },
             16 => ReplyBody::Refused(Refusal::NoSuchUser(vec![self.who.text(); usize::from(self.list % 8)])),

@@ -9,7 +9,7 @@ use toom_core::id::{CheckId, ConnectionId, LogIndex, QueryId, RequestId, Ticket}
 use toom_core::machine::Machine;
 use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::fact::{Committed, Conversation, Fact, Message};
-use toom_core::server::io::{CloseReason, Input, Output, Page, Select};
+use toom_core::server::io::{CloseReason, Input, Output, Page, Query, Select};
 use toom_core::server::{Server, Settings};
 use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::message::{Refusal, Reply, ReplyBody, Request, RequestBody, ServerMessage};
@@ -311,11 +311,12 @@ impl Driver {
                 self.fresh("ticket", ticket.0);
                 self.proposals.push((ticket, fact));
             }
-            Output::Query { query, select } => {
+            Output::Query { query, what: Query::Select(select) } => {
                 self.fresh("query", query.0);
                 let direct = select.spans.iter().any(|span| matches!(span.conversation, Conversation::Direct(..)));
                 if direct { missed.push((query, select)) } else { self.queries.push((query, select)) }
             }
+            Output::Query { what: Query::Search(_), .. } => unreachable!("not among the operations"),
             Output::Record(message) => self.record(message),
             Output::Activity(_) => {}
         }

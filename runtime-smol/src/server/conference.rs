@@ -91,6 +91,7 @@ impl<A: FnMut(Activity)> Conference<A> {
         for output in out.drain(..) {
             self.carry_out(output).await;
         }
+        self.data.save_if_due(&self.machine);
     }
 
     async fn carry_out(&mut self, output: Output) {
@@ -106,7 +107,7 @@ impl<A: FnMut(Activity)> Conference<A> {
             Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
             Output::Propose { ticket, fact } => self.data.propose(ticket, fact),
             Output::Record(message) => self.data.record(&message),
-            Output::Query { query, select } => self.data.query(query, select),
+            Output::Query { query, what } => self.data.query(query, what),
             Output::Activity(activity) => {
                 self.data.activity(&activity);
                 (self.on_activity)(activity);
@@ -136,6 +137,7 @@ impl<A: FnMut(Activity)> Conference<A> {
                 Some(Mail::Input(input)) => self.handle(input, out).await,
             }
         }
+        self.data.save(&self.machine);
     }
 
     fn count(&mut self, input: &Input<'_>) {

@@ -95,6 +95,7 @@ impl<A: FnMut(Activity)> Conference<A> {
         for output in out.drain(..) {
             self.carry_out(output);
         }
+        self.data.save_if_due(&self.machine);
         if self.orders.iter().any(|orders| orders.len() >= HANDED_OVER_AT) {
             self.hand_over();
         }
@@ -111,7 +112,7 @@ impl<A: FnMut(Activity)> Conference<A> {
             Output::CheckPassword { check, password, hash } => self.passwords.check(check, password, hash),
             Output::Propose { ticket, fact } => self.data.propose(ticket, fact),
             Output::Record(message) => self.data.record(&message),
-            Output::Query { query, select } => self.data.query(query, select),
+            Output::Query { query, what } => self.data.query(query, what),
             Output::Activity(activity) => {
                 self.data.activity(&activity);
                 (self.on_activity)(activity);
@@ -165,5 +166,6 @@ impl<A: FnMut(Activity)> Conference<A> {
             }
             self.hand_over();
         }
+        self.data.save(&self.machine);
     }
 }

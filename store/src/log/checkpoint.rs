@@ -130,7 +130,7 @@ fn write_anew(path: &Path) -> io::Result<()> {
 }
 
 /// The write-ahead log of the database at `path`.
-fn wal(path: &Path) -> PathBuf {
+pub(super) fn wal(path: &Path) -> PathBuf {
     let mut wal = path.to_owned().into_os_string();
     wal.push("-wal");
     wal.into()

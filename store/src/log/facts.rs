@@ -23,6 +23,8 @@ pub(crate) enum ReadError {
     Unreadable(LogIndex),
     /// A fact is not there.
     Missing(LogIndex),
+    /// The index of messages is damaged; it can be made anew from the log.
+    DamagedMessages,
 }
 
 impl ReadError {
@@ -35,6 +37,10 @@ impl ReadError {
                 path.display()
             ),
             ReadError::Missing(index) => format!("fact {index} of {} is missing", path.display()),
+            ReadError::DamagedMessages => format!(
+                "the index of messages in {} is damaged; the server makes it anew at its next start",
+                path.display()
+            ),
         }
     }
 

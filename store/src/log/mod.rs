@@ -17,16 +17,23 @@
 //! A commit that fails ends writing for good: after a failed sync nobody knows what the disk has, and a retry
 //! that succeeds would prove nothing. Reading goes on.
 //!
+//! Searches are answered by a thread with an index of its own, in `DATA/search.db` (`search`).
+//!
 //! The next start takes nothing on trust: what it found is written anew, synced, and moved into the database before
 //! anyone hears of it. It may be the work of a process that was killed before its sync, or whose sync failed.
 
 mod append;
+mod catch_up;
+mod check;
 mod checkpoint;
 mod facts;
 mod lock;
 mod messages;
+mod read_only;
 mod reader;
 mod schema;
+mod search;
+mod snapshots;
 mod writer;
 
 #[cfg(test)]
@@ -41,15 +48,18 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use toom_core::id::{LogIndex, QueryId, Ticket};
 use toom_core::server::fact::{Committed, Fact, Message};
-use toom_core::server::io::{Page, Select};
+use toom_core::server::io::{Page, Query};
 
 pub use append::{accounts, append};
 #[doc(hidden)]
 pub use schema::Synchronous;
 
 pub(crate) use messages::{each_message, message_counts, newest_recorded};
+pub(crate) use read_only::OpenLog;
 pub(crate) use schema::{open_read_only, path, sentence};
+pub(crate) use search::path as search_path;
 
+use facts::ReadError;
 use lock::Lock;
 use writer::{Request, Writer};
 
@@ -97,6 +107,8 @@ pub struct Log {
     last: LogIndex,
     /// The newest fact that the index of messages covers.
     recorded: LogIndex,
+    /// What is wrong with the index of messages, if anything is: it is made anew while the log is read.
+    damage: Option<String>,
 }
 
 /// A running log. Dropping it commits what is queued, and waits for that.
@@ -121,16 +133,38 @@ impl Log {
     pub fn open_to_be_lost(data: &Path, synchronous: Synchronous) -> Result<Log, OpenError> {
         schema::make_directory(data)?;
         let lock = Lock::take(data)?;
-        let connection = schema::open_or_create(data, synchronous)?;
         let path = path(data);
+        let check = check::is_due(&path);
+        let connection = schema::open_or_create(data, synchronous)?;
         let reader = open_read_only(data)?.ok_or_else(|| OpenError(format!("{} is gone", path.display())))?;
         let recorded = newest_recorded(&reader).map_err(|error| schema::while_opening(&path, &error))?;
-        Ok(Log { path, synchronous, lock, connection, reader, last: LogIndex(0), recorded })
+        let mut damage = None;
+        if check {
+            check::structure(&reader, &path)?;
+            damage = check::messages(&reader, &path)?;
+        }
+        Ok(Log { path, synchronous, lock, connection, reader, last: LogIndex(0), recorded, damage })
     }
 
     /// The newest fact that the index of messages covers: what is recorded of the log up to here is there already.
     pub fn recorded(&self) -> LogIndex {
         self.recorded
+    }
+
+    /// What the server was as of some facts, the newest first. None if the index of messages has to be made anew, as
+    /// that needs every fact.
+    pub fn snapshots(&self) -> Result<Vec<(LogIndex, Vec<u8>)>, OpenError> {
+        if self.damage.is_some() {
+            return Ok(Vec::new());
+        }
+        let failed = |error: rusqlite::Error| schema::while_opening(&self.path, &error);
+        let last = facts::last(&self.reader).map_err(failed)?;
+        let all = snapshots::all(&self.reader).map_err(failed)?;
+        // It was taken of this very log: what it knows and the log does not is lost.
+        if let Some((index, _)) = all.first().filter(|(index, _)| *index > last) {
+            return Err(ReadError::Missing(*index).while_opening(&self.path));
+        }
+        Ok(all)
     }
 
     /// Reads the whole log, oldest first.
@@ -173,9 +207,14 @@ impl LogHandle {
         }
     }
 
+    /// Keeps what the server is as of a fact. It is no loss if that fails.
+    pub fn save_snapshot(&self, index: LogIndex, snapshot: Vec<u8>) {
+        self.request(Request::Snapshot(index, snapshot));
+    }
+
     /// Reads a page; `Found` follows.
-    pub fn query(&self, query: QueryId, select: Select) {
-        self.request(Request::Query(query, select));
+    pub fn query(&self, query: QueryId, what: impl Into<Query>) {
+        self.request(Request::Query(query, what.into()));
     }
 
     /// Commits what is queued and ends.

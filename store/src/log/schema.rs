@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::OpenError;
 
 /// The schema that this version writes, kept in the database's `user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// How long to wait while another process writes. `toom user import` of many accounts takes a second or two.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,18 +29,28 @@ pub enum Synchronous {
     Full,
 }
 
-const SCHEMA: &str = "
-    CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);
+/// The truth. It has been the same since schema 1.
+const LOG: &str = "CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);";
+
+/// What is derived from it.
+const DERIVED: &str = "
     CREATE TABLE messages (
         conversation TEXT NOT NULL,
         number INTEGER NOT NULL,
         at INTEGER NOT NULL,
         fact INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
         PRIMARY KEY (conversation, number)
     ) WITHOUT ROWID;
     CREATE INDEX messages_by_time ON messages (conversation, at);
-    PRAGMA user_version = 1;
+    CREATE INDEX messages_by_fact ON messages (fact);
+    CREATE TABLE snapshots (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);
+    PRAGMA user_version = 2;
 ";
+
+/// From schema 1: its messages had neither a checksum nor an index by fact. They are derived, so they go, and the
+/// start that follows makes them anew from the log.
+const FROM_1: &str = "DROP TABLE messages;";
 
 /// The database of the data directory `data`.
 pub(crate) fn path(data: &Path) -> PathBuf {
@@ -74,8 +84,8 @@ pub(super) fn open_or_create(data: &Path, synchronous: Synchronous) -> Result<Co
         let what = "the file system under it does not let processes share memory";
         return Err(OpenError(format!("{} cannot be used: {what}", path.display())));
     }
-    if version == 0 {
-        make_tables(&mut connection).map_err(failed)?;
+    if version < SCHEMA_VERSION {
+        bring_up_to_date(&mut connection).map_err(failed)?;
     }
     Ok(connection)
 }
@@ -89,8 +99,7 @@ pub(crate) fn open_read_only(data: &Path) -> Result<Option<Connection>, OpenErro
     if !there {
         return Ok(None);
     }
-    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, Synchronous::Full)
-        .map_err(|error| while_opening(&path, &error))?;
+    let connection = connect_read_only(&path).map_err(|error| while_opening(&path, &error))?;
     let version = check_version(&connection, &path)?;
     Ok((version != 0).then_some(connection))
 }
@@ -122,6 +131,11 @@ pub(super) fn while_opening(path: &Path, error: &rusqlite::Error) -> OpenError {
 /// Another connection for writing to a database that has been opened and checked.
 pub(super) fn open_writable(path: &Path, synchronous: Synchronous) -> Result<Connection, rusqlite::Error> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, synchronous)
+}
+
+/// Another connection for reading from a database that has been opened and checked.
+pub(super) fn connect_read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, Synchronous::Full)
 }
 
 /// From now on, if this is the last connection to be closed, the write-ahead log is moved into the database.
@@ -162,7 +176,7 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError>
     };
     let (version, tables) = look().map_err(failed)?;
     match version {
-        SCHEMA_VERSION => Ok(version),
+        1..=SCHEMA_VERSION => Ok(version),
         0 if tables == 0 => Ok(version),
         _ if version > SCHEMA_VERSION => Err(OpenError(format!(
             "{} was written by a newer version of Toom (schema {version}, this one knows {SCHEMA_VERSION}); it was \
@@ -173,12 +187,14 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError>
     }
 }
 
-fn make_tables(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+/// Makes the tables, or those that an earlier schema did not have: all or none.
+fn bring_up_to_date(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(SCHEMA)?;
+    match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        0_i64 => transaction.execute_batch(&[LOG, DERIVED].concat())?,
+        1 => transaction.execute_batch(&[FROM_1, DERIVED].concat())?,
+        _ => {}
     }
     transaction.commit()
 }
@@ -202,6 +218,6 @@ fn use_write_ahead_log(connection: &Connection) -> Result<bool, rusqlite::Error>
 #[cfg(test)]
 pub(super) fn in_memory() -> Connection {
     let connection = Connection::open_in_memory().expect("opened");
-    connection.execute_batch(SCHEMA).expect("made");
+    connection.execute_batch(&[LOG, DERIVED].concat()).expect("made");
     connection
 }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use toom_core::id::{LogIndex, QueryId, Ticket};
 use toom_core::server::fact::{Committed, Fact, Message};
-use toom_core::server::io::Select;
+use toom_core::server::io::Query;
 
 use super::checkpoint::{self, Checkpoints};
 use super::facts::{self, ReadError};
 use super::lock::Lock;
 use super::reader::{Reader, Work};
-use super::{Complete, Completion, Log, messages, schema, spawn};
+use super::search::Searches;
+use super::{Complete, Completion, Log, messages, schema, snapshots, spawn};
 
 /// How often an idle writer looks for facts that another process appended.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
@@ -27,7 +28,8 @@ const MAX_BATCH: usize = 4_096;
 pub(super) enum Request {
     Propose(Ticket, Fact),
     Record(Message),
-    Query(QueryId, Select),
+    Query(QueryId, Query),
+    Snapshot(LogIndex, Vec<u8>),
 }
 
 /// The writer thread's state.
@@ -46,6 +48,7 @@ pub(super) struct Writer {
     checkpoints: Checkpoints,
     reader: Sender<Work>,
     reader_thread: std::thread::JoinHandle<()>,
+    searches: Searches,
     /// Released when all else is done.
     _lock: Lock,
 }
@@ -55,7 +58,9 @@ pub(super) struct Writer {
 struct Batch {
     proposals: Vec<(Ticket, Fact)>,
     records: Vec<Message>,
-    queries: Vec<(QueryId, Select)>,
+    queries: Vec<(QueryId, Query)>,
+    /// Only the newest is of use.
+    snapshot: Option<(LogIndex, Vec<u8>)>,
 }
 
 impl Writer {
@@ -67,6 +72,7 @@ impl Writer {
         let reader_thread = spawn("toom-log-reader", move || state.run(&work));
         let mut writer = Writer {
             checkpoints: Checkpoints::start(&log.path, log.synchronous),
+            searches: Searches::start(&log.path, complete.clone()),
             path: log.path,
             connection: log.connection,
             complete,
@@ -126,9 +132,15 @@ impl Writer {
                 }
             }
         }
-        for (query, select) in batch.queries {
-            // Fails only if the reader panicked; joining it says so.
-            let _ = self.reader.send(Work::Query(query, select));
+        if let Some((index, snapshot)) = batch.snapshot {
+            self.save_snapshot(index, &snapshot);
+        }
+        for (query, what) in batch.queries {
+            match what {
+                // Fails only if the reader panicked; joining it says so.
+                Query::Select(select) => _ = self.reader.send(Work::Query(query, select)),
+                Query::Search(search) => self.searches.search(query, search),
+            }
         }
     }
 
@@ -150,6 +162,19 @@ impl Writer {
         Ok(bytes)
     }
 
+    /// In a transaction of its own, behind the messages of all facts that it covers: those who wait for a commit do
+    /// not wait for it.
+    fn save_snapshot(&mut self, index: LogIndex, snapshot: &[u8]) {
+        if self.stopped {
+            return;
+        }
+        match snapshots::insert(&self.connection, index, snapshot) {
+            Ok(()) => self.count_for_checkpoint(snapshot.len()),
+            // After a failed sync nobody knows what the disk has, whatever was written.
+            Err(error) => self.stop_writing(schema::sentence(&self.path, &error)),
+        }
+    }
+
     fn count_for_checkpoint(&mut self, bytes: usize) {
         if let Err(error) = self.checkpoints.committed(bytes, &self.connection) {
             self.stop_writing(schema::sentence(&self.path, &error));
@@ -163,6 +188,9 @@ impl Writer {
             (self.complete)(Completion::Committed(committed));
         }
         let newest = records.iter().map(|message| message.index).max();
+        if newest.is_some() {
+            self.searches.recorded();
+        }
         self.recorded = self.recorded.max(newest.unwrap_or_default());
     }
 
@@ -209,6 +237,7 @@ impl Writer {
         if self.reader_thread.join().is_err() {
             tracing::error!("the log's reader ended early");
         }
+        self.searches.stop();
         self.checkpoints.stop();
     }
 }
@@ -221,7 +250,8 @@ impl Batch {
             match request {
                 Request::Propose(ticket, fact) => batch.proposals.push((ticket, fact)),
                 Request::Record(message) => batch.records.push(message),
-                Request::Query(query, select) => batch.queries.push((query, select)),
+                Request::Query(query, what) => batch.queries.push((query, what)),
+                Request::Snapshot(index, snapshot) => batch.snapshot = Some((index, snapshot)),
             }
         }
         batch

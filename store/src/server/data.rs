@@ -1,12 +1,12 @@
 //! A server's data: opened, read into the machine, and then kept up to date.
 
 use toom_core::config::ServerConfig;
-use toom_core::id::{QueryId, Ticket};
+use toom_core::id::{LogIndex, QueryId, Ticket};
 use toom_core::machine::Machine;
 use toom_core::secure::{PasswordHash, SecretKey};
 use toom_core::server::activity::Activity;
 use toom_core::server::fact::{Fact, Message};
-use toom_core::server::io::{Input, Output, Select};
+use toom_core::server::io::{Input, Output, Query};
 use toom_core::server::{Server, Settings};
 use toom_core::time::Instant;
 
@@ -17,8 +17,14 @@ use crate::system::random_seed;
 use crate::text_log::TextLogs;
 use crate::wall;
 
+/// A snapshot is due after this many facts, which a start applies in some tens of milliseconds.
+const FACTS_BETWEEN_SNAPSHOTS: usize = 20_000;
+/// ... or, where there are so many accounts and rooms that it is large, after one fact for this many of its bytes: then
+/// snapshots are not more work for the disk than facts.
+const SNAPSHOT_BYTES_FOR_A_FACT: usize = 64;
+
 /// The file with the server's key, among its data.
-const KEY_FILE: &str = "server_key";
+pub(crate) const KEY_FILE: &str = "server_key";
 
 /// Data that has been read, and that nothing has been written to.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub struct Opened {
     /// Messages of the log that the index lacks, since the server died before it had them: few, so their texts may
     /// be in memory.
     unindexed: Vec<Message>,
+    /// Facts that no snapshot covered.
+    replayed: usize,
 }
 
 /// Data that is kept up to date: the log and the text logs. Dropping it commits what is queued, and ends.
@@ -39,28 +47,48 @@ pub struct Data {
     text_logs: TextLogs,
     /// Proposals that have not come back.
     proposals: usize,
+    unsaved: Unsaved,
+}
+
+/// Facts that no snapshot covers.
+#[derive(Debug)]
+struct Unsaved {
+    facts: usize,
+    /// With so many a snapshot is due.
+    due: usize,
 }
 
 impl Opened {
     /// Opens (or makes) the data, and gives the log's facts to a new machine. `now` is the driver's clock.
     pub fn open(config: &ServerConfig, now: impl Fn() -> Instant) -> Result<Opened, ServerError> {
         let mut log = Log::open(&config.data)?;
-        let text_logs = TextLogs::start(&config.data)?;
         let key = key_file::load_or_create(&config.data.join(KEY_FILE)).map_err(|e| ServerError(e.to_string()))?;
         let mut machine = new_machine(config)?;
-        let (indexed, mut unindexed, mut out) = (log.recorded(), Vec::new(), Vec::new());
-        log.replay(|committed| {
-            let input = Input::Recovered { committed: &committed, wall: wall::now() };
-            machine.handle(now(), input, &mut out);
+        let (mut out, mut known) = (Vec::new(), Vec::new());
+        let restored = restore(&mut machine, &log, now(), &mut out)?;
+        let mut gather = |out: &mut Vec<Output>| {
+            let mut recorded = None;
             for output in out.drain(..) {
                 match output {
-                    Output::Record(message) if message.index > indexed => unindexed.push(message),
-                    Output::Activity(activity) => text_logs.activity(&activity),
+                    Output::Record(message) => recorded = Some(message),
+                    Output::Activity(activity) => known.push(activity),
                     _ => {}
                 }
             }
+            recorded
+        };
+        gather(&mut out);
+        let mut replayed = 0;
+        let unindexed = log.replay_messages(restored, |committed| {
+            replayed += 1;
+            let input = Input::Recovered { committed: &committed, wall: wall::now() };
+            machine.handle(now(), input, &mut out);
+            gather(&mut out)
         })?;
-        Ok(Opened { machine, key, log, text_logs, unindexed })
+        // They follow the index of messages, which is complete now but for what waits.
+        let text_logs = TextLogs::start(&config.data)?;
+        known.iter().for_each(|activity| text_logs.activity(activity));
+        Ok(Opened { machine, key, log, text_logs, unindexed, replayed })
     }
 
     /// The server's long-lived key, made at its first start.
@@ -78,7 +106,12 @@ impl Opened {
                 "the server cannot write to its disk any more, and accepts nothing that must last: {reason}"
             ),
         });
-        let data = Data { log, text_logs: self.text_logs, proposals: 0 };
+        let data = Data {
+            log,
+            text_logs: self.text_logs,
+            proposals: 0,
+            unsaved: Unsaved { facts: self.replayed, due: FACTS_BETWEEN_SNAPSHOTS },
+        };
         self.unindexed.iter().for_each(|message| data.record(message));
         (self.machine, data)
     }
@@ -101,6 +134,25 @@ impl Data {
         if is_answer {
             self.proposals = self.proposals.saturating_sub(1);
         }
+        self.unsaved.facts += usize::from(matches!(input, Input::Committed { .. }));
+    }
+
+    /// Keeps what the machine is now, if many facts have come since the last time.
+    pub fn save_if_due(&mut self, machine: &Server) {
+        if self.unsaved.facts >= self.unsaved.due {
+            self.save(machine);
+        }
+    }
+
+    /// Keeps what the machine is now, for the next start.
+    pub fn save(&mut self, machine: &Server) {
+        if self.unsaved.facts == 0 {
+            return;
+        }
+        let snapshot = machine.snapshot();
+        self.unsaved =
+            Unsaved { facts: 0, due: FACTS_BETWEEN_SNAPSHOTS.max(snapshot.len() / SNAPSHOT_BYTES_FOR_A_FACT) };
+        self.log.save_snapshot(machine.applied(), snapshot);
     }
 
     /// Whether every proposal has come back.
@@ -115,14 +167,25 @@ impl Data {
     }
 
     /// Reads a page; `Found` follows.
-    pub fn query(&self, query: QueryId, select: Select) {
-        self.log.query(query, select);
+    pub fn query(&self, query: QueryId, what: impl Into<Query>) {
+        self.log.query(query, what);
     }
 
     /// Lets the text logs follow.
     pub fn activity(&self, activity: &Activity) {
         self.text_logs.activity(activity);
     }
+}
+
+/// Lets the machine be what the newest snapshot that can be read says; which facts it has then.
+fn restore(machine: &mut Server, log: &Log, now: Instant, out: &mut Vec<Output>) -> Result<LogIndex, ServerError> {
+    for (index, snapshot) in log.snapshots()? {
+        match machine.restore(&snapshot, now, wall::now(), out) {
+            Ok(applied) => return Ok(applied),
+            Err(error) => tracing::warn!("{error}; it is of fact {index}, and the facts are read instead"),
+        }
+    }
+    Ok(LogIndex(0))
 }
 
 fn new_machine(config: &ServerConfig) -> Result<Server, ServerError> {
@@ -143,7 +206,7 @@ mod tests {
     use toom_core::name::UserName;
     use toom_core::server::PostRates;
     use toom_core::server::fact::Conversation;
-    use toom_core::server::io::{Page, Span};
+    use toom_core::server::io::{Page, Select, Span};
     use toom_core::time::Timestamp;
 
     use super::*;
@@ -210,6 +273,109 @@ mod tests {
         append(directory.path(), &facts(&["three"])[1..]).expect("appended");
         let opened = open(directory.path()).expect("opened");
         assert_eq!(opened.unindexed.iter().map(|message| &message.text).collect::<Vec<_>>(), ["three"]);
+    }
+
+    /// The facts of a clean run are in its snapshot: the next start neither needs nor reads them.
+    #[test]
+    fn a_start_goes_on_from_the_newest_snapshot_that_can_be_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let sql = |sql: &str| {
+            let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+            connection.execute_batch(sql).expect("executed");
+        };
+        let mut whole = None;
+        for text in ["one", "two", "three"] {
+            append(directory.path(), &facts(&[text])).expect("appended");
+            let (machine, mut data, _heard) = start(directory.path());
+            data.save(&machine);
+            data.save(&machine);
+            whole = Some(machine);
+        }
+        let whole = whole.expect("a machine");
+        // Damages of the newest snapshot, then of both; at last only all facts are left to say what was.
+        for (damage, replayed) in [
+            ("", 0),
+            ("UPDATE snapshots SET body = x'00' WHERE idx = 6", 2),
+            ("UPDATE snapshots SET body = x'01' || body", 6),
+            ("DELETE FROM snapshots", 6),
+        ] {
+            sql(damage);
+            let opened = open(directory.path()).expect("opened");
+            assert_eq!(opened.replayed, replayed, "{damage}");
+            assert!(opened.machine.same_conference(&whole) && opened.machine.applied() == LogIndex(6), "{damage}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_ends_before_its_snapshot_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        append(directory.path(), &facts(&["one", "two"])).expect("appended");
+        let (machine, mut data, _heard) = start(directory.path());
+        data.save(&machine);
+        drop(data);
+        let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+        connection.execute("DELETE FROM log WHERE idx = 3", []).expect("deleted");
+        drop(connection);
+        let refused = open(directory.path()).expect_err("refused").to_string();
+        assert!(
+            refused.starts_with("fact 3 of ") && refused.ends_with("is missing; the file was not touched"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_database_of_schema_1_is_brought_up_to_date_and_keeps_everything() {
+        let directory = tempfile::tempdir().expect("a directory");
+        append(directory.path(), &facts(&["one", "two"])).expect("appended");
+        let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+        // What schema 1 was.
+        connection
+            .execute_batch(
+                "DROP TABLE messages; DROP TABLE snapshots; PRAGMA user_version = 1;
+                CREATE TABLE messages (
+                    conversation TEXT NOT NULL,
+                    number INTEGER NOT NULL,
+                    at INTEGER NOT NULL,
+                    fact INTEGER NOT NULL,
+                    PRIMARY KEY (conversation, number)
+                ) WITHOUT ROWID;
+                CREATE INDEX messages_by_time ON messages (conversation, at);
+                INSERT INTO messages VALUES ('broadcast', 1, 5, 2), ('broadcast', 2, 5, 3);",
+            )
+            .expect("made");
+        drop(connection);
+        for _ in 0..2 {
+            let (_machine, data, heard) = start(directory.path());
+            assert_eq!(broadcasts(&data, &heard), ["one", "two"]);
+        }
+        let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
+        assert_eq!(version, 2);
+    }
+
+    /// A number, a time, a conversation or a fact that changed on the disk, and a row that is gone.
+    #[test]
+    fn a_damaged_index_of_messages_is_made_anew() {
+        let directory = tempfile::tempdir().expect("a directory");
+        append(directory.path(), &facts(&["one", "two", "three"])).expect("appended");
+        drop(start(directory.path()));
+        for damage in [
+            "UPDATE messages SET number = 9 WHERE number = 3",
+            "UPDATE messages SET at = at + 1 WHERE number = 1",
+            "UPDATE messages SET fact = 2 WHERE number = 3",
+            "UPDATE messages SET conversation = 'room/7' WHERE number = 2",
+            "UPDATE messages SET checksum = checksum + 1 WHERE number = 2",
+            "DELETE FROM messages WHERE number = 2",
+        ] {
+            let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+            assert!(connection.execute(damage, []).expect("executed") > 0, "{damage}");
+            drop(connection);
+            let (machine, mut data, heard) = start(directory.path());
+            assert_eq!(broadcasts(&data, &heard), ["one", "two", "three"], "{damage}");
+            data.save(&machine);
+        }
+        let text = std::fs::read_to_string(directory.path().join("logs/messagelog.txt")).expect("a text log");
+        assert_eq!(text.lines().count(), 3, "{text}");
     }
 
     #[test]

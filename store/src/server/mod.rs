@@ -9,6 +9,7 @@ use crate::log::OpenError;
 use crate::system::in_words;
 
 pub use counters::{Counters, Place, Tallies};
+pub(crate) use data::KEY_FILE;
 pub use data::{Data, Opened};
 
 /// Why a server could not start, or stopped; one clear sentence.

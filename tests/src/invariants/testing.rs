@@ -223,8 +223,8 @@ impl Stage {
                 self.tell(&Observation::Durable(&committed));
                 self.inbox.push_back(Input::Committed { committed, wall });
             }
-            Output::Query { query, select } => {
-                self.inbox.push_back(Input::Found { query, page: Some(self.durable.read(&select)) });
+            Output::Query { query, what } => {
+                self.inbox.push_back(Input::Found { query, page: Some(self.durable.answer(&what)) });
             }
             Output::Record(message) => self.durable.record(&message),
             Output::Close { connection, .. } => self.inbox.push_back(Input::Disconnected { connection, wall }),

@@ -11,6 +11,7 @@ pub mod blocking;
 pub mod broadcast;
 pub mod crowd;
 pub mod direct;
+pub mod find;
 pub mod history;
 pub mod limits;
 pub mod login;
@@ -91,6 +92,9 @@ macro_rules! play_all_scenarios {
                 rooms_are_read_for_the_time_of_membership,
                 rooms_since_a_time_are_strictly_later,
                 long_history_comes_in_one_answer;
+            find:
+                one_finds_what_one_may_read,
+                a_search_reads_nothing_and_survives_a_restart;
             direct:
                 a_message_comes_live_and_to_one_only,
                 a_message_waits_for_who_is_offline,

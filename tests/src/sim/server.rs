@@ -341,7 +341,7 @@ impl ServerNode {
                 self.ask_store(ctx, store::Input::Proposed(ticket, fact));
             }
             Output::Record(message) => self.ask_store(ctx, store::Input::Recorded(message)),
-            Output::Query { query, select } => self.ask_store(ctx, store::Input::Asked(query, select)),
+            Output::Query { query, what } => self.ask_store(ctx, store::Input::Asked(query, what)),
             Output::Activity(activity) => self.note(ctx, &activity),
         }
     }

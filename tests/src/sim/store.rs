@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use toom_core::id::{LogIndex, QueryId, Ticket};
 use toom_core::machine::Machine;
 use toom_core::server::fact::{Committed, Fact, Message};
-use toom_core::server::io::{Page, Select};
+use toom_core::server::io::{Page, Query};
 use toom_core::time::Instant;
 
 pub use durable::Durable;
@@ -48,7 +48,7 @@ pub struct Store {
     queue: VecDeque<Request>,
     /// The batch under way, and when it will be committed.
     batch: Option<(Instant, Vec<Request>)>,
-    queries: Pending<(QueryId, Select)>,
+    queries: Pending<(QueryId, Query)>,
     /// The last fact that was reported.
     reported: LogIndex,
     /// When it next looks for facts of others.
@@ -79,7 +79,7 @@ enum Request {
     Propose(Ticket, Fact),
     /// The message of this fact.
     Record(LogIndex),
-    Query(QueryId, Select),
+    Query(QueryId, Query),
 }
 
 /// What has happened.
@@ -90,7 +90,7 @@ pub enum Input {
     /// The server wants a message indexed: seen by every later query.
     Recorded(Message),
     /// The server wants a page.
-    Asked(QueryId, Select),
+    Asked(QueryId, Query),
     /// The deadline passed.
     Woke,
 }
@@ -225,8 +225,8 @@ impl Store {
             match request {
                 Request::Propose(ticket, fact) => proposals.push((ticket, fact)),
                 Request::Record(index) => recorded = recorded.max(Some(index)),
-                Request::Query(query, select) => {
-                    self.queries.push_in_order(now + self.dice.up_to(self.work.query), (query, select));
+                Request::Query(query, what) => {
+                    self.queries.push_in_order(now + self.dice.up_to(self.work.query), (query, what));
                 }
             }
         }
@@ -277,13 +277,13 @@ impl Store {
         }
     }
 
-    fn read(&mut self, query: QueryId, select: &Select, out: &mut Vec<Output>) {
+    fn read(&mut self, query: QueryId, what: &Query, out: &mut Vec<Output>) {
         let fails = self.trouble.reads_fail > 0;
         if fails {
             self.trouble.reads_fail -= 1;
             out.push(Output::Suffered(FaultKind::ReadError));
         }
-        out.push(Output::Found(query, (!fails).then(|| self.durable.read(select))));
+        out.push(Output::Found(query, (!fails).then(|| self.durable.answer(what))));
     }
 }
 
@@ -296,8 +296,8 @@ impl Machine for Store {
         if self.poll.is_some_and(|at| at <= now) {
             self.report_foreign(out);
         }
-        while let Some((query, select)) = self.queries.pop_due(now) {
-            self.read(query, &select, out);
+        while let Some((query, what)) = self.queries.pop_due(now) {
+            self.read(query, &what, out);
         }
         match input {
             Input::Proposed(ticket, fact) => self.queue.push_back(Request::Propose(ticket, fact)),
@@ -308,7 +308,7 @@ impl Machine for Store {
                     self.queue.push_back(Request::Record(message.index));
                 }
             }
-            Input::Asked(query, select) => self.queue.push_back(Request::Query(query, select)),
+            Input::Asked(query, what) => self.queue.push_back(Request::Query(query, what)),
             Input::Woke => {}
         }
         self.write(now, out);

@@ -38,6 +38,7 @@ kinds! {
         RequestBody::Leave { .. } => "Leave",
         RequestBody::History { after: None, .. } => "History",
         RequestBody::History { after: Some(_), .. } => "History, a further page",
+        RequestBody::Find { .. } => "Find",
         RequestBody::Offer { .. } => "Offer",
         RequestBody::AnswerOffer { index: Some(_), .. } => "AnswerOffer, yes",
         RequestBody::AnswerOffer { index: None, .. } => "AnswerOffer, no",
@@ -70,6 +71,7 @@ kinds! {
         ReplyBody::Left { .. } => "Left",
         ReplyBody::History { next: None, .. } => "History",
         ReplyBody::History { next: Some(_), .. } => "History, and more",
+        ReplyBody::Found { .. } => "Found",
         ReplyBody::Offered { .. } => "Offered",
         ReplyBody::Refused(Refusal::NoSuchUser(_)) => "Refused, no such user",
         ReplyBody::Refused(Refusal::UserOffline(_)) => "Refused, user offline",
@@ -85,6 +87,7 @@ kinds! {
         ReplyBody::Refused(Refusal::RateLimited { .. }) => "Refused, rate limited",
         ReplyBody::Refused(Refusal::OutOfOrder) => "Refused, out of order",
         ReplyBody::Refused(Refusal::DeviceChanged) => "Refused, device changed",
+        ReplyBody::Refused(Refusal::SearchNotReady) => "Refused, search not ready",
         ReplyBody::Devices(_) => "Devices",
     }
 }
@@ -165,6 +168,7 @@ kinds! {
         ClientEvent::LeftRoom { .. } => "LeftRoom",
         ClientEvent::Rooms(_) => "Rooms",
         ClientEvent::History { .. } => "History",
+        ClientEvent::Found { .. } => "Found",
         ClientEvent::Offer { .. } => "Offer",
         ClientEvent::Transfer(_) => "Transfer",
         ClientEvent::Transfers(_) => "Transfers",

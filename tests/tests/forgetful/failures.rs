@@ -122,7 +122,7 @@ fn fail(failure: Failure, large: bool) -> String {
     assert!(log.messages().is_some_and(|count| count > 0), "reading goes on");
     let Running { handle, told, .. } = log;
     handle.stop();
-    assert_eq!(mount.directory().operations, [], "nothing is tried again");
+    assert_eq!(mount.directory().operations_on_log(), [], "nothing is tried again");
     let disk = mount.directory().disk.clone();
     drop(mount);
     restart(&disk, &told, 0);
@@ -308,6 +308,6 @@ fn open_and_work(mount: &Mount, seed: u64, told: &mut Vec<Fact>) -> Result<bool,
     }
     told.append(&mut log.told);
     log.handle.stop();
-    assert!(!stopped || mount.directory().operations.is_empty(), "nothing is tried again");
+    assert!(!stopped || mount.directory().operations_on_log().is_empty(), "nothing is tried again");
     Ok(stopped)
 }

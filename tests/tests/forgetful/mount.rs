@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use toom_tests::sim::dice::Dice;
 
 use crate::disk::{Disk, FileId, Image};
+use crate::life::DATABASE;
 use crate::vfs;
 
 /// What SQLite asks of the disk.
@@ -142,6 +143,11 @@ impl Directory {
             self.failures.remove(place);
         }
         Err(code)
+    }
+
+    /// What was done to the log itself. The index of searches beside it may be written whatever happens.
+    pub(crate) fn operations_on_log(&self) -> Vec<(Operation, String)> {
+        self.operations.iter().filter(|(_, file)| file.starts_with(DATABASE)).cloned().collect()
     }
 
     /// If the store itself has written a file anew, without SQLite, it will be synced as a whole, also what an earlier

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::mpsc::{Receiver, channel};
 
 use toom_core::id::{LogIndex, MessageNumber, QueryId, Ticket};
+use toom_core::name::UserName;
 use toom_core::server::fact::{Committed, Fact, Message};
-use toom_core::server::io::{Page, Select};
+use toom_core::server::io::{Page, Query, Select};
+use toom_core::server::search::Search;
 use toom_store::log::{Completion, Log, LogHandle};
 use toom_tests::sim::dice::Dice;
 
@@ -104,6 +106,7 @@ fn continue_with(mount: &Mount, found: &[Committed], later: &[Fact]) -> Result<(
     if messages != expected {
         return Err(Breach::Wrong(format!("{} messages were read, {} are in the log", messages.len(), expected.len())));
     }
+    search(&handle, &heard, &expected)?;
     for (place, fact) in later.iter().enumerate() {
         handle.propose(Ticket(place as u64), fact.clone());
         let expected = LogIndex((found.len() + place + 1) as u64);
@@ -135,8 +138,27 @@ fn read_all(handle: &LogHandle, heard: &Receiver<Completion>) -> Result<Vec<Mess
     Ok(messages)
 }
 
-fn read(handle: &LogHandle, heard: &Receiver<Completion>, select: Select) -> Result<Page, Breach> {
-    handle.query(QueryId(0), select);
+/// Searches for some of the messages: whatever the crash left of the index, all are found, and no other.
+fn search(handle: &LogHandle, heard: &Receiver<Completion>, all: &[Message]) -> Result<(), Breach> {
+    let mut newest_first: Vec<_> = all.iter().collect();
+    newest_first.sort_by_key(|message| std::cmp::Reverse(message.index));
+    for message in newest_first.iter().step_by(7) {
+        let number = message.text.split(' ').next().unwrap_or_default();
+        let Select { spans, max_messages, max_bytes, .. } = everything(1);
+        let (reader, words) = (UserName::new("leia").expect("a name"), Search::words(number).expect("a word"));
+        let (direct_after, up_to, before) = (LogIndex(0), LogIndex(u64::MAX), None);
+        let search = Search { reader, direct_after, spans, words, up_to, before, max_messages, max_bytes };
+        let expected = search.page(newest_first.iter().copied());
+        let found = read(handle, heard, search)?;
+        if found != expected {
+            return Err(Breach::Wrong(format!("a search for {number} finds {found:?}, there is {expected:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn read(handle: &LogHandle, heard: &Receiver<Completion>, what: impl Into<Query>) -> Result<Page, Breach> {
+    handle.query(QueryId(0), what);
     match heard.recv_timeout(PATIENCE).expect("the store says something") {
         Completion::Found { page: Some(page), .. } => Ok(page),
         other => Err(Breach::Wrong(format!("{other:?} in the place of a page"))),

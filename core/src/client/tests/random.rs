@@ -155,6 +155,7 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
             let next = (how < 96).then_some(Cursor { room: None, number: MessageNumber(fresh) });
             ReplyBody::History { messages: vec![], next }
         }
+        RequestBody::Find { .. } => ReplyBody::Found { messages: vec![], next: None },
         RequestBody::Offer { .. } => ReplyBody::Offered { offer: OfferId(if how < 8 { 1 } else { fresh % 6 }) },
         RequestBody::Devices { user, .. } if user == "yoda" => devices("yoda", device()),
         RequestBody::Devices { user, .. } => {

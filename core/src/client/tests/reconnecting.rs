@@ -7,6 +7,7 @@ use crate::client::event::{Failure, PostKind, TransferFailure, TransferState};
 use crate::client::io::SourceId;
 use crate::client::liveness::{OWED_PATIENCE, PING_PATIENCE, QUIET_PATIENCE};
 use crate::client::reconnecting::{FINISHING_PATIENCE, FIRST_WAIT, LONGEST_BUSY, LONGEST_WAIT, RESUMING_PATIENCE};
+use crate::client::requests::MAX_COMMANDS_IN_FLIGHT;
 use crate::wire::message::{Cursor, HistoryKind, LoginRefusal, PastMessage, Positions, Refusal};
 
 const LOST: Event = Event::Error(Failure::ConnectionLost);
@@ -285,7 +286,7 @@ fn every_kind_of_request_is_asked_again() {
         assert_eq!(before.body, body);
         for _ in 0..2 {
             world.lose();
-            assert_eq!(world.goes_on(), [before.clone()]);
+            assert_eq!(&world.goes_on()[..], core::slice::from_ref(&before));
         }
         world.reply(before.id, ReplyBody::Refused(Refusal::StorageFailed));
         assert_eq!(world.events(), [Event::Error(Failure::StorageFailed)]);
@@ -362,7 +363,7 @@ fn receipts_are_told_again_until_they_are_answered() {
     world.server(direct(2));
     assert_eq!(world.events().len(), 1);
     assert_eq!(world.answer(ReplyBody::Missed { messages: vec![], more: false }), RequestBody::Missed);
-    assert_eq!(world.requests(), [before.clone()]);
+    assert_eq!(&world.requests()[..], core::slice::from_ref(&before));
     world.reply(before.id, ReplyBody::Done);
     assert_eq!(world.answer(ReplyBody::Done), receipt(2));
 }
@@ -443,7 +444,7 @@ fn a_file_that_was_not_offered_yet_is_offered_again() {
     world.reply(asking.id, devices("luke", other_device()));
     let [offering] = world.requests().try_into().unwrap();
     world.lose();
-    assert_eq!(world.goes_on(), [offering.clone()]);
+    assert_eq!(&world.goes_on()[..], core::slice::from_ref(&offering));
     world.reply(offering.id, ReplyBody::Offered { offer: OfferId(3) });
     assert_eq!(world.transfer().state, TransferState::Starting);
 }
@@ -472,12 +473,15 @@ fn a_logout_waits_for_the_connection_and_then_ends_well_if_nothing_was_left_open
     world.reply(logout.id, ReplyBody::Bye);
     world.over(bye());
 
-    for open in [false, true] {
+    for (open, waiting) in [(false, false), (true, false), (false, true)] {
         let mut world = granted();
         if open {
             world.command(broadcast("hi"));
         }
         world.lose();
+        if waiting {
+            world.command(broadcast("hi"));
+        }
         world.command(Command::Logout);
         world.command(Command::Rooms);
         let end = world.now + ANSWERS_PATIENCE;
@@ -489,7 +493,7 @@ fn a_logout_waits_for_the_connection_and_then_ends_well_if_nothing_was_left_open
             }
         }
         assert_eq!(world.now, end);
-        if open {
+        if open || waiting {
             assert_eq!(world.events[..3], [LOST, LOST, LOST]);
             world.events.drain(..3);
             world.over(over("nobody waits for the server any more"));
@@ -498,6 +502,29 @@ fn a_logout_waits_for_the_connection_and_then_ends_well_if_nothing_was_left_open
             world.over(bye());
         }
     }
+}
+
+#[test]
+fn a_logout_waits_anew_for_what_was_asked_before_it_when_the_connection_is_there() {
+    let mut world = granted();
+    world.lose();
+    for _ in 0..MAX_COMMANDS_IN_FLIGHT + 1 {
+        world.command(broadcast("hi"));
+    }
+    world.command(Command::Logout);
+    let posts = world.goes_on();
+    assert_eq!(posts.len(), MAX_COMMANDS_IN_FLIGHT);
+    world.wait(ANSWERS_PATIENCE);
+    // The last one still waits for its turn, and nobody has forgotten it.
+    assert_eq!((world.events(), world.requests()), (vec![], vec![]));
+    for (number, post) in posts.iter().enumerate() {
+        world.reply(post.id, sent(6 + number as u64));
+    }
+    world.events();
+    let [last] = world.requests().try_into().unwrap();
+    world.reply(last.id, sent(1_000));
+    assert_eq!(world.events(), [confirmed(1_000)]);
+    assert_eq!(world.answer(ReplyBody::Bye), RequestBody::Logout);
 }
 
 #[test]
@@ -705,6 +732,11 @@ fn a_server_that_is_silent_while_the_session_is_resumed_is_given_up() {
     world.wait(RESUMING_PATIENCE);
     assert_eq!((world.orders(), world.events()), (vec![Output::Disconnect], vec![]));
     world.resumes();
+    // As long as it says something, it may take its time.
+    for _ in 0..3 {
+        world.wait(RESUMING_PATIENCE - Duration::from_nanos(1));
+        assert_eq!(world.answer(ReplyBody::Missed { messages: vec![], more: true }), RequestBody::Missed);
+    }
     world.requests();
     world.wait(RESUMING_PATIENCE);
     assert_eq!(world.orders(), [Output::Disconnect]);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use toom_core::id::MessageNumber;
 use toom_core::secure::{HashCost, Password, PasswordHash};
 use toom_core::server::fact::Conversation;
-use toom_core::server::io::Span;
+use toom_core::server::io::{Select, Span};
 use toom_core::time::Timestamp;
 
 use super::*;

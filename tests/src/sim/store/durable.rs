@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toom_core::id::{LogIndex, MessageNumber, Ticket};
 use toom_core::server::fact::{Committed, Conversation, Fact, Message};
-use toom_core::server::io::{Page, Select};
+use toom_core::server::io::{Page, Query, Select};
 
 /// What survives the server: the log, and the index of messages derived from it.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,18 @@ impl Durable {
     /// The messages of a conversation, oldest first.
     pub fn messages(&self, conversation: &Conversation) -> impl Iterator<Item = &Message> {
         self.messages.get(conversation).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The answer to a query.
+    pub fn answer(&self, what: &Query) -> Page {
+        match what {
+            Query::Select(select) => self.read(select),
+            Query::Search(search) => {
+                let mut all: Vec<&Message> = self.messages.values().flat_map(BTreeMap::values).collect();
+                all.sort_by_key(|message| std::cmp::Reverse(message.index));
+                search.page(all.into_iter())
+            }
+        }
     }
 
     /// One page.

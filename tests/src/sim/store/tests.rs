@@ -1,6 +1,6 @@
 use toom_core::id::MessageNumber;
 use toom_core::server::fact::Conversation;
-use toom_core::server::io::Span;
+use toom_core::server::io::{Select, Span};
 use toom_core::time::Timestamp;
 
 use super::*;
@@ -108,7 +108,7 @@ fn a_query_sees_every_message_that_was_recorded_before_it() {
     let now = Instant::ZERO + COMMIT;
     propose(&mut store, now, 2);
     tell(&mut store, now, Input::Recorded(message(1)));
-    assert!(tell(&mut store, now, Input::Asked(QueryId(7), everything())).is_empty());
+    assert!(tell(&mut store, now, Input::Asked(QueryId(7), everything().into())).is_empty());
     match all(&mut store).last() {
         Some(Output::Found(QueryId(7), Some(page))) => assert_eq!(page.messages, [message(1)]),
         other => panic!("{other:?} in the place of a page"),
@@ -219,7 +219,7 @@ fn so_many_pages_cannot_be_read_and_the_next_one_can() {
     let mut store = store(1);
     store.trouble().reads_fail = 2;
     for query in 0..3 {
-        tell(&mut store, Instant::ZERO, Input::Asked(QueryId(query), everything()));
+        tell(&mut store, Instant::ZERO, Input::Asked(QueryId(query), everything().into()));
     }
     let out = all(&mut store);
     let found = |output: &Output| match output {
