@@ -226,7 +226,7 @@ mod tests {
             for op in ops {
                 match op {
                     Op::Add(user, password) => {
-                        let added = accounts.add(UserName::read(user).unwrap(), of(password));
+                        let added = accounts.add(UserName::read(user).unwrap(), of(password), LogIndex(1));
                         prop_assert_eq!(added, !model.contains_key(user));
                         model.entry(user).or_insert(Model { password, ..Model::default() });
                     }

@@ -424,7 +424,9 @@ mod tests {
                         let left = rooms.remove_user(&name(USERS[user]));
                         let of_user = |room: &usize| model.rooms[*room].contains(&user);
                         let those: Vec<usize> = (0..model.rooms.len()).filter(of_user).collect();
-                        those.iter().for_each(|room| drop(model.rooms[*room].remove(&user)));
+                        for room in &those {
+                            model.rooms[*room].remove(&user);
+                        }
                         prop_assert_eq!(left, those.iter().map(|room| model.info(*room)).collect::<Vec<_>>());
                         model.heard.remove(&user);
                     }
