@@ -412,7 +412,7 @@ mod tests {
                     },
                     Op::Send => {
                         requests.send_own(&mut out);
-                        while !model.away && model.count(Kind::Own) < MAX_OWN_IN_FLIGHT
+                        while model.count(Kind::Own) < MAX_OWN_IN_FLIGHT
                             && model.waiting.pop_front().is_some()
                         {
                             model.ask(Kind::Own);
