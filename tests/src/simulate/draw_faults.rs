@@ -10,25 +10,25 @@ pub type FaultDrawer = fn(&mut Draw) -> Fault;
 
 /// Every kind, and how often it comes if all kinds are on.
 pub const FAULTS: &[(u64, FaultDrawer)] = &[
-    (2, |draw| Fault::Partition { from: host(draw), to: host(draw), both: draw.chance(0.5) }),
+    (3, |draw| Fault::Partition { from: host(draw), to: host(draw), both: draw.chance(0.5) }),
     (4, |draw| Fault::Link { from: draw.someone(), to: draw.someone(), options: draw_link(draw) }),
-    (2, |draw| Fault::Stall { client: draw.someone(), toward: toward(draw), time: draw.time(100, 120_000) }),
-    (1, |draw| Fault::Trickle { client: draw.someone(), toward: toward(draw), rate: draw.small_or_large(1..=10_000) }),
-    (3, |draw| Fault::Reset { client: draw.someone() }),
+    (3, |draw| Fault::Stall { client: draw.someone(), toward: toward(draw), time: draw.time(100, 120_000) }),
+    (2, |draw| Fault::Trickle { client: draw.someone(), toward: toward(draw), rate: draw.small_or_large(1..=10_000) }),
+    (4, |draw| Fault::Reset { client: draw.someone() }),
     (5, |draw| Fault::Rebind { client: draw.someone() }),
-    (3, replay),
+    (6, replay),
     (1, |draw| Fault::SlowCommits { time: draw.time(10, 5_000) }),
     (1, |_| Fault::DiskFull),
     (1, |_| Fault::SyncFails),
     (1, |draw| Fault::ReadsFail { count: draw.small_or_large(1..=10) as u32 }),
-    (3, crash_server),
+    (6, crash_server),
     (2, |_| Fault::StartServer),
     (2, |draw| Fault::CrashClient { client: draw.someone(), after_effects: draw.small_or_large(0..=60) as u32 }),
     (1, |draw| Fault::JumpClock { milliseconds: jump(draw) }),
     (1, |draw| Fault::ClientDisk { client: draw.someone(), trouble: DiskTrouble::Slow }),
     (3, |draw| Fault::ClientDisk { client: draw.someone(), trouble: DiskTrouble::ReadsFail }),
     (3, |draw| Fault::ClientDisk { client: draw.taker(), trouble: DiskTrouble::WritesFail }),
-    (4, |draw| Fault::ClientDisk { client: draw.someone(), trouble: DiskTrouble::SourcesChange }),
+    (6, |draw| Fault::ClientDisk { client: draw.someone(), trouble: DiskTrouble::SourcesChange }),
 ];
 
 fn host(draw: &mut Draw) -> Host {
@@ -49,7 +49,8 @@ fn replay(draw: &mut Draw) -> Fault {
 }
 
 fn crash_server(draw: &mut Draw) -> Fault {
-    let after_effects = draw.small_or_large(0..=100) as u32;
+    let most = draw.pick(&[12, 100]);
+    let after_effects = draw.small_or_large(0..=most) as u32;
     Fault::CrashServer { after_effects, survive: draw.within(0..=4) as u32 }
 }
 

@@ -64,8 +64,13 @@ impl Draw {
         act(after, from, Act::SendFile { to: Whom::Person(to), file: self.real_file() });
     }
 
+    /// Some posts at once, mostly on a disk that takes its time for them.
     fn posts(&mut self, after: Duration, choices: &mut Vec<Choice>) {
         let mut after = after;
+        if self.chance(0.6) {
+            let slow = Fault::SlowCommits { time: self.time(200, 2_000) };
+            choices.push(Choice { after: core::mem::take(&mut after), what: What::Fault(slow) });
+        }
         for _ in 0..self.within(2..=6) {
             let (person, text) = (self.someone(), self.text());
             let after = core::mem::take(&mut after);
