@@ -33,6 +33,7 @@ mod password;
 mod random;
 mod runtime;
 mod server;
+mod service;
 mod signals;
 mod trust;
 mod units;

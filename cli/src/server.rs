@@ -1,5 +1,6 @@
 //! `toom server`: settings, accounts, and the life of the process around the driver's server.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -12,23 +13,25 @@ use toom_core::wire::limits::ATTEMPTS;
 
 use crate::args::{Global, ServerArgs};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::service::Manager;
+use crate::signals::Asked;
 use crate::{accounts, activity, credentials, dirs, maintenance, output, signals};
 
-/// Runs a server until Ctrl-C, SIGTERM or SIGHUP.
+/// Runs a server until Ctrl-C or SIGTERM. SIGHUP stops one that was started at a terminal, which has gone away then; any
+/// other one reads its configuration again.
 pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
     if let Some(command) = &args.command {
         return maintenance::run(command, global);
     }
     let attempts = parse_attempts(&args.attempts)?;
     let data = dirs::data(args.data.data.as_deref())?;
-    if let Some(file) = &args.credentials {
-        let added = accounts::add_missing(&data, credentials::read(file)?, !global.quiet)?;
-        tracing::info!(added, "accounts imported");
-    }
-    let (stop, stopped) = mpsc::channel();
-    signals::watch(move || {
-        // After the first signal nobody listens: the server is stopping already.
-        let _ = stop.send(());
+    import(args, &data, global)?;
+    let manager = Manager::from_environment();
+    let at_terminal = io::stdin().is_terminal() || io::stdout().is_terminal();
+    let (ask, asked) = mpsc::channel();
+    signals::watch_each(move |signal| {
+        // After the signal that stops nobody listens.
+        let _ = ask.send(signal);
     })?;
     let post_rates = PostRates { posts: args.post_rate, bytes: args.post_bytes_rate };
     let config = ServerConfig {
@@ -44,13 +47,35 @@ pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
     if accounts::existing(&data)?.is_empty() {
         output::note("There is no account yet; add one with: toom user add NAME");
     }
+    manager.ready();
     // An error would mean that the thread of the signals is gone; then there is no reason to go on either.
-    let _ = stopped.recv();
+    while let Ok(Asked::HangUp) = asked.recv() {
+        if at_terminal {
+            break;
+        }
+        manager.reloading();
+        // A mistake in a file stops nobody who is talking.
+        match import(args, &data, global) {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(failure) => tracing::error!("the configuration was not read again: {}", failure.message),
+        }
+        manager.ready();
+    }
+    manager.stopping();
     server.stop();
     if !global.json && !global.quiet {
         let _ = output::line("The server has stopped.");
     }
     Ok(Exit::Done)
+}
+
+/// Adds the accounts of the credentials file that are missing.
+fn import(args: &ServerArgs, data: &Path, global: &Global) -> Result<(), Failure> {
+    if let Some(file) = &args.credentials {
+        let added = accounts::add_missing(data, credentials::read(file)?, !global.quiet)?;
+        tracing::info!(added, "accounts imported");
+    }
+    Ok(())
 }
 
 /// The sentence is the assignment's.

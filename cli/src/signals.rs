@@ -9,12 +9,28 @@ use crate::exit::{Exit, Failure};
 
 /// Calls `on_signal` for every such signal from now on, from a thread of its own.
 pub(crate) fn watch(mut on_signal: impl FnMut() + Send + 'static) -> Result<(), Failure> {
+    watch_each(move |_| on_signal())
+}
+
+/// What a server is asked to do by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To end.
+    Stop,
+    /// SIGHUP.
+    HangUp,
+}
+
+/// As [`watch`], and tells which.
+pub(crate) fn watch_each(mut on_signal: impl FnMut(Asked) + Send + 'static) -> Result<(), Failure> {
     let failed = |error| Failure::failed(format!("Signals cannot be handled: {error}."));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     if !hangups_are_ignored() {
         signals.add_signal(SIGHUP).map_err(failed)?;
     }
-    let listen = move || signals.forever().for_each(|_| on_signal());
+    let listen = move || {
+        signals.forever().for_each(|signal| on_signal(if signal == SIGHUP { Asked::HangUp } else { Asked::Stop }))
+    };
     thread::Builder::new().name("signals".into()).spawn(listen).map_err(failed)?;
     Ok(())
 }

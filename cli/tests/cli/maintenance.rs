@@ -11,12 +11,8 @@ fn a_running_server_is_checked_counted_copied_and_restored() {
     for runtime in RUNTIMES {
         let server = Server::start(runtime);
         let data = server.data();
-        let client = |input: &str| {
-            let input = format!("{}\n{input}", server.password("yoda"));
-            let args = ["client", &server.address, "--user", "yoda", "--password-fd", "0", "--json"];
-            run(&args, &input)
-        };
-        let found = events(&client("BCM Hello there\nFIND hel*\nFIND nothing\nFIND\n"));
+        let input = "BCM Hello there\nFIND hel*\nFIND nothing\nFIND\n";
+        let found = events(&server.client("yoda", &["--json"], input));
         let answers: Vec<_> = found.iter().filter(|it| it["event"] == "found").collect();
         assert_eq!(answers.len(), 2, "{found:?}");
         let message = &answers[0]["messages"][0];

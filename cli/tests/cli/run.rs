@@ -110,6 +110,8 @@ pub(crate) fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
 struct Talker {
     child: Child,
     lines: Receiver<String>,
+    /// Once it is listened to.
+    stderr: Option<Receiver<String>>,
 }
 
 impl Talker {
@@ -125,7 +127,7 @@ impl Talker {
                 }
             }
         });
-        (Talker { child, lines }, stdin)
+        (Talker { child, lines, stderr: None }, stdin)
     }
 
     fn line(&mut self, what: &str) -> String {
@@ -179,13 +181,22 @@ impl Server {
 
     /// Starts one with more options.
     pub(crate) fn start_with(runtime: &str, options: &[&str]) -> Server {
+        Server::start_in(Server::folder(), runtime, options)
+    }
+
+    /// Starts one with more in its environment.
+    pub(crate) fn start_with_environment(runtime: &str, environment: &[(&str, &str)]) -> Server {
+        Server::start_as("127.0.0.1:0", Server::folder(), runtime, &[], environment)
+    }
+
+    fn folder() -> TempDir {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let accounts: String = ["yoda", "luke", "leia"].map(|name| format!("{name} {name}-password\n")).concat();
         fs::write(dir.path().join("credentials.txt"), accounts).expect("a file");
         for name in ["yoda", "luke", "leia"] {
             fs::write(dir.path().join(name), format!("{name}-password\n")).expect("a file");
         }
-        Server::start_in(dir, runtime, options)
+        dir
     }
 
     /// Starts one on what is in `dir`.
@@ -195,9 +206,14 @@ impl Server {
 
     /// The same, at an address.
     pub(crate) fn start_at(listen: &str, dir: TempDir, runtime: &str, options: &[&str]) -> Server {
+        Server::start_as(listen, dir, runtime, options, &[])
+    }
+
+    fn start_as(listen: &str, dir: TempDir, runtime: &str, options: &[&str], environment: &[(&str, &str)]) -> Server {
         let mut command = toom(&["--runtime", runtime, "server", "--json", "--listen", listen]);
         command.args(["--data", path(&dir.path().join("data"))]);
         command.args(["--credentials", path(&dir.path().join("credentials.txt"))]).args(options);
+        command.envs(environment.iter().copied());
         let (mut talker, stdin) = Talker::start(command);
         let listening: Value = serde_json::from_str(&talker.line("the server")).expect("JSON");
         assert_eq!(listening["event"], "listening");
@@ -240,6 +256,22 @@ impl Server {
                 return activity;
             }
         }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, with: &str) {
+        signal(with, &self.talker.child.id().to_string());
+    }
+
+    /// Waits for a line on standard error in which this is.
+    pub(crate) fn stderr_line(&mut self, text: &str) {
+        let stderr = self.talker.stderr.get_or_insert_with(|| {
+            let stderr = BufReader::new(self.talker.child.stderr.take().expect("a pipe"));
+            let (said, lines) = mpsc::channel();
+            thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(said.send(line))));
+            lines
+        });
+        while !stderr.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited for {text} in vain")).contains(text) {}
     }
 
     /// Asks it to stop, as the system does; how it exits.

@@ -15,7 +15,8 @@ use core::time::Duration;
 
 use rand_chacha::rand_core::Rng;
 
-use super::event::{Event, TransferFailure};
+use super::commands::fail;
+use super::event::{Event, Failure, TransferFailure};
 use super::io::Output;
 use super::liveness::{Liveness, Silence};
 use super::requests::Asked;
@@ -260,6 +261,10 @@ impl Client {
 
     /// Another key than before: nothing is said to whoever has it.
     fn key_changed(&mut self, reason: String, out: &mut Vec<Output>) {
+        // This is no goodbye, so that it does not answer a logout under way.
+        if self.is_leaving() && !self.finishing {
+            fail(Failure::ConnectionLost, out);
+        }
         self.end(reason, false, true, out);
     }
 }

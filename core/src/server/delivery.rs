@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::direct::MAX_PAIRS;
 use super::fact::{Conversation, Message};
-use super::io::{Page, Query, Select, Span};
+use super::io::{Page, Select, Span};
 use super::machine::Server;
 use super::pending::{Asked, MAX_QUERIES, Question};
 use super::turn::Turn;
@@ -98,7 +98,7 @@ impl Server {
         // Any time: what was missed long ago is missed, too.
         let not_before = Timestamp::from_millis(i64::MIN);
         let select = Select { spans, not_before, max_messages: MAX_PAGE_MESSAGES, max_bytes: MAX_PAGE_BYTES };
-        let query = self.query(turn, Question::Delivery { user: user.clone(), connection }, Query::Select(select));
+        let query = self.query(turn, Question::Delivery { user: user.clone(), connection }, select);
         if let Some(session) = self.sessions.get_mut(user) {
             session.delivery.asked = Some((query, covers));
         }

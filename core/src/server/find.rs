@@ -3,13 +3,13 @@
 
 use super::activity::Activity;
 use super::fact::{Conversation, Message};
-use super::io::{Page, Query};
+use super::io::Page;
 use super::machine::Server;
 use super::pending::{Asked, MAX_QUERIES, Question};
 use super::search::Search;
 use super::turn::Turn;
 use crate::name::UserName;
-use crate::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
+use crate::wire::limits::{MAX_FOUND_MESSAGES, MAX_PAGE_BYTES, MAX_SEARCHES_PER_USER};
 use crate::wire::message::{FoundCursor, FoundIn, FoundMessage, Refusal, ReplyBody};
 
 impl Server {
@@ -31,7 +31,7 @@ impl Server {
             words,
             up_to: self.conference.applied,
             before,
-            max_messages: MAX_PAGE_MESSAGES,
+            max_messages: MAX_FOUND_MESSAGES,
             max_bytes: MAX_PAGE_BYTES,
         };
         // What one may not read must not even say when it was written.
@@ -50,9 +50,14 @@ impl Server {
             let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
             return self.refuse(turn, &asked, refusal);
         }
+        let is_own = |it: &&Question| matches!(it, Question::Search { asked: other, .. } if other.user == asked.user);
+        if self.pending.questions.values().filter(is_own).count() >= MAX_SEARCHES_PER_USER {
+            let refusal = Refusal::LimitReached("searches of one user at the same time".to_owned());
+            return self.refuse(turn, &asked, refusal);
+        }
         self.began(asked.connection);
         let is_first = search.before.is_none();
-        self.query(turn, Question::Search { asked, is_first }, Query::Search(search));
+        self.query(turn, Question::Search { asked, is_first }, search);
     }
 
     /// A page has come: the answer.
@@ -174,7 +179,7 @@ mod tests {
         let mut world = World::new(&["a", "b"]);
         let [a, _] = world.login_all(["a", "b"]);
         world.ask(a, build(&["b"]));
-        let count = MAX_PAGE_MESSAGES;
+        let count = MAX_FOUND_MESSAGES;
         for number in 0..count {
             for body in [broadcast("word"), room_message(1, "word"), direct("b", &format!("word {number}"))] {
                 world.ask(a, body);
@@ -221,5 +226,22 @@ mod tests {
         let id = world.send(a, find("word", None));
         world.find_next(false);
         assert_eq!(world.reply(a, id), Some(ReplyBody::Refused(Refusal::SearchNotReady)));
+    }
+
+    #[test]
+    fn one_user_cannot_have_all_others_wait() {
+        let mut world = World::new(&["a", "b"]);
+        let [a, b] = world.login_all(["a", "b"]);
+        world.hold_queries = true;
+        for _ in 0..MAX_SEARCHES_PER_USER {
+            world.send(a, find("word", None));
+        }
+        let refusal = Refusal::LimitReached("searches of one user at the same time".to_owned());
+        assert_eq!(world.ask(a, find("word", None)), ReplyBody::Refused(refusal));
+        world.send(b, find("word", None));
+        assert_eq!(world.queries.len(), MAX_SEARCHES_PER_USER + 1);
+        world.find_next(true);
+        world.send(a, find("word", None));
+        assert_eq!(world.queries.len(), MAX_SEARCHES_PER_USER + 1);
     }
 }

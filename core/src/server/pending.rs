@@ -83,11 +83,11 @@ impl Server {
         turn.out.push(Output::Propose { ticket, fact });
     }
 
-    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, what: Query) -> QueryId {
+    pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, what: impl Into<Query>) -> QueryId {
         self.pending.last_query.0 += 1;
         let query = self.pending.last_query;
         self.pending.questions.insert(query, question);
-        turn.out.push(Output::Query { query, what });
+        turn.out.push(Output::Query { query, what: what.into() });
         query
     }
 }

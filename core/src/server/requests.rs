@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::activity::Activity;
 use super::connections::State;
 use super::fact::Fact;
-use super::io::{CloseReason, Query};
+use super::io::CloseReason;
 use super::login::Credentials;
 use super::machine::Server;
 use super::offers::Offered;
@@ -273,7 +273,7 @@ impl Server {
             return self.refuse(turn, &asked, refusal);
         }
         self.began(asked.connection);
-        self.query(turn, Question::History { asked, kind, not_before, after }, Query::Select(select));
+        self.query(turn, Question::History { asked, kind, not_before, after }, select);
     }
 
     pub(super) fn began(&mut self, connection: ConnectionId) {

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
 use super::conference::Conference;
-use super::fact::Conversation;
 use super::io::Output;
 use super::machine::Server;
-use crate::id::{LogIndex, MessageNumber};
+use crate::id::LogIndex;
 use crate::time::{Instant, Timestamp};
 
 /// Changes with everything that is in a snapshot.
@@ -81,20 +80,6 @@ impl Server {
     /// The newest fact that was applied.
     pub fn applied(&self) -> LogIndex {
         self.conference.applied
-    }
-
-    /// Whether a message that is old enough may be deleted: not before the person it was written to was shown it.
-    pub fn may_forget(&self, conversation: &Conversation, number: MessageNumber) -> bool {
-        match conversation {
-            Conversation::Direct(a, b) => {
-                let direct = &self.conference.direct;
-                [(a, b), (b, a)].iter().all(|(user, peer)| {
-                    let is_unread = direct.unread(user).any(|it| it == *peer);
-                    !is_unread || number <= direct.received(user, peer)
-                })
-            }
-            Conversation::Broadcast | Conversation::Room(_) => true,
-        }
     }
 }
 

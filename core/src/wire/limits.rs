@@ -20,6 +20,10 @@ pub const MAX_PAGE_MESSAGES: usize = 512;
 pub const MAX_SEARCH_BYTES: usize = 1_024;
 /// Words of one search. Each is looked up on its own.
 pub const MAX_SEARCH_WORDS: usize = 32;
+/// Messages on one page of a search: as many as a person looks through. Each is looked up on its own.
+pub const MAX_FOUND_MESSAGES: usize = 128;
+/// Searches of one user that have not been answered. They are done one after the other, and others wait behind them.
+pub const MAX_SEARCHES_PER_USER: usize = 4;
 /// A search costs the store about as much as so many other requests, and takes as much of [`REQUEST_RATE`].
 pub const SEARCH_COST: u64 = 20;
 /// Users in one list of a request or reply (64 bytes of name and 60 of address each fit a frame).

@@ -282,7 +282,7 @@ pub enum ReplyBody {
     },
     /// One page of what was searched for, the newest first.
     Found {
-        /// At most `MAX_PAGE_MESSAGES`.
+        /// At most `MAX_FOUND_MESSAGES`.
         messages: Vec<FoundMessage>,
         /// Where to go on; `None` if this was the last page.
         next: Option<FoundCursor>,

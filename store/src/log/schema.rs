@@ -176,6 +176,11 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError>
     };
     let (version, tables) = look().map_err(failed)?;
     match version {
+        1..=SCHEMA_VERSION if !is_as_made(connection, version).map_err(failed)? => Err(OpenError(format!(
+            "{} is damaged (its tables are not those that were made): restore it from a backup, or move it away; it was \
+             not touched",
+            path.display()
+        ))),
         1..=SCHEMA_VERSION => Ok(version),
         0 if tables == 0 => Ok(version),
         _ if version > SCHEMA_VERSION => Err(OpenError(format!(
@@ -185,6 +190,21 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError>
         ))),
         _ => Err(OpenError(format!("{} is not a database of Toom; it was not touched", path.display()))),
     }
+}
+
+/// Whether the tables are declared as they were made. A letter that changed on the disk can make another table of one,
+/// and then its rows are there and are not found: nothing else would say so.
+fn is_as_made(connection: &Connection, version: i64) -> Result<bool, rusqlite::Error> {
+    let declared = |connection: &Connection| -> Result<Vec<(String, String)>, rusqlite::Error> {
+        // What schema 1 had beside the log is made anew.
+        let which = if version == SCHEMA_VERSION { "sql IS NOT NULL" } else { "name = 'log'" };
+        let mut statement =
+            connection.prepare(&format!("SELECT name, sql FROM sqlite_schema WHERE {which} ORDER BY name"))?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let made = Connection::open_in_memory()?;
+    made.execute_batch(&[LOG, DERIVED].concat())?;
+    Ok(declared(connection)? == declared(&made)?)
 }
 
 /// Makes the tables, or those that an earlier schema did not have: all or none.

@@ -20,8 +20,8 @@ fn config(data: &Path) -> ServerConfig {
         data: data.to_owned(),
         attempts: 3,
         block: Duration::from_secs(10),
+        grace: Duration::from_secs(60),
         post_rates: PostRates::default(),
-        grace: Duration::ZERO,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Somebody who posts, and all that their clients told them.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
@@ -31,6 +31,9 @@ pub(super) struct Life {
     pub(super) killed: bool,
 }
 
+/// A process, and its lines as they come.
+type Client = (Process, Receiver<(Instant, String)>);
+
 pub(super) struct Person {
     pub(super) name: String,
     pub(super) lives: Vec<Life>,
@@ -38,7 +41,7 @@ pub(super) struct Person {
     pub(super) history: Vec<Said>,
     process: Process,
     events: Receiver<(Instant, String)>,
-    start: Box<dyn Fn() -> io::Result<(Process, Receiver<(Instant, String)>)>>,
+    start: Box<dyn Fn() -> io::Result<Client>>,
     ended: bool,
 }
 
@@ -161,12 +164,7 @@ impl Person {
     }
 }
 
-fn start(
-    toom: &Path,
-    home: &Path,
-    args: &[String],
-    password: &PathBuf,
-) -> io::Result<(Process, Receiver<(Instant, String)>)> {
+fn start(toom: &Path, home: &Path, args: &[String], password: &Path) -> io::Result<Client> {
     let password = password.to_str().ok_or_else(|| io::Error::other("a plain path"))?;
     let args: Vec<&str> = args.iter().map(String::as_str).chain([password]).collect();
     let (send, events) = channel();

@@ -12,7 +12,7 @@ use toom_core::server::io::{Input, Output};
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
 use toom_core::wire::message::{
-    Cursor, HistoryKind, PastMessage, Reply, ReplyBody, Request, RequestBody, ServerMessage,
+    Cursor, FoundIn, FoundMessage, HistoryKind, PastMessage, Reply, ReplyBody, Request, RequestBody, ServerMessage,
 };
 
 use super::conference::{Part, reply};
@@ -22,6 +22,8 @@ use super::{Broken, Observation, ensure, rooms};
 /// One page.
 pub const EXACT: &str =
     "history: a page is exactly what its reader may read, from where and when it was asked, in order";
+/// One page of a search.
+pub const FOUND: &str = "history: a search finds what is in the log and its reader may read, the newest first";
 /// One answer.
 pub const WHOLE: &str =
     "history: an answer has everything since the time asked for, once and in order, however many pages";
@@ -116,6 +118,7 @@ impl History {
                 let expected = asked.unwrap_or_default();
                 is_page(model, model.user(connection), &expected, messages, *next)
             }
+            (ReplyBody::Found { messages, .. }, _) => are_readable(model, model.user(connection), messages),
             (ReplyBody::Sent { .. }, Some(applied)) => {
                 if let Outcome::Message(message) = &applied.outcome {
                     match message.conversation {
@@ -244,6 +247,24 @@ fn is_page(
     let bytes: usize = messages.iter().map(|it| it.text.len()).sum();
     let fits = messages.len() <= MAX_PAGE_MESSAGES && (bytes <= MAX_PAGE_BYTES || messages.len() == 1);
     ensure(fits, EXACT, || format!("a page has {} messages and {bytes} bytes", messages.len()))
+}
+
+fn are_readable(model: &Model, user: Option<&UserName>, messages: &[FoundMessage]) -> Result<(), Broken> {
+    for found in messages {
+        let (conversation, readable) = match (&found.place, user) {
+            (FoundIn::Broadcast, _) => (Conversation::Broadcast, true),
+            (FoundIn::Room(room), Some(user)) => {
+                (Conversation::Room(*room), model.conference.may_read(user, (Some(*room), found.number)))
+            }
+            (FoundIn::Direct(peer), Some(user)) => (Conversation::direct(user, peer), true),
+            (_, None) => return ensure(false, FOUND, || format!("nobody is given {found:?}")),
+        };
+        let said = model.conference.message(&conversation, found.number).map(|said| &said.message);
+        let same = said.is_some_and(|said| (&said.from, &said.text, said.at) == (&found.from, &found.text, found.at));
+        ensure(readable && same, FOUND, || format!("{user:?} finds {found:?}, the log has {said:?}"))?;
+    }
+    let sorted = messages.is_sorted_by(|newer, older| newer.at >= older.at);
+    ensure(sorted, FOUND, || format!("{user:?} finds, out of order, {messages:?}"))
 }
 
 fn is_after(kind: HistoryKind, (room, number): Key, after: Option<Cursor>) -> bool {

@@ -67,6 +67,11 @@ pub enum Act {
         /// Since when.
         since: Since,
     },
+    /// Searches messages.
+    Find {
+        /// For those with this mark.
+        mark: u64,
+    },
     /// Who is active?
     ActiveUsers,
     /// Which rooms is one in?

@@ -69,6 +69,7 @@ impl Stage {
             Act::Invite { room, user } => Command::Invite { room: RoomId(*room), user: self.typed_name(*user) },
             Act::Leave { room } => Command::Leave { room: RoomId(*room) },
             Act::History { kind, since } => Command::History { kind: *kind, since: self.moment(*since) },
+            Act::Find { mark } => Command::Find { text: mark.to_string() },
             Act::ActiveUsers => Command::ActiveUsers,
             Act::Rooms => Command::Rooms,
             Act::SendFile { to, file } => Command::SendFile { to: self.typed_name(*to), path: path_of(*file) },

@@ -645,6 +645,15 @@ fn nothing_is_said_to_a_server_with_another_key() {
     assert_eq!((world.events.remove(0), world.requests()), (LOST, vec![]));
     world.over(key_changed("another key"));
 
+    // Nor does it answer a logout.
+    let mut world = granted();
+    world.command(Command::Logout);
+    world.lose();
+    world.waits();
+    world.input(Input::NotConnected { reason: "another key".into(), server_key_changed: true });
+    assert_eq!(world.events.remove(0), LOST);
+    world.over(key_changed("another key"));
+
     // Nor if the driver has not noticed.
     let mut world = granted();
     world.lose();

@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::super::fact::{Committed, Fact};
+use super::super::fact::{Committed, Fact, PostId};
 use super::super::io::Input;
 use super::super::testing::*;
 use super::super::{Server, Settings};
 use super::*;
-use crate::id::RoomId;
+use crate::id::{MessageNumber, OfferId, RequestId, RoomId, SessionId};
 use crate::machine::Machine;
 use crate::name::UserName;
-use crate::secure::PublicKey;
+use crate::secure::{PublicKey, ResumeHash};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "Zo\u{eb}"];
 
@@ -46,7 +46,21 @@ fn facts() -> impl Strategy<Value = Vec<Fact>> {
         1 => user().prop_map(|name| Fact::PasswordChanged { name, hash: hash("y") }),
         1 => user().prop_map(|name| Fact::AccountRemoved { name }),
         1 => user().prop_map(move |name| Fact::Blocked { name: name.to_string(), at }),
-        2 => user().prop_map(move |from| broadcast_fact(from, at)),
+        2 => (user(), 1..4_u64, 1..6_u64).prop_map(move |(from, session, request)| {
+            let id = PostId { session: SessionId(session), request: RequestId(request) };
+            Fact::Broadcast { from, text: text("x"), at, id: Some(id) }
+        }),
+        2 => (user(), 1..4_u64).prop_map(move |(name, session)| Fact::SessionStarted {
+            name,
+            session: SessionId(session),
+            device: PublicKey([1; 32]),
+            secret: ResumeHash([2; 32]),
+            at,
+        }),
+        1 => (user(), 1..4_u64, any::<bool>()).prop_map(move |(name, session, resumable)| {
+            Fact::SessionEnded { name, session: SessionId(session), at, resumable }
+        }),
+        1 => (0..99_u64).prop_map(|through| Fact::OffersNumbered { through: OfferId(through) }),
         2 => (user(), members).prop_map(move |(by, mut members)| {
             members.insert(by.clone());
             Fact::RoomBuilt { by, members: members.into_iter().collect(), at }
@@ -61,10 +75,6 @@ fn facts() -> impl Strategy<Value = Vec<Fact>> {
             .prop_map(move |(name, device)| Fact::DeviceAdded { name, device: PublicKey([device; 32]), at }),
     ];
     prop::collection::vec(fact, 0..60)
-}
-
-fn broadcast_fact(from: UserName, at: Timestamp) -> Fact {
-    Fact::Broadcast { from, text: text("x"), at, id: None }
 }
 
 fn room_fact(room: RoomId, from: UserName, at: Timestamp) -> Fact {
@@ -119,22 +129,4 @@ fn the_rooms_are_told_as_when_the_log_is_read() {
     let told = apply(&mut server, 1, &facts);
     assert_eq!(told.len(), 2);
     assert_eq!(restored(&server.snapshot()).expect("readable").1, told);
-}
-
-#[test]
-fn what_somebody_was_not_shown_is_not_forgotten() {
-    let at = Timestamp::from_millis(0);
-    let account = |user| Fact::AccountAdded { name: name(user), hash: hash("x") };
-    let mut server = server();
-    let direct = || direct_fact(name("a"), name("b"), at);
-    let through = MessageNumber(2);
-    let shown = Fact::DirectReceived { user: name("b"), peer: name("a"), through };
-    apply(&mut server, 1, &[account("a"), account("b"), direct(), direct(), direct(), shown]);
-    let pair = Conversation::direct(&name("a"), &name("b"));
-    let may = |server: &Server| [1, 2, 3].map(|number| server.may_forget(&pair, MessageNumber(number)));
-    assert_eq!(may(&server), [true, true, false]);
-    assert!(server.may_forget(&Conversation::Broadcast, MessageNumber(3)));
-    let through = MessageNumber(3);
-    apply(&mut server, 7, &[Fact::DirectReceived { user: name("b"), peer: name("a"), through }]);
-    assert_eq!(may(&server), [true; 3]);
 }

@@ -25,7 +25,7 @@ use super::super::{messages, schema};
 /// Kept in `user_version`. An index of another version is built anew.
 const VERSION: i64 = 1;
 
-/// `contentless_delete` lets retention take rows out. The prefixes make `wo*` as quick as a word.
+/// `contentless_delete` lets rows be taken out one day. The prefixes make `wo*` as quick as a word.
 const SCHEMA: &str = "
     CREATE VIRTUAL TABLE search USING fts5(
         text, place, content='', contentless_delete=1, prefix='1 2 3', tokenize='unicode61 remove_diacritics 2'
@@ -175,16 +175,6 @@ impl Index {
             }
         }
         Ok(found)
-    }
-
-    /// Takes messages out.
-    pub(super) fn forget(&mut self, facts: &[LogIndex]) -> Result<(), Trouble> {
-        let transaction = self.connection.unchecked_transaction()?;
-        for fact in facts {
-            transaction.prepare_cached("DELETE FROM search WHERE rowid = ?1")?.execute([to_column(fact.0)])?;
-        }
-        transaction.commit()?;
-        Ok(())
     }
 }
 

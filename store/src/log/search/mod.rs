@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
-use toom_core::id::{LogIndex, QueryId};
+use toom_core::id::QueryId;
 use toom_core::server::io::Page;
 use toom_core::server::search::Search;
 
@@ -49,8 +49,6 @@ enum Work {
     Recorded,
     /// Answer this.
     Search(QueryId, Search),
-    /// These messages are deleted.
-    Forget(Vec<LogIndex>),
 }
 
 impl Searches {
@@ -74,11 +72,6 @@ impl Searches {
     /// Answers a search, with everything that was recorded before.
     pub(super) fn search(&self, query: QueryId, search: Search) {
         let _ = self.work.send(Work::Search(query, search));
-    }
-
-    /// Takes deleted messages out.
-    pub(super) fn forget(&self, facts: Vec<LogIndex>) {
-        let _ = self.work.send(Work::Forget(facts));
     }
 
     /// Ends the thread.
@@ -128,7 +121,6 @@ impl Searcher {
                     let page = self.answer(&search);
                     (self.complete)(Completion::Found { query, page });
                 }
-                Ok(Work::Forget(facts)) => self.forget(&facts),
                 Err(RecvTimeoutError::Timeout) => self.advance(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -190,13 +182,6 @@ impl Searcher {
                     }
                 }
             }
-        }
-    }
-
-    fn forget(&mut self, facts: &[LogIndex]) {
-        let Some((_, index)) = &mut self.open else { return };
-        if let Err(trouble) = index.forget(facts) {
-            self.failed(trouble);
         }
     }
 

@@ -33,6 +33,24 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
+fn a_table_that_is_declared_otherwise_than_it_was_made_is_refused() {
+    for (from, to) in
+        [("idx INTEGER PRIMARY KEY, body", "idx INTEGER PRIOARY KEY, body"), ("fact INTEGER NOT", "fact INTEGER NOP")]
+    {
+        let data = closed_log(&[account("yoda")]);
+        let mut content = fs::read(path(data.path())).expect("read");
+        let place = content.windows(from.len()).position(|it| it == from.as_bytes()).expect("it is declared");
+        content[place..place + to.len()].copy_from_slice(to.as_bytes());
+        fs::write(path(data.path()), &content).expect("written");
+        let sentence = format!("{} is damaged (its tables are not", path(data.path()).display());
+        for refusal in [refusal(data.path()), accounts(data.path()).expect_err("refused").to_string()] {
+            assert!(refusal.starts_with(&sentence), "{refusal}");
+        }
+        assert_eq!(fs::read(path(data.path())).expect("read"), content);
+    }
+}
+
+#[test]
 fn another_programs_database_is_refused() {
     let data = directory();
     sql(data.path(), "CREATE TABLE recipes (name TEXT)");
