@@ -275,6 +275,8 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::answers::Answers;
+    use proptest::prelude::*;
 
     fn receipt(number: u64) -> (RequestBody, Asked) {
         let (from, through) = (UserName::new("yoda").unwrap(), MessageNumber(number));
@@ -312,5 +314,161 @@ mod tests {
         assert!(requests.take(RequestId(1)).is_none());
         assert!(requests.take(RequestId(2)).is_none());
         assert!(requests.is_empty());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        /// Commands ask, as long as there is room; posts or others.
+        Command(bool, usize),
+        /// The client asks on its own account.
+        Own(usize),
+        Send,
+        SendLast,
+        /// A reply to one that is open; it may be none.
+        Reply(prop::sample::Index, bool),
+        Disconnected,
+        ConnectedAgain,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (any::<bool>(), 1..80usize).prop_map(|(post, count)| Op::Command(post, count)),
+            4 => (1..400usize).prop_map(Op::Own),
+            3 => Just(Op::Send),
+            1 => Just(Op::SendLast),
+            6 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, none)| Op::Reply(which, none)),
+            1 => Just(Op::Disconnected),
+            1 => Just(Op::ConnectedAgain),
+        ]
+    }
+
+    /// What is open, by id: a command's post, another one of a command, or one of one's own.
+    #[derive(Default)]
+    struct Model {
+        open: BTreeMap<u64, Kind>,
+        last: u64,
+        /// The numbers of one's own that wait.
+        waiting: VecDeque<u64>,
+        away: bool,
+        /// The ids that went out.
+        sent: Vec<u64>,
+        /// Whether the logout follows: no command asks any more.
+        ending: bool,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Post,
+        Other,
+        Own,
+    }
+
+    impl Model {
+        fn count(&self, kind: Kind) -> usize {
+            self.open.values().filter(|it| **it == kind).count()
+        }
+
+        fn ask(&mut self, kind: Kind) {
+            self.last += 1;
+            self.open.insert(self.last, kind);
+            if !self.away {
+                self.sent.push(self.last);
+            }
+        }
+    }
+
+    fn post() -> (RequestBody, Asked) {
+        let change = Change::Post(PostKind::Broadcast);
+        (RequestBody::Broadcast { text: "x".into() }, Asked::Change(Answers::default().reserve(), change))
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_a_map_of_what_is_open_and_a_queue_of_what_waits(ops in prop::collection::vec(op(), 0..60)) {
+            let (mut requests, mut model, mut out) = (Requests::default(), Model::default(), Vec::new());
+            let mut numbers = 0;
+            for op in ops {
+                model.sent.clear();
+                match op {
+                    Op::Command(..) if model.ending => {}
+                    Op::Command(is_post, count) => for _ in 0..count {
+                        let of_commands = model.count(Kind::Post) + model.count(Kind::Other);
+                        prop_assert_eq!(requests.has_room(), of_commands < MAX_COMMANDS_IN_FLIGHT);
+                        if requests.has_room() {
+                            let other = (RequestBody::ActiveUsers, Asked::ActiveUsers);
+                            let (body, asked) = if is_post { post() } else { other };
+                            requests.ask(body, asked, &mut out);
+                            model.ask(if is_post { Kind::Post } else { Kind::Other });
+                        }
+                    },
+                    Op::Own(count) => for _ in 0..count {
+                        numbers += 1;
+                        let (body, asked) = receipt(numbers);
+                        let room = model.waiting.len() < MAX_OWN_WAITING;
+                        prop_assert_eq!(requests.ask_own(body, asked), room);
+                        if room {
+                            model.waiting.push_back(numbers);
+                        }
+                    },
+                    Op::Send => {
+                        requests.send_own(&mut out);
+                        while model.count(Kind::Own) < MAX_OWN_IN_FLIGHT
+                            && model.waiting.pop_front().is_some()
+                        {
+                            model.ask(Kind::Own);
+                        }
+                    }
+                    Op::SendLast => {
+                        model.ending = true;
+                        requests.send_last(&mut out);
+                        while model.open.len() < MAX_REQUESTS_IN_FLIGHT - MAX_LAST
+                            && model.waiting.pop_front().is_some()
+                        {
+                            model.ask(Kind::Own);
+                        }
+                    }
+                    Op::Reply(..) if model.open.is_empty() => {
+                        prop_assert!(requests.take(RequestId(model.last + 1)).is_none());
+                    }
+                    Op::Reply(which, none) => {
+                        let id = *model.open.keys().nth(which.index(model.open.len())).unwrap();
+                        let open = requests.take(RequestId(id)).expect("it is open");
+                        prop_assert!(requests.take(RequestId(id)).is_none(), "only once");
+                        if none {
+                            requests.put_back(RequestId(id), open);
+                        } else {
+                            model.open.remove(&id);
+                        }
+                    }
+                    Op::Disconnected => {
+                        prop_assert!(requests.disconnected().is_empty(), "all of them go on");
+                        model.away = true;
+                    }
+                    Op::ConnectedAgain if model.away => {
+                        requests.connected_again(&mut out);
+                        model.away = false;
+                        model.sent.extend(model.open.keys());
+                    }
+                    Op::ConnectedAgain => {}
+                }
+                let sent: Vec<u64> = out.drain(..).map(|output| match output {
+                    Output::Send(request) => request.id.0,
+                    other => panic!("{other:?}"),
+                }).collect();
+                prop_assert_eq!(&sent, &model.sent);
+                let posts = model.count(Kind::Post);
+                let of_commands = posts + model.count(Kind::Other);
+                prop_assert_eq!(requests.of_commands(), of_commands);
+                prop_assert_eq!(requests.are_posts(), of_commands == posts);
+                prop_assert_eq!(requests.are_owed(), !model.open.is_empty());
+                prop_assert_eq!(requests.is_empty(), model.open.is_empty() && model.waiting.is_empty());
+                let waiting = requests.own_waiting.iter().map(|(_, asked)| match asked {
+                    Asked::Receipt { through, .. } => through.0,
+                    other => panic!("{other:?}"),
+                });
+                prop_assert_eq!(waiting.collect::<Vec<_>>(), model.waiting.iter().copied().collect::<Vec<_>>());
+                requests.usage(&mut |usage| assert!(usage.used <= usage.limit, "{usage:?}"));
+            }
+        }
     }
 }

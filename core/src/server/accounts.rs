@@ -142,6 +142,8 @@ impl Accounts {
 mod tests {
     use super::super::testing::hash;
     use super::*;
+    use crate::secure::ResumeHash;
+    use proptest::prelude::*;
 
     const COMPOSED: &str = "Zo\u{eb}";
     const DECOMPOSED: &str = "Zoe\u{308}";
@@ -173,6 +175,113 @@ mod tests {
         let both = accounts(&[COMPOSED, DECOMPOSED]);
         for typed in [COMPOSED, DECOMPOSED] {
             assert_eq!((both.find(typed).map(UserName::as_str), &*both.spelling(typed)), (Some(typed), typed));
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Add(&'static str, u8),
+        Remove(&'static str),
+        ChangePassword(&'static str, u8),
+        AddDevice(&'static str, u8),
+        StartSession(&'static str, u64),
+        EndSession(&'static str, u64, i64, bool),
+    }
+
+    const NAMES: [&str; 3] = ["a", "b", COMPOSED];
+
+    fn op() -> impl Strategy<Value = Op> {
+        let user = || (0..3usize).prop_map(|number| NAMES[number]);
+        prop_oneof![
+            3 => (user(), 0..3u8).prop_map(|(user, password)| Op::Add(user, password)),
+            1 => user().prop_map(Op::Remove),
+            1 => (user(), 0..3u8).prop_map(|(user, password)| Op::ChangePassword(user, password)),
+            8 => (user(), 0..40u8).prop_map(|(user, device)| Op::AddDevice(user, device)),
+            2 => (user(), 0..3u64).prop_map(|(user, session)| Op::StartSession(user, session)),
+            2 => (user(), 0..3u64, -2..5i64, any::<bool>()).prop_map(|(user, session, at, resumable)| {
+                Op::EndSession(user, session, at, resumable)
+            }),
+        ]
+    }
+
+    #[derive(Default)]
+    struct Model {
+        password: u8,
+        /// Every device since the account was added, each where it came first.
+        devices: Vec<u8>,
+        session: Option<u64>,
+        left: Option<i64>,
+    }
+
+    fn session(id: u64) -> Resumable {
+        Resumable::new(SessionId(id), PublicKey([0; 32]), ResumeHash([0; 32]), Timestamp::default())
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_of_accounts(ops in prop::collection::vec(op(), 0..150)) {
+            let hashes = ["0", "1", "2"].map(hash);
+            let of = |password: u8| hashes[usize::from(password)].clone();
+            let (mut accounts, mut model) = (Accounts::default(), BTreeMap::<&str, Model>::new());
+            for op in ops {
+                match op {
+                    Op::Add(user, password) => {
+                        let added = accounts.add(UserName::read(user).unwrap(), of(password), LogIndex(1));
+                        prop_assert_eq!(added, !model.contains_key(user));
+                        model.entry(user).or_insert(Model { password, ..Model::default() });
+                    }
+                    Op::Remove(user) => {
+                        let removed = accounts.remove(&UserName::read(user).unwrap());
+                        prop_assert_eq!(removed, model.remove(user).is_some());
+                    }
+                    Op::ChangePassword(user, password) => {
+                        accounts.change_password(&UserName::read(user).unwrap(), of(password));
+                        if let Some(account) = model.get_mut(user) {
+                            (account.password, account.session) = (password, None);
+                        }
+                    }
+                    Op::AddDevice(user, device) => {
+                        accounts.add_device(&UserName::read(user).unwrap(), PublicKey([device; 32]));
+                        if let Some(Model { devices, .. }) = model.get_mut(user) {
+                            let kept = devices.len().saturating_sub(MAX_DEVICES_PER_USER);
+                            if !devices[kept..].contains(&device) {
+                                devices.push(device);
+                            }
+                        }
+                    }
+                    Op::StartSession(user, id) => {
+                        accounts.start_session(&UserName::read(user).unwrap(), session(id));
+                        if let Some(account) = model.get_mut(user) {
+                            account.session = Some(id);
+                        }
+                    }
+                    Op::EndSession(user, id, at, resumable) => {
+                        let at_time = Timestamp::from_millis(at);
+                        accounts.end_session(&UserName::read(user).unwrap(), SessionId(id), at_time, resumable);
+                        if let Some(account) = model.get_mut(user).filter(|it| it.session == Some(id)) {
+                            account.left = account.left.max(Some(at));
+                            account.session.take_if(|_| !resumable);
+                        }
+                    }
+                }
+                prop_assert_eq!(accounts.accounts.len(), model.len());
+                for user in NAMES {
+                    let (user_name, account) = (UserName::read(user).unwrap(), model.get(user));
+                    prop_assert_eq!(accounts.find(user), account.map(|_| &user_name));
+                    prop_assert!(accounts.hash(user) == account.map(|it| &hashes[usize::from(it.password)]));
+                    let devices = account.map_or(&[][..], |it| &it.devices);
+                    let newest = &devices[devices.len().saturating_sub(MAX_DEVICES_PER_USER)..];
+                    let newest: Vec<PublicKey> = newest.iter().map(|device| PublicKey([*device; 32])).collect();
+                    prop_assert_eq!(accounts.devices(&user_name), newest);
+                    let current = account.and_then(|it| it.session).map(SessionId);
+                    prop_assert_eq!(accounts.session(&user_name).map(Resumable::session), current);
+                    for id in (0..3).map(SessionId) {
+                        prop_assert_eq!(accounts.session_mut(&user_name, id).is_some(), current == Some(id));
+                    }
+                    let left = accounts.accounts.get(user).and_then(|it| it.left);
+                    prop_assert_eq!(left, account.and_then(|it| it.left).map(Timestamp::from_millis));
+                }
+            }
         }
     }
 }

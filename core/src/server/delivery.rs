@@ -184,6 +184,7 @@ mod tests {
     use super::*;
     use crate::wire::limits::MAX_TEXT_BYTES;
     use crate::wire::message::{Reply, RequestBody, ServerMessage};
+    use proptest::prelude::*;
 
     /// Author and number of each direct message that a connection was told.
     fn told(world: &mut World, who: ConnectionId) -> Vec<(String, u64)> {
@@ -376,5 +377,115 @@ mod tests {
         world.ask(a, direct("b", "2"));
         let b = world.login("b");
         assert_eq!(told(&mut world, b), from("a", [2]));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        /// Some long messages become durable.
+        Post(&'static str, usize),
+        /// The receiver comes back, or comes for the first time.
+        LogIn,
+        /// The receiver is gone.
+        Disconnect,
+        /// The receiver was shown so many of those that they were sent since the last time.
+        Show(&'static str, u64),
+        /// The store answers, or fails to.
+        Find(bool),
+    }
+
+    const AUTHORS: [&str; 2] = ["a", "c"];
+
+    fn op() -> impl Strategy<Value = Op> {
+        let author = || (0..2usize).prop_map(|number| AUTHORS[number]);
+        prop_oneof![
+            6 => (author(), 1..40usize).prop_map(|(author, count)| Op::Post(author, count)),
+            2 => Just(Op::LogIn),
+            1 => Just(Op::Disconnect),
+            6 => (author(), 1..80u64).prop_map(|(author, count)| Op::Show(author, count)),
+            12 => prop::bool::weighted(0.9).prop_map(Op::Find),
+        ]
+    }
+
+    /// The receiver, who counts.
+    struct Receiver {
+        world: World,
+        connection: Option<ConnectionId>,
+        /// By author: how many they wrote, how many were sent in this session, how many were shown ever.
+        counts: BTreeMap<String, [u64; 3]>,
+    }
+
+    impl Receiver {
+        fn log_in(&mut self) {
+            self.disconnect();
+            self.connection = Some(self.world.login("b"));
+        }
+
+        fn disconnect(&mut self) {
+            if let Some(connection) = self.connection.take() {
+                self.world.disconnect(connection);
+                // What was sent and not shown comes again.
+                self.counts.values_mut().for_each(|[_, sent, shown]| *sent = *shown);
+            }
+        }
+
+        fn show(&mut self, author: &str, count: u64) {
+            let [_, sent, shown] = self.counts.get_mut(author).unwrap();
+            *shown = (*shown + count).min(*sent);
+            if let Some(connection) = self.connection {
+                assert_eq!(self.world.ask(connection, received(author, *shown)), ReplyBody::Done);
+            }
+        }
+
+        /// What comes is the next one of its author, and not too much of it is unshown.
+        fn listen(&mut self) -> Result<(), TestCaseError> {
+            let Some(connection) = self.connection else { return Ok(()) };
+            for (author, number) in told(&mut self.world, connection) {
+                let [written, sent, _] = self.counts.get_mut(&author).unwrap();
+                *sent += 1;
+                prop_assert_eq!(number, *sent, "of {}", author);
+                prop_assert!(number <= *written);
+            }
+            let delivery = &self.world.server.sessions[&name("b")].delivery;
+            prop_assert!(delivery.ahead.len() <= MAX_PAGES_AHEAD, "{} pages", delivery.ahead.len());
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn each_author_s_messages_come_once_in_order_and_in_the_end_all(ops in prop::collection::vec(op(), 0..40)) {
+            let mut world = World::new(&["a", "b", "c"]);
+            world.hold_queries = true;
+            let (at, long) = (world.wall, "x".repeat(MAX_TEXT_BYTES));
+            let counts = AUTHORS.map(|author| (text(author), [0; 3])).into();
+            let mut receiver = Receiver { world, connection: None, counts };
+            for op in ops {
+                match op {
+                    Op::Post(author, count) => for _ in 0..count {
+                        receiver.counts.get_mut(author).unwrap()[0] += 1;
+                        let (from, to) = (name(author), name("b"));
+                        receiver.world.commit(Fact::DirectMessage { from, to, text: long.clone(), at, id: None });
+                    },
+                    Op::LogIn => receiver.log_in(),
+                    Op::Disconnect => receiver.disconnect(),
+                    Op::Show(author, count) => receiver.show(author, count),
+                    Op::Find(works) if !receiver.world.queries.is_empty() => receiver.world.find_next(works),
+                    Op::Find(_) => {}
+                }
+                receiver.listen()?;
+            }
+            receiver.log_in();
+            let mut left = 1_000;
+            while receiver.counts.values().any(|[written, _, shown]| shown < written) {
+                while !receiver.world.queries.is_empty() {
+                    receiver.world.find_next(true);
+                }
+                receiver.listen()?;
+                AUTHORS.into_iter().for_each(|author| receiver.show(author, u64::MAX / 2));
+                left -= 1;
+                prop_assert!(left > 0, "some never come: {:?}", receiver.counts);
+            }
+        }
     }
 }

@@ -140,6 +140,7 @@ fn side(user: &UserName, peer: &UserName) -> usize {
 mod tests {
     use super::*;
     use crate::server::testing::name;
+    use proptest::prelude::*;
 
     fn number(result: Result<MessageNumber, Refusal>) -> u64 {
         result.unwrap().0
@@ -180,5 +181,95 @@ mod tests {
         assert_eq!((direct.unread(&b).count(), direct.unread(&a).count()), (0, 1));
         assert_eq!(number(direct.post(&a, &b)), 3);
         assert_eq!((direct.received(&b, &a), direct.unread(&b).count()), (MessageNumber(2), 1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Post(&'static str, &'static str),
+        Receive(&'static str, &'static str, u64),
+        RemoveUser(&'static str),
+    }
+
+    const USERS: [&str; 3] = ["a", "b", "c"];
+
+    fn two() -> impl Strategy<Value = (&'static str, &'static str)> {
+        (0..3usize, 1..3usize).prop_map(|(one, step)| (USERS[one], USERS[(one + step) % 3]))
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => two().prop_map(|(from, to)| Op::Post(from, to)),
+            4 => (two(), 0..12u64).prop_map(|((user, peer), through)| Op::Receive(user, peer, through)),
+            1 => (0..3usize).prop_map(|user| Op::RemoveUser(USERS[user])),
+        ]
+    }
+
+    /// Every message, and up to where each has been shown those of each other.
+    #[derive(Default)]
+    struct Model {
+        posts: Vec<(&'static str, &'static str, u64)>,
+        shown: BTreeMap<(&'static str, &'static str), u64>,
+    }
+
+    impl Model {
+        fn last(&self, a: &str, b: &str) -> u64 {
+            let of_both = self.posts.iter().filter(|(from, to, _)| (*from, *to) == (a, b) || (*from, *to) == (b, a));
+            of_both.count() as u64
+        }
+
+        fn wrote(&self, from: &str, to: &str) -> u64 {
+            self.posts.iter().rfind(|post| (post.0, post.1) == (from, to)).map_or(0, |post| post.2)
+        }
+
+        fn shown(&self, user: &'static str, peer: &'static str) -> u64 {
+            self.shown.get(&(user, peer)).copied().unwrap_or(0)
+        }
+
+        fn unread(&self, user: &'static str) -> Vec<&'static str> {
+            USERS.into_iter().filter(|peer| self.wrote(peer, user) > self.shown(user, peer)).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_list_of_messages_and_positions(ops in prop::collection::vec(op(), 0..60)) {
+            let (mut direct, mut model) = (Direct::default(), Model::default());
+            for op in ops {
+                match op {
+                    Op::Post(from, to) => {
+                        let next = model.last(from, to) + 1;
+                        prop_assert_eq!(direct.post(&name(from), &name(to)), Ok(MessageNumber(next)));
+                        model.posts.push((from, to, next));
+                    }
+                    Op::Receive(user, peer, through) => {
+                        let position = through.min(model.last(user, peer));
+                        let news = position > model.shown(user, peer);
+                        let (user_name, peer_name) = (name(user), name(peer));
+                        prop_assert_eq!(direct.is_news(&user_name, &peer_name, MessageNumber(through)), news);
+                        prop_assert_eq!(direct.receive(&user_name, &peer_name, MessageNumber(through)), news);
+                        if news {
+                            model.shown.insert((user, peer), position);
+                        }
+                    }
+                    Op::RemoveUser(user) => {
+                        direct.remove_user(&name(user));
+                        for peer in model.unread(user) {
+                            model.shown.insert((user, peer), model.last(user, peer));
+                        }
+                    }
+                }
+                for user in USERS {
+                    let unread: Vec<UserName> = model.unread(user).into_iter().map(name).collect();
+                    prop_assert_eq!(direct.unread(&name(user)).cloned().collect::<Vec<_>>(), unread);
+                    for peer in USERS.into_iter().filter(|peer| *peer != user) {
+                        let (user_name, peer_name) = (name(user), name(peer));
+                        prop_assert_eq!(direct.wrote(&user_name, &peer_name).0, model.wrote(user, peer));
+                        prop_assert_eq!(direct.received(&user_name, &peer_name).0, model.shown(user, peer));
+                    }
+                }
+                let readers = USERS.into_iter().filter(|user| !model.unread(user).is_empty()).count();
+                prop_assert_eq!(direct.unread.len(), readers, "who has read everything is forgotten");
+            }
+        }
     }
 }

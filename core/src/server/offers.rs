@@ -231,6 +231,7 @@ mod tests {
     use crate::id::ConnectionId;
     use crate::wire::message::RequestBody;
     use core::time::Duration;
+    use proptest::prelude::*;
 
     fn sealed() -> SealedOffer {
         SealedOffer::new(vec![9; 300]).unwrap()
@@ -380,5 +381,79 @@ mod tests {
         world.forget();
         world.commit(Fact::AccountRemoved { name: name("b") });
         assert_eq!(world.events(a), [ended(1, OfferEnd::UserLeft), Event::Left { user: name("b") }]);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Add(&'static str, &'static str),
+        /// One of those that are open.
+        Remove(prop::sample::Index),
+        /// Time passes, and what has waited too long ends.
+        Wait(Duration),
+    }
+
+    fn user() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(&["a", "b", "c", "d"][..])
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => (user(), user()).prop_map(|(from, to)| Op::Add(from, to)),
+            2 => any::<prop::sample::Index>().prop_map(Op::Remove),
+            1 => (0..700u64).prop_map(|seconds| Op::Wait(Duration::from_secs(seconds))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_list_of_offers(ops in prop::collection::vec(op(), 0..200), full in any::<bool>()) {
+            let mut offers = Offers::default();
+            // The first user may be about to reach the limit.
+            let first = if full { MAX_OFFERS_PER_USER - 3 } else { 0 };
+            // By id: from whom, to whom, and when it ends.
+            let mut model: Vec<(u64, &str, &str, Instant)> = Vec::new();
+            let (mut last, mut now) = (0, Instant::ZERO);
+            let ops = std::iter::repeat_n(Op::Add("a", "b"), first).chain(ops);
+            for op in ops {
+                match op {
+                    Op::Add(from, to) => {
+                        let added = offers.add(now, &name(from), &name(to));
+                        if model.iter().filter(|(_, by, ..)| *by == from).count() < MAX_OFFERS_PER_USER {
+                            last += 1;
+                            prop_assert_eq!(added, Ok(OfferId(last)));
+                            model.push((last, from, to, now + OFFER_LIFETIME));
+                        } else {
+                            prop_assert!(matches!(added, Err(Refusal::LimitReached(_))));
+                        }
+                    }
+                    Op::Remove(_) if model.is_empty() => prop_assert!(offers.remove(OfferId(last + 1)).is_none()),
+                    Op::Remove(which) => {
+                        let (id, from, to, _) = model.remove(which.index(model.len()));
+                        let ends = offers.remove(OfferId(id)).map(|it| (it.from, it.to));
+                        prop_assert_eq!(ends, Some((name(from), name(to))));
+                        prop_assert!(offers.remove(OfferId(id)).is_none(), "only once");
+                    }
+                    Op::Wait(time) => {
+                        now = now + time;
+                        while let Some(id) = offers.timeouts.expire(now) {
+                            prop_assert!(offers.remove(id).is_some());
+                        }
+                        model.retain(|(.., ends)| *ends > now);
+                    }
+                }
+                prop_assert_eq!(offers.open.len(), model.len());
+                prop_assert_eq!(offers.deadline(), model.first().map(|(.., ends)| *ends));
+                for user in ["a", "b", "c", "d"] {
+                    let sent = model.iter().filter(|(_, from, ..)| *from == user);
+                    let received = model.iter().filter(|(_, _, to, _)| *to == user);
+                    let all: Vec<OfferId> = sent.chain(received).map(|(id, ..)| OfferId(*id)).collect();
+                    prop_assert_eq!(offers.of(&name(user)), all);
+                }
+                let senders: BTreeSet<&str> = model.iter().map(|(_, from, ..)| *from).collect();
+                let receivers: BTreeSet<&str> = model.iter().map(|(_, _, to, _)| *to).collect();
+                let expected = (senders.len(), receivers.len());
+                prop_assert_eq!((offers.sent.len(), offers.received.len()), expected, "who has none is forgotten");
+            }
+        }
     }
 }

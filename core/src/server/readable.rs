@@ -103,32 +103,53 @@ mod tests {
         assert_eq!(readable, Readable { past: vec![], since: Some(5) });
     }
 
+    #[derive(Clone, Debug)]
+    enum Op {
+        /// So many messages are said in the room.
+        Say(u64),
+        Join,
+        Leave,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![3 => (1..4u64).prop_map(Op::Say), 2 => Just(Op::Join), 2 => Just(Op::Leave)]
+    }
+
     proptest! {
-        /// Each step says something (`None`) or comes or goes (`Some`).
         #[test]
-        fn it_is_what_a_list_of_everything_heard_says(steps in prop::collection::vec(prop::option::weighted(0.3, Just(())), 0..40)) {
-            let (mut readable, mut heard, mut last, mut member) = (Readable::default(), Vec::new(), 0, false);
-            for step in steps {
-                match step {
-                    None => {
+        fn it_is_a_list_of_everything_heard(ops in prop::collection::vec(op(), 0..300), after in 0..60u64) {
+            let (mut readable, mut last, mut member) = (Readable::default(), 0, false);
+            // What was heard each time, if anything; times between which nothing was said are one.
+            let mut times: Vec<Vec<u64>> = Vec::new();
+            for op in ops {
+                match op {
+                    Op::Say(count) => for _ in 0..count {
                         last += 1;
-                        if member {
-                            heard.push(last);
+                        match times.last_mut() {
+                            Some(time) if member && time.last() == Some(&(last - 1)) => time.push(last),
+                            _ if member => times.push(vec![last]),
+                            _ => {}
                         }
-                    }
-                    Some(()) if member => {
-                        readable.leave(MessageNumber(last));
-                        member = false;
-                    }
-                    Some(()) => {
+                    },
+                    Op::Join if !member => {
                         readable.join(MessageNumber(last));
                         member = true;
                     }
+                    Op::Leave if member => {
+                        readable.leave(MessageNumber(last));
+                        member = false;
+                    }
+                    Op::Join | Op::Leave => {}
                 }
+                prop_assert_eq!(readable.is_member(), member);
+                prop_assert!(readable.past.len() <= MAX_INTERVALS);
+                let interval = |time: &Vec<u64>| (time[0].max(after + 1), time[time.len() - 1]);
+                let heard = times.iter().map(interval).filter(|(first, last)| first <= last).collect::<Vec<_>>();
+                let read = all(&readable, after, last);
+                // Only what was heard first is forgotten, and only if there is too much of it.
+                prop_assert!(heard.ends_with(&read));
+                prop_assert!(read.len() == heard.len() || times.len() > MAX_INTERVALS);
             }
-            let read: Vec<u64> = all(&readable, 0, last).into_iter().flat_map(|(first, last)| first..=last).collect();
-            prop_assert!(read.len() == heard.len() || readable.past.len() >= MAX_INTERVALS);
-            prop_assert!(heard.ends_with(&read));
         }
     }
 }

@@ -220,6 +220,7 @@ fn forget_oldest_left(rooms: &mut BTreeMap<RoomId, Readable>) {
 mod tests {
     use super::*;
     use crate::server::testing::name;
+    use proptest::prelude::*;
 
     fn set(names: &[&str]) -> BTreeSet<UserName> {
         names.iter().map(|text| name(text)).collect()
@@ -320,5 +321,131 @@ mod tests {
         }
         assert_eq!(rooms.readable[&name("a")].len(), MAX_LEFT_ROOMS_PER_USER);
         assert_eq!(all(&rooms, "a", None).first(), Some(&(4, 1, 1)), "the oldest rooms are forgotten");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Build(usize, BTreeSet<usize>),
+        Join(u32, usize, usize),
+        Leave(u32, usize),
+        Post(u32, usize),
+        RemoveUser(usize),
+    }
+
+    const USERS: [&str; 4] = ["a", "b", "c", "d"];
+
+    fn op() -> impl Strategy<Value = Op> {
+        let (user, room) = (|| 0..USERS.len(), || 0..5u32);
+        prop_oneof![
+            2 => (user(), prop::collection::btree_set(user(), 0..4)).prop_map(|(by, mut members)| {
+                members.insert(by);
+                Op::Build(by, members)
+            }),
+            3 => (room(), user(), user()).prop_map(|(room, by, user)| Op::Join(room, by, user)),
+            3 => (room(), user()).prop_map(|(room, user)| Op::Leave(room, user)),
+            6 => (room(), user()).prop_map(|(room, user)| Op::Post(room, user)),
+            1 => user().prop_map(Op::RemoveUser),
+        ]
+    }
+
+    /// The members of each room, and which of its messages each heard, by number.
+    #[derive(Default)]
+    struct Model {
+        rooms: Vec<BTreeSet<usize>>,
+        lasts: Vec<u64>,
+        heard: BTreeMap<usize, Vec<(u32, u64)>>,
+    }
+
+    impl Model {
+        fn refusal(&self, room: u32, user: usize) -> Option<Refusal> {
+            match room.checked_sub(1).and_then(|index| self.rooms.get(index as usize)) {
+                None => Some(Refusal::NoSuchRoom),
+                Some(members) => (!members.contains(&user)).then_some(Refusal::NotAMember),
+            }
+        }
+
+        fn info(&self, room: usize) -> RoomInfo {
+            let members = self.rooms[room].iter().map(|user| name(USERS[*user])).collect();
+            RoomInfo { room: RoomId(room as u32 + 1), members }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_a_list_of_members_and_of_what_each_heard(ops in prop::collection::vec(op(), 0..60)) {
+            let (mut rooms, mut model) = (Rooms::default(), Model::default());
+            for op in ops {
+                match op {
+                    Op::Build(by, members) => {
+                        let names: BTreeSet<UserName> = members.iter().map(|user| name(USERS[*user])).collect();
+                        let built = rooms.build(&name(USERS[by]), names);
+                        let expected = match model.rooms.iter().position(|there| *there == members) {
+                            Some(there) => Err(NotBuilt::Exists(model.info(there))),
+                            None => {
+                                model.rooms.push(members);
+                                model.lasts.push(0);
+                                Ok(model.info(model.rooms.len() - 1))
+                            }
+                        };
+                        prop_assert_eq!(built, expected);
+                    }
+                    Op::Join(room, by, user) => {
+                        let joined = rooms.join(RoomId(room), &name(USERS[by]), &name(USERS[user]));
+                        let refusal = model.refusal(room, by);
+                        let expected = refusal.map_or_else(|| {
+                            let added = model.rooms[room as usize - 1].insert(user);
+                            if added { Ok(model.info(room as usize - 1)) } else { Err(Refusal::AlreadyAMember) }
+                        }, Err);
+                        prop_assert_eq!(joined, expected);
+                    }
+                    Op::Leave(room, user) => {
+                        let left = rooms.leave(RoomId(room), &name(USERS[user]));
+                        let refusal = model.refusal(room, user);
+                        let expected = refusal.map_or_else(|| {
+                            model.rooms[room as usize - 1].remove(&user);
+                            Ok(model.info(room as usize - 1))
+                        }, Err);
+                        prop_assert_eq!(left, expected);
+                    }
+                    Op::Post(room, user) => {
+                        let posted = rooms.post(RoomId(room), &name(USERS[user]));
+                        let refusal = model.refusal(room, user);
+                        let expected = refusal.map_or_else(|| {
+                            let last = &mut model.lasts[room as usize - 1];
+                            *last += 1;
+                            for member in &model.rooms[room as usize - 1] {
+                                model.heard.entry(*member).or_default().push((room, *last));
+                            }
+                            Ok(MessageNumber(*last))
+                        }, Err);
+                        prop_assert_eq!(posted, expected);
+                    }
+                    Op::RemoveUser(user) => {
+                        let left = rooms.remove_user(&name(USERS[user]));
+                        let of_user = |room: &usize| model.rooms[*room].contains(&user);
+                        let those: Vec<usize> = (0..model.rooms.len()).filter(of_user).collect();
+                        for room in &those {
+                            model.rooms[*room].remove(&user);
+                        }
+                        prop_assert_eq!(left, those.iter().map(|room| model.info(*room)).collect::<Vec<_>>());
+                        model.heard.remove(&user);
+                    }
+                }
+                for (number, user) in USERS.into_iter().enumerate() {
+                    let mut heard = model.heard.get(&number).cloned().unwrap_or_default();
+                    heard.sort_unstable();
+                    let read = |(room, first, last)| (first..=last).map(move |number| (room, number));
+                    prop_assert_eq!(all(&rooms, user, None).into_iter().flat_map(read).collect::<Vec<_>>(), heard);
+                    let current = |room: &usize| model.rooms[*room].contains(&number);
+                    let infos: Vec<RoomInfo> =
+                        (0..model.rooms.len()).filter(current).map(|room| model.info(room)).collect();
+                    prop_assert_eq!(rooms.infos_of(&name(user)).collect::<Vec<_>>(), infos);
+                    for room in 0..model.rooms.len() {
+                        let newest = current(&room).then(|| MessageNumber(model.lasts[room]));
+                        prop_assert_eq!(rooms.newest(RoomId(room as u32 + 1), &name(user)), newest);
+                    }
+                }
+            }
+        }
     }
 }

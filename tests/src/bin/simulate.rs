@@ -2,30 +2,36 @@
 //!
 //! `cargo run --release -p toom-tests --bin simulate -- --minutes 5`
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 use toom_tests::simulate::figures::Figures;
-use toom_tests::simulate::many::{Run, Seeds, many};
+use toom_tests::simulate::many::{Run, Seeds, many, timed};
 use toom_tests::simulate::narrator::Narrator;
+use toom_tests::simulate::progress::Progress;
 use toom_tests::simulate::regressions::{self, Regression};
+use toom_tests::simulate::report::{Effort, Failure, report};
 use toom_tests::simulate::run::run_watched;
-use toom_tests::simulate::shrink::{Shrunk, shrink};
-use toom_tests::simulate::{Outcome, Plan, run};
+use toom_tests::simulate::shrink::Shrunk;
+use toom_tests::simulate::{Outcome, Plan, run, ten_clients};
 
 /// Prints a line. Whoever has stopped reading has what they wanted, and learns the rest from the exit code.
 macro_rules! say {
     ($($what:tt)*) => {{ let _ = writeln!(stdout(), $($what)*); }};
 }
 
-/// Runs for shrinking one failure.
-const MOST_TRIES: usize = 3_000;
-/// Failures that are told in full; of the others only their seeds are told.
-const TOLD_IN_FULL: usize = 3;
+/// What a shell says of a process that was interrupted.
+const INTERRUPTED: u8 = 128 + SIGINT as u8;
+/// A year: nobody waits longer.
+const MOST_MINUTES: f64 = 525_600.0;
 
 /// Random conferences in virtual time: each seed is one run, the same every time.
 #[derive(Debug, Parser)]
@@ -38,8 +44,8 @@ struct Options {
     #[arg(long, value_name = "FROM..TO", value_parser = range, conflicts_with_all = ["minutes", "plan"])]
     seeds: Option<(u64, u64)>,
     /// As many seeds from 0 on as there is time for
-    #[arg(long, value_name = "M", conflicts_with = "plan")]
-    minutes: Option<u64>,
+    #[arg(long, value_name = "M", value_parser = minutes, conflicts_with = "plan")]
+    minutes: Option<Duration>,
     /// A plan, or a kept regression, in a file
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -56,37 +62,54 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match simulate(&options) {
+    let interrupted = match watch_for_interrupts() {
+        Ok(interrupted) => interrupted,
+        Err(error) => return unusable(&format!("interrupts cannot be noticed: {error}")),
+    };
+    match simulate(&options, &interrupted) {
+        Err(wrong) => unusable(&wrong),
+        Ok(_) if interrupted.load(Ordering::Relaxed) => ExitCode::from(INTERRUPTED),
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
-        Err(wrong) => {
-            eprintln!("{wrong}");
-            ExitCode::from(2)
-        }
     }
 }
 
+fn unusable(wrong: &str) -> ExitCode {
+    eprintln!("{wrong}");
+    ExitCode::from(2)
+}
+
+/// Set by the first interrupt; the second one ends the process.
+fn watch_for_interrupts() -> std::io::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), interrupted.clone())?;
+    flag::register(SIGINT, interrupted.clone())?;
+    Ok(interrupted)
+}
+
 /// Does what is asked; how many runs broke something.
-fn simulate(options: &Options) -> Result<u64, String> {
+fn simulate(options: &Options, interrupted: &AtomicBool) -> Result<u64, String> {
     let mut figures = Figures::default();
-    let mut failures: Vec<(Plan, Outcome)> = Vec::new();
-    if let Some(plan) = one_plan(options)? {
-        let start = Instant::now();
-        let outcome = one(&plan, options.verbose);
-        figures.add(&outcome, start.elapsed());
-        say!("the digest of this run is {}", outcome.digest);
-        failures.extend(outcome.broken.is_some().then_some((plan, outcome)));
-    } else {
-        failures = all(options, &mut figures)?;
-    }
-    for (plan, outcome) in failures.iter().take(TOLD_IN_FULL) {
-        tell(plan, outcome);
-    }
-    for (plan, outcome) in failures.iter().skip(TOLD_IN_FULL) {
-        say!("{}", in_one_line(plan.options.seed, outcome));
-    }
-    if let (Some((plan, outcome)), Some(name)) = (failures.first(), &options.keep) {
-        keep(name, plan, outcome)?;
+    let progress = Progress::new();
+    let failures = match one_plan(options)? {
+        Some(plan) => {
+            let (outcome, busy) = timed(|| one(&plan, options.verbose));
+            figures.add(&outcome, busy);
+            say!("the digest of this run is {}", outcome.digest);
+            if outcome.broken.is_some() { vec![Failure { plan, outcome }] } else { Vec::new() }
+        }
+        None => all(options, interrupted, &progress, &mut figures)?,
+    };
+    let go_on = |failure: &Failure, so_far: &Shrunk| {
+        let (seed, tries, left) = (failure.plan.options.seed, so_far.tries, so_far.plan.choices.len());
+        progress.show(|| format!("shrinking seed {seed}: {tries} runs, {left} choices left"));
+        !interrupted.load(Ordering::Relaxed)
+    };
+    // Who does not read it learns it from the exit code.
+    let shrunk = report(&failures, &Effort { run: &run, go_on: &go_on }, &mut stdout()).unwrap_or_default();
+    progress.clear();
+    if let (Some(shrunk), Some(name)) = (shrunk, &options.keep) {
+        keep(name, shrunk)?;
     }
     say!("{figures}");
     Ok(figures.failures)
@@ -108,10 +131,15 @@ fn one(plan: &Plan, verbose: bool) -> Outcome {
     run_watched(plan, if verbose { vec![Box::new(Narrator)] } else { Vec::new() })
 }
 
-/// Runs all seeds that are asked for; those that broke something, in order.
-fn all(options: &Options, figures: &mut Figures) -> Result<Vec<(Plan, Outcome)>, String> {
+/// Runs all seeds that are asked for, and the conferences of ten clients; those that broke something, in order.
+fn all(
+    options: &Options,
+    interrupted: &AtomicBool,
+    progress: &Progress,
+    figures: &mut Figures,
+) -> Result<Vec<Failure>, String> {
     let start = Instant::now();
-    let until = options.minutes.map(|minutes| start + Duration::from_secs(60 * minutes));
+    let until = options.minutes.map(|minutes| start + minutes);
     let (from, to) = match (options.seeds, until) {
         (Some(range), _) => range,
         (None, Some(_)) => (0, u64::MAX),
@@ -119,81 +147,64 @@ fn all(options: &Options, figures: &mut Figures) -> Result<Vec<(Plan, Outcome)>,
     };
     let processors = || available_parallelism().map_or(1, usize::from);
     let jobs = if options.verbose { 1 } else { options.jobs.map_or_else(processors, usize::from) };
-    let mut failures: Vec<(u64, Outcome)> = Vec::new();
-    let mut progress = Progress::new(to - from);
-    let verbose = options.verbose;
-    let seeds = Seeds { from, to, more: &|| until.is_none_or(|until| Instant::now() < until) };
-    many(seeds, jobs, &|seed| one(&Plan::from_seed(seed), verbose), |Run { seed, outcome, busy }| {
+    let mut failures: Vec<Failure> = Vec::new();
+    let mut failed = |plan: Plan, outcome: Outcome| {
+        let failure = Failure { plan, outcome };
+        progress.clear();
+        eprintln!("{}", failure.in_one_line());
+        failures.push(failure);
+    };
+    // However short the time is, one seed is run.
+    let begun = AtomicBool::new(false);
+    let in_time = || until.is_none_or(|until| Instant::now() < until) || !begun.load(Ordering::Relaxed);
+    let more = || {
+        let more = in_time() && !interrupted.load(Ordering::Relaxed);
+        begun.store(true, Ordering::Relaxed);
+        more
+    };
+    let total = options.seeds.map(|(from, to)| to - from);
+    let run = |seed| one(&Plan::from_seed(seed), options.verbose);
+    many(Seeds { from, to, more: &more }, jobs, &run, |Run { seed, outcome, busy }| {
         figures.add(&outcome, busy);
-        progress.show(figures, start.elapsed());
+        progress.show(|| how_far(figures, total, start.elapsed()));
         if outcome.broken.is_some() {
-            progress.clear();
-            eprintln!("{}", in_one_line(seed, &outcome));
-            failures.push((seed, outcome));
+            failed(Plan::from_seed(seed), outcome);
+        }
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    // One after the other: they are to be measured.
+    let seeds = Seeds { from: 0, to: ten_clients::RUNS, more: &|| !interrupted.load(Ordering::Relaxed) };
+    many(seeds, 1, &|seed| one(&ten_clients::plan(seed), false), |Run { seed, outcome, busy }| {
+        figures.add_ten_clients(&outcome, busy);
+        progress.show(|| format!("measuring ten clients: {} of {} runs", seed + 1, ten_clients::RUNS));
+        if outcome.broken.is_some() {
+            failed(ten_clients::plan(seed), outcome);
         }
     });
     progress.clear();
-    say!("{:<28}{:>14.1}", "seconds", start.elapsed().as_secs_f64());
-    failures.sort_by_key(|(seed, _)| *seed);
-    Ok(failures.into_iter().map(|(seed, outcome)| (Plan::from_seed(seed), outcome)).collect())
+    say!("{:<28}{seconds:>14.1}", "seconds");
+    failures.sort_by_key(|failure| failure.plan.options.seed);
+    Ok(failures)
 }
 
-fn in_one_line(seed: u64, outcome: &Outcome) -> String {
-    let broken = outcome.broken.as_ref().map(ToString::to_string).unwrap_or_default();
-    format!("seed {seed} broke: {broken}")
+fn how_far(figures: &Figures, total: Option<u64>, elapsed: Duration) -> String {
+    let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+    let Figures { runs, failures, events, .. } = figures;
+    let (hours, speed) = (figures.hours(), *events as f64 / elapsed.as_secs_f64().max(1e-9));
+    format!("{runs}{of} seeds, {failures} failures, {hours:.1} virtual hours, {speed:.0} events a second")
 }
 
-/// Tells a failure in full, and a smaller one of the same kind.
-fn tell(plan: &Plan, outcome: &Outcome) {
-    say!("{}\n\nits plan:\n{}", in_one_line(plan.options.seed, outcome), plan.to_json());
-    say!("its latest events:\n{}", outcome.latest);
-    let Some(Shrunk { plan, broken, latest, tries }) = shrink(plan, outcome, MOST_TRIES, &run) else { return };
-    say!("shrunk by {tries} runs to {} choices, which broke: {broken}\n\n{}", plan.choices.len(), plan.to_json());
-    say!("its latest events:\n{latest}");
-}
-
-fn keep(name: &str, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
-    let Some(shrunk) = shrink(plan, outcome, MOST_TRIES, &run) else { return Ok(()) };
-    let broke = format!("seed {}: {}", plan.options.seed, shrunk.broken);
+fn keep(name: &str, shrunk: Shrunk) -> Result<(), String> {
+    let broke = format!("seed {}: {}", shrunk.plan.options.seed, shrunk.broken);
     let path = Regression { broke, plan: shrunk.plan }.keep(name)?;
     say!("kept as {}; say in its first line what was wrong", path.display());
     Ok(())
 }
 
-/// A line that changes, on a terminal.
-struct Progress {
-    total: u64,
-    shown: Option<Instant>,
-    on: bool,
-}
-
-impl Progress {
-    fn new(total: u64) -> Progress {
-        Progress { total, shown: None, on: stderr().is_terminal() }
-    }
-
-    fn show(&mut self, figures: &Figures, elapsed: Duration) {
-        let due = self.shown.is_none_or(|at| at.elapsed() > Duration::from_millis(100));
-        if !self.on || !due {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let of = if self.total < u64::MAX / 2 { format!(" of {}", self.total) } else { String::new() };
-        let speed = figures.events as f64 / elapsed.as_secs_f64().max(1e-9);
-        eprint!(
-            "\r\x1b[K{}{of} seeds, {} failures, {:.1} virtual hours, {speed:.0} events a second",
-            figures.runs,
-            figures.failures,
-            figures.hours()
-        );
-        // Nothing is lost if it is not shown.
-        let _ = stderr().flush();
-    }
-
-    fn clear(&self) {
-        if self.on && self.shown.is_some() {
-            eprint!("\r\x1b[K");
-        }
+fn minutes(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= MOST_MINUTES => Ok(Duration::from_secs_f64(60.0 * minutes)),
+        _ => Err(format!("it must be more than 0 and at most {MOST_MINUTES} (a year), like 1.5")),
     }
 }
 

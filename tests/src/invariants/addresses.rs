@@ -29,9 +29,10 @@ pub const GOES_TO_THE_OTHER_END: &str =
 /// An end is followed only where it answers.
 pub const MOVES_WITH_A_PROOF: &str = "addresses: all but challenges goes to the address that was proven last";
 
-/// Handshakes to the address that the server told: about one a second until the other end counts as silent after
-/// 30 s, and those between which the interval doubles until it is one.
-pub const MOST_HANDSHAKES: u32 = 34;
+/// Handshakes to the address that the server told: at 0, 0.3 and 0.9 s, and then one a second until the other end counts
+/// as silent after 30 s, or for 3 s more if the transfer is cancelled right before that: the other end can be told so
+/// only once it has answered.
+pub const MOST_HANDSHAKES: u32 = 35;
 
 /// Watches where datagrams go.
 #[derive(Debug, Default)]

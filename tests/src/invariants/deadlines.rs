@@ -1,5 +1,6 @@
 //! Deadlines: what `core::machine` promises to whoever waits for one.
 
+use core::fmt::Debug;
 use std::collections::BTreeMap;
 
 use toom_core::client::io::Input as ClientInput;
@@ -8,7 +9,8 @@ use toom_core::server::io::Input as ServerInput;
 use toom_core::time::Instant;
 use toom_core::transfer::io::Input as TransferInput;
 
-use super::{Broken, Checker, Moment, Observation, ensure};
+use super::{Broken, Checker, Moment, Observation, Woken, ensure};
+use crate::simulate::compact::compact;
 
 /// After `handle(now, ..)`, `deadline()` is never before `now`.
 pub const NEVER_PAST: &str = "deadlines: after a machine has handled something its deadline is not in the past";
@@ -23,14 +25,9 @@ const MAX_IDLE_WAKES: u32 = 1_000;
 /// Watches the deadlines of all machines.
 #[derive(Debug, Default)]
 pub struct Deadlines {
-    machines: BTreeMap<Who, Turn>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
-    Server,
-    Client(usize),
-    Transfers(usize),
+    machines: BTreeMap<Woken, Turn>,
+    /// What a machine says that is woken before its deadline at the moment.
+    early: Option<Vec<String>>,
 }
 
 /// What a machine did with its latest input.
@@ -39,29 +36,33 @@ struct Turn {
     at: Instant,
     woke: bool,
     said: bool,
-    /// Whether it then asked to be woken at once.
-    at_once: bool,
+    /// When it then asked to be woken.
+    deadline: Option<Instant>,
     /// How often it did so before, without saying anything.
     idle: u32,
 }
 
 impl Deadlines {
-    fn hears(&mut self, at: Moment, who: Who, woke: bool) -> Result<(), Broken> {
+    fn hears(&mut self, at: Moment, who: Woken, woke: bool) -> Result<(), Broken> {
         let last = self.machines.entry(who).or_default();
-        let in_vain = last.woke && last.at_once && !last.said && last.at == at.now;
+        self.early = (woke && last.deadline.is_none_or(|deadline| deadline > at.now)).then(Vec::new);
+        let in_vain = last.woke && last.deadline == Some(at.now) && !last.said && last.at == at.now;
         let idle = if in_vain && woke { last.idle + 1 } else { 0 };
-        *last = Turn { at: at.now, woke, said: false, at_once: false, idle };
-        ensure(idle < MAX_IDLE_WAKES, NO_BUSY_LOOP, || format!("{who:?} was woken {idle} times at {:?}", at.now))
+        *last = Turn { at: at.now, woke, said: false, deadline: None, idle };
+        ensure(idle < MAX_IDLE_WAKES, NO_BUSY_LOOP, || format!("{who} was woken {idle} times at {:?}", at.now))
     }
 
-    fn handled(&mut self, at: Moment, who: Who, deadline: Option<Instant>) -> Result<(), Broken> {
+    fn handled(&mut self, at: Moment, who: Woken, deadline: Option<Instant>) -> Result<(), Broken> {
         if let Some(turn) = self.machines.get_mut(&who) {
-            turn.at_once = deadline == Some(at.now);
+            turn.deadline = deadline;
         }
-        not_past(at, deadline, || format!("{who:?}"))
+        not_past(at, deadline, || who.to_string())
     }
 
-    fn says(&mut self, who: Who) {
+    fn says(&mut self, who: Woken, what: &dyn Debug) {
+        if let Some(early) = &mut self.early {
+            early.push(compact(what));
+        }
         if let Some(turn) = self.machines.get_mut(&who) {
             turn.said = true;
         }
@@ -77,31 +78,32 @@ impl Checker for Deadlines {
     fn observe(&mut self, at: Moment, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
             Observation::ServerStarts { .. } | Observation::ServerEnds(_) => {
-                self.machines.remove(&Who::Server);
+                self.machines.remove(&Woken::Server);
             }
             Observation::ServerHears(input) => {
-                return self.hears(at, Who::Server, matches!(input, ServerInput::Woke { .. }));
+                return self.hears(at, Woken::Server, matches!(input, ServerInput::Woke { .. }));
             }
-            Observation::ServerHandled(server) => return self.handled(at, Who::Server, server.deadline()),
-            Observation::ServerSays(_) => self.says(Who::Server),
+            Observation::ServerHandled(server) => return self.handled(at, Woken::Server, server.deadline()),
+            Observation::ServerSays(said) => self.says(Woken::Server, said),
             Observation::ClientHears(client, input) => {
-                return self.hears(at, Who::Client(*client), matches!(input, ClientInput::Woke));
+                return self.hears(at, Woken::Client(*client), matches!(input, ClientInput::Woke));
             }
-            Observation::ClientHandled(client, it) => return self.handled(at, Who::Client(*client), it.deadline()),
-            Observation::ClientSays(client, _) => self.says(Who::Client(*client)),
+            Observation::ClientHandled(client, it) => return self.handled(at, Woken::Client(*client), it.deadline()),
+            Observation::ClientSays(client, said) => self.says(Woken::Client(*client), said),
             Observation::TransfersHear(client, input) => {
-                return self.hears(at, Who::Transfers(*client), matches!(input, TransferInput::Woke));
+                return self.hears(at, Woken::Transfers(*client), matches!(input, TransferInput::Woke));
             }
             Observation::TransfersHandled(client, it) => {
-                return self.handled(at, Who::Transfers(*client), it.deadline());
+                return self.handled(at, Woken::Transfers(*client), it.deadline());
             }
-            Observation::TransfersSay(client, _) => self.says(Who::Transfers(*client)),
+            Observation::TransfersSay(client, said) => self.says(Woken::Transfers(*client), said),
             Observation::ClientEnds(client) => {
-                self.machines.retain(|who, _| *who != Who::Client(*client) && *who != Who::Transfers(*client));
+                self.machines.retain(|who, _| *who != Woken::Client(*client) && *who != Woken::Transfers(*client));
             }
             Observation::Link { half, deadline } => return not_past(at, *deadline, || format!("{half:?}")),
             Observation::WokenEarly { machine, said } => {
-                return ensure(*said == 0, NOTHING_EARLY, || format!("{machine} said {said} things"));
+                let words = self.early.take().unwrap_or_default().join("; ");
+                return ensure(*said == 0, NOTHING_EARLY, || format!("{machine} said {said} things: {words}"));
             }
             _ => {}
         }
@@ -132,16 +134,37 @@ mod tests {
         let mut link = |deadline| invariant(checker.observe(at(5), &Observation::Link { half: &half, deadline }));
         assert_eq!([None, Some(5), Some(6)].map(|nanos| link(nanos.map(Instant::from_nanos))), [None; 3]);
         assert_eq!(link(Some(Instant::from_nanos(4))), Some(NEVER_PAST));
-        assert_eq!(invariant(checker.handled(at(5), Who::Server, Some(Instant::ZERO))), Some(NEVER_PAST));
+        assert_eq!(invariant(checker.handled(at(5), Woken::Server, Some(Instant::ZERO))), Some(NEVER_PAST));
     }
 
     #[test]
     fn a_machine_that_speaks_before_its_deadline_is_found() {
         let early = |said| {
-            let what = Observation::WokenEarly { machine: "a server", said };
+            let what = Observation::WokenEarly { machine: Woken::Server, said };
             invariant(Deadlines::default().observe(at(5), &what))
         };
         assert_eq!([early(0), early(1)], [None, Some(NOTHING_EARLY)]);
+    }
+
+    #[test]
+    fn what_it_said_then_is_told_with_its_name_and_nothing_else_is() {
+        let (mut checker, now) = (Deadlines::default(), at(5));
+        let says = |checker: &mut Deadlines, connection| {
+            let said = Output::Close { connection: ConnectionId(connection), reason: CloseReason::LoginTimedOut };
+            checker.observe(now, &Observation::ServerSays(&said)).expect("it may speak");
+        };
+        for (deadline, connection) in [(5, 1), (6, 2)] {
+            let woke = ServerInput::Woke { wall: now.wall };
+            checker.observe(now, &Observation::ServerHears(&woke)).expect("nothing wrong");
+            checker.handled(now, Woken::Server, Some(Instant::from_nanos(deadline))).expect("not in the past");
+            says(&mut checker, connection);
+        }
+        let woke = ServerInput::Woke { wall: now.wall };
+        checker.observe(now, &Observation::ServerHears(&woke)).expect("nothing wrong");
+        says(&mut checker, 3);
+        let broken = checker.observe(now, &Observation::WokenEarly { machine: Woken::Server, said: 1 });
+        let what = broken.expect_err("it spoke early").what;
+        assert_eq!(what, "the server said 1 things: Close { connection: ConnectionId(3), reason: LoginTimedOut }");
     }
 
     /// The server is woken so often: each time `step` nanoseconds later, and says something or not.
@@ -154,7 +177,7 @@ mod tests {
             if heard.is_err() {
                 return invariant(heard);
             }
-            checker.handled(now, Who::Server, Some(now.now)).expect("not in the past");
+            checker.handled(now, Woken::Server, Some(now.now)).expect("not in the past");
             let said = Output::Close { connection: ConnectionId(1), reason: CloseReason::LoginTimedOut };
             if speaks {
                 checker.observe(now, &Observation::ServerSays(&said)).expect("it may speak");

@@ -52,6 +52,8 @@ use toom_core::time::{Instant, Timestamp};
 use toom_core::transfer::Transfers;
 use toom_core::transfer::io::{Input as TransferInput, Output as TransferOutput};
 
+use crate::sim::network::Toward;
+
 /// Something that happened in a simulation. `client` is a client's number in its simulation: one process, from
 /// its start to its end.
 #[derive(Debug)]
@@ -107,8 +109,8 @@ pub enum Observation<'a> {
     },
     /// A machine was woken before its deadline: it must have nothing to say. How much it said.
     WokenEarly {
-        /// Which machine, for people.
-        machine: &'static str,
+        /// Which machine.
+        machine: Woken,
         /// How many outputs.
         said: usize,
     },
@@ -154,6 +156,31 @@ pub enum Observation<'a> {
         /// What is in it.
         content: &'a [u8],
     },
+}
+
+/// A machine that was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Woken {
+    /// The server.
+    Server,
+    /// A client.
+    Client(usize),
+    /// The transfers of a client.
+    Transfers(usize),
+    /// The end of a connection toward which bytes go: the server's or the client's.
+    Link(ConnectionId, Toward),
+}
+
+impl fmt::Display for Woken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Woken::Server => f.write_str("the server"),
+            Woken::Client(client) => write!(f, "client {client}"),
+            Woken::Transfers(client) => write!(f, "the transfers of client {client}"),
+            Woken::Link(connection, Toward::Server) => write!(f, "the server's end of connection {connection}"),
+            Woken::Link(connection, Toward::Client) => write!(f, "the client's end of connection {connection}"),
+        }
+    }
 }
 
 /// When something happened.

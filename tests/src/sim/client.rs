@@ -31,7 +31,7 @@ use super::keys;
 use super::network::{Context, Toward};
 use super::options::WorkOptions;
 use super::stream::Item;
-use crate::invariants::Observation;
+use crate::invariants::{Observation, Woken};
 
 /// A client.
 #[derive(Debug)]
@@ -365,15 +365,16 @@ impl ClientNode {
     fn wake_early(&mut self, ctx: &mut Context<'_>) {
         if is_idle(&self.machine, ctx.now) {
             let said = self.tell(ctx, Input::Woke);
-            ctx.observe(&Observation::WokenEarly { machine: "a client", said });
+            ctx.observe(&Observation::WokenEarly { machine: Woken::Client(self.number), said });
         }
         if is_idle(&self.transfers, ctx.now) && !self.is_dead() {
             let said = self.tell_transfers(ctx, TransferInput::Woke, &[]);
-            ctx.observe(&Observation::WokenEarly { machine: "the transfers of a client", said });
+            ctx.observe(&Observation::WokenEarly { machine: Woken::Transfers(self.number), said });
         }
         if is_idle(&self.link.inbound, ctx.now) && self.state != State::Closed && !self.is_dead() {
             let arrived = self.link.handle(ctx.now, LinkInput::Woke);
-            ctx.observe(&Observation::WokenEarly { machine: "a client's end of a connection", said: arrived.len() });
+            let machine = Woken::Link(self.connection, Toward::Client);
+            ctx.observe(&Observation::WokenEarly { machine, said: arrived.len() });
             self.decoded(ctx, arrived);
         }
     }
@@ -393,7 +394,7 @@ impl ClientNode {
             // It ends with its connection.
             Output::Connect => {}
             Output::Event(event) => {
-                ctx.note(format_args!("client {}: {event:?}", self.address));
+                ctx.note(format_args!("client {}: {event:?}", self.number));
                 self.events.push_back(event);
             }
             Output::OpenSource { source, path } => self.disk.ask(ctx.now, Work::Open { source, path }),

@@ -27,7 +27,7 @@ use super::pending::Pending;
 use super::store::{self, Durable, Store, Trouble};
 use super::stream::Item;
 use super::text_log::TextLogs;
-use crate::invariants::Observation;
+use crate::invariants::{Observation, Woken};
 
 /// The server.
 #[derive(Debug)]
@@ -185,6 +185,11 @@ impl ServerNode {
         self.store.has_stopped()
     }
 
+    /// Its machine.
+    pub fn machine(&self) -> &Server {
+        &self.machine
+    }
+
     /// How many connections it has, greeted or not.
     pub fn connections(&self) -> usize {
         self.connections.len()
@@ -299,12 +304,13 @@ impl ServerNode {
     fn wake_early(&mut self, ctx: &mut Context<'_>) {
         if is_idle(&self.machine, ctx.now) {
             let said = self.tell(ctx, Input::Woke { wall: ctx.wall });
-            ctx.observe(&Observation::WokenEarly { machine: "server", said });
+            ctx.observe(&Observation::WokenEarly { machine: Woken::Server, said });
         }
         let (now, mut decoded) = (ctx.now, Vec::new());
         for (connection, known) in self.connections.iter_mut().filter(|(_, known)| is_idle(&known.link.inbound, now)) {
             let arrived = known.link.handle(now, LinkInput::Woke);
-            ctx.observe(&Observation::WokenEarly { machine: "the server's end of a connection", said: arrived.len() });
+            let machine = Woken::Link(*connection, Toward::Server);
+            ctx.observe(&Observation::WokenEarly { machine, said: arrived.len() });
             decoded.push((*connection, arrived));
         }
         for (connection, arrived) in decoded {

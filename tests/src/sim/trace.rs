@@ -3,7 +3,7 @@
 //! Millions of events are recorded and a few lines are read, so an event is kept in its parts: they are hashed
 //! as they are, many at a time, and put into words only when someone looks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,6 +13,7 @@ use toom_core::time::Instant;
 use super::fault::FaultKind;
 use super::network::{Node, Toward};
 use super::stream::Item;
+use crate::simulate::compact::shorten;
 
 /// A person who looks at a failure reads no further back.
 const KEPT_EVENTS: usize = 60;
@@ -27,6 +28,14 @@ pub struct Trace {
     batch: Vec<u8>,
     entries: u64,
     latest: VecDeque<(Instant, Event)>,
+    clients: Clients,
+}
+
+/// Which client is where.
+#[derive(Debug, Default)]
+struct Clients {
+    addresses: BTreeMap<SocketAddr, usize>,
+    connections: BTreeMap<ConnectionId, usize>,
 }
 
 /// Something that happened, in its parts.
@@ -42,11 +51,23 @@ enum Event {
 
 impl Default for Trace {
     fn default() -> Self {
-        Trace { hasher: blake3::Hasher::new(), batch: Vec::new(), entries: 0, latest: VecDeque::new() }
+        Trace {
+            hasher: blake3::Hasher::new(),
+            batch: Vec::new(),
+            entries: 0,
+            latest: VecDeque::new(),
+            clients: Clients::default(),
+        }
     }
 }
 
 impl Trace {
+    /// From now on this client has this UDP port and this connection.
+    pub fn client(&mut self, client: usize, address: SocketAddr, connection: ConnectionId) {
+        self.clients.addresses.insert(address, client);
+        self.clients.connections.insert(connection, client);
+    }
+
     /// A datagram was sent.
     pub fn datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         self.begin(now, 0);
@@ -102,7 +123,8 @@ impl Trace {
     /// The latest lines, oldest first.
     pub fn latest(&self) -> String {
         let line = |(at, event): &(Instant, Event)| {
-            format!("{:>13.6} s  {event}\n", at.saturating_since(Instant::ZERO).as_secs_f64())
+            let what = event.in_words(&self.clients);
+            format!("{:>13.6} s  {what}\n", at.saturating_since(Instant::ZERO).as_secs_f64())
         };
         self.latest.iter().map(line).collect()
     }
@@ -143,22 +165,44 @@ impl Trace {
     }
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Event {
+    fn in_words(&self, clients: &Clients) -> String {
         match self {
-            Event::Datagram { from, to, bytes } => write!(f, "datagram {from} -> {to}: {bytes} bytes"),
-            Event::Opened(connection, toward) => write!(f, "stream {connection} -> {toward:?}: opened"),
+            Event::Datagram { from, to, bytes } => format!("{}: {bytes} bytes", clients.path(*from, *to)),
+            Event::Opened(connection, toward) => format!("{}: opened", clients.stream(*connection, *toward)),
             Event::Bytes(connection, toward, bytes) => {
-                write!(f, "stream {connection} -> {toward:?}: {bytes} bytes")
+                format!("{}: {bytes} bytes", clients.stream(*connection, *toward))
             }
-            Event::Ended(connection, toward) => write!(f, "stream {connection} -> {toward:?}: ended"),
-            Event::Fault(kind, Node::Link(from, to)) => write!(f, "datagram {from} -> {to}: {kind:?}"),
+            Event::Ended(connection, toward) => format!("{}: ended", clients.stream(*connection, *toward)),
+            Event::Fault(kind, Node::Link(from, to)) => format!("{}: {kind:?}", clients.path(*from, *to)),
             Event::Fault(kind, Node::Stream(connection, toward)) => {
-                write!(f, "stream {connection} -> {toward:?}: {kind:?}")
+                format!("{}: {kind:?}", clients.stream(*connection, *toward))
             }
-            Event::Fault(kind, node) => write!(f, "{node:?}: {kind:?}"),
-            Event::Note(text) => f.write_str(text),
+            Event::Fault(kind, node) => format!("{node:?}: {kind:?}"),
+            Event::Note(text) => shorten(text),
         }
+    }
+}
+
+impl Clients {
+    /// The way of a datagram.
+    fn path(&self, from: SocketAddr, to: SocketAddr) -> String {
+        // Of what a peer that moved sends nobody knows whose it is.
+        let who = |address| match self.addresses.get(&address) {
+            Some(client) => format!("client {client}"),
+            None => address.to_string(),
+        };
+        format!("datagram {} -> {}", who(from), who(to))
+    }
+
+    /// One direction of a connection.
+    fn stream(&self, connection: ConnectionId, toward: Toward) -> String {
+        let who = match self.connections.get(&connection) {
+            Some(client) => format!("client {client}"),
+            None => "no client".to_owned(),
+        };
+        let arrow = if toward == Toward::Server { "->" } else { "<-" };
+        format!("connection {connection}, {who} {arrow} server")
     }
 }
 
@@ -214,9 +258,19 @@ mod tests {
             trace.note(Instant::from_nanos(number), format_args!("line {number}"));
         }
         trace.datagram(Instant::from_nanos(2_500_000_000), address(1), address(2), b"hello");
+        trace.client(3, address(1), ConnectionId(4));
+        trace.stream(Instant::ZERO, ConnectionId(4), Toward::Server, &Item::Bytes(vec![0; 9]));
+        trace.fault(Instant::ZERO, FaultKind::Split, Node::Stream(ConnectionId(5), Toward::Client));
+        trace.note(Instant::ZERO, format_args!("client 3: {:?}", [9u8; 300]));
         let latest = trace.latest();
         let lines: Vec<&str> = latest.lines().collect();
-        assert_eq!((lines.len(), lines[0]), (KEPT_EVENTS, "     0.000000 s  line 41"));
-        assert_eq!(lines[KEPT_EVENTS - 1], "     2.500000 s  datagram 10.0.0.1:1 -> 10.0.0.1:2: 5 bytes");
+        assert_eq!((lines.len(), lines[0]), (KEPT_EVENTS, "     0.000000 s  line 44"));
+        let end = [
+            "     2.500000 s  datagram client 3 -> 10.0.0.1:2: 5 bytes",
+            "     0.000000 s  connection 4, client 3 -> server: 9 bytes",
+            "     0.000000 s  connection 5, no client <- server: Split",
+            "     0.000000 s  client 3: <300 bytes>",
+        ];
+        assert_eq!(lines[KEPT_EVENTS - end.len()..], end);
     }
 }

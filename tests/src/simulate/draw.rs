@@ -18,13 +18,24 @@ use crate::sim::fault::Fault;
 impl Plan {
     /// The plan of this seed.
     pub fn from_seed(seed: u64) -> Plan {
+        Plan::drawn(seed, None)
+    }
+
+    /// One of so many people.
+    pub fn of(seed: u64, people: usize) -> Plan {
+        Plan::drawn(seed, Some(people.clamp(1, MAX_PEOPLE)))
+    }
+
+    fn drawn(seed: u64, people: Option<usize>) -> Plan {
         let mut draw = Draw::new(seed);
+        draw.people = people.unwrap_or(draw.people);
         let options = draw_options(&mut draw, seed);
         let server = ServerPlan {
             attempts: draw.within(1..=5) as u32,
             block: if draw.chance(0.7) { Duration::from_secs(10) } else { draw.time(10, 120_000) },
         };
-        let people = (0..draw.people).map(|_| draw.person()).collect();
+        let people: Vec<PersonPlan> = (0..draw.people).map(|_| draw.person()).collect();
+        draw.takers = (0..draw.people).filter(|person| people[*person].accept == Accept::All).collect();
         let files = (0..draw.files).map(|_| draw.file_size()).collect();
         let habits = Habits { return_chance: draw.pick(&[0.0, 0.3, 0.8, 1.0]), return_within: draw.time(10, 60_000) };
         let choices = draw.choices();
@@ -38,6 +49,8 @@ pub struct Draw {
     dice: Dice,
     people: usize,
     files: usize,
+    /// Those who take every file that they are offered.
+    takers: Vec<usize>,
     marks: u64,
     /// Whether people write much.
     long_texts: bool,
@@ -60,7 +73,7 @@ impl Draw {
         let mut dice = Dice::new(seed, "plan");
         let (people, files) = (dice.within(1..=MAX_PEOPLE as u64) as usize, dice.within(0..=5) as usize);
         let long_texts = dice.chance(0.1);
-        Draw { dice, people, files, marks: 0, long_texts }
+        Draw { dice, people, files, takers: Vec::new(), marks: 0, long_texts }
     }
 
     /// Whether something of this probability happens.
@@ -112,6 +125,19 @@ impl Draw {
     /// A file, which may not exist.
     pub fn file(&mut self) -> usize {
         self.within(0..=self.files as u64) as usize
+    }
+
+    /// Somebody who will take a file, if there is anybody.
+    pub fn taker(&mut self) -> usize {
+        match self.takers.len() {
+            0 => self.someone(),
+            count => self.takers[self.dice.within(0..=count as u64 - 1) as usize],
+        }
+    }
+
+    /// A file that exists, if there is any.
+    pub fn real_file(&mut self) -> usize {
+        self.within(0..=self.files.max(1) as u64 - 1) as usize
     }
 
     /// A password, mostly the right one.
@@ -217,9 +243,8 @@ impl Draw {
             match &what {
                 Some(What::Fault(fault)) => {
                     wrong = true;
-                    if let Some(what) = self.victim(fault) {
-                        choices.push(Choice { after, what });
-                        after = self.time(0, 500);
+                    if let Some(wait) = self.victims(fault, after, &mut choices) {
+                        after = wait;
                     }
                 }
                 Some(What::Heal) => wrong = false,
@@ -228,22 +253,6 @@ impl Draw {
             choices.extend(what.map(|what| Choice { after, what }));
         }
         choices
-    }
-
-    /// What hurts transfers mostly comes a little after one has begun.
-    fn victim(&mut self, fault: &Fault) -> Option<What> {
-        let (Fault::Rebind { client: person }
-        | Fault::Replay { client: person, .. }
-        | Fault::CrashClient { client: person, .. }
-        | Fault::ClientDisk { client: person, .. }
-        | Fault::Link { from: person, .. }) = *fault
-        else {
-            return None;
-        };
-        let (one, other) = (person, self.someone());
-        let (person, to) = if self.chance(0.5) { (one, other) } else { (other, one) };
-        let act = Act::SendFile { to: Whom::Person(to), file: self.within(0..=5) as usize % self.files.max(1) };
-        self.chance(0.7).then_some(What::Act { person, act })
     }
 
     fn pause(&mut self, mood: &Mood) -> Duration {

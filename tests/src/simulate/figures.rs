@@ -16,8 +16,8 @@ pub struct Figures {
     pub failures: u64,
     /// Virtual time.
     pub time: Duration,
-    /// Virtual time of each run times its people.
-    pub time_of_people: Duration,
+    /// Virtual time and processor time of the runs that are always the same, with ten clients.
+    pub ten_clients: (Duration, Duration),
     /// Steps.
     pub events: u64,
     /// What they covered.
@@ -34,11 +34,17 @@ impl Figures {
         self.runs += 1;
         self.failures += u64::from(outcome.broken.is_some());
         self.time += outcome.time;
-        self.time_of_people += outcome.time * u32::try_from(outcome.people).unwrap_or(u32::MAX);
         self.events += outcome.events;
         self.coverage.add(&outcome.coverage);
         add(&mut self.faults, &outcome.faults);
         self.busy += busy;
+    }
+
+    /// Counts one of the runs with ten clients, which are no part of the others.
+    pub fn add_ten_clients(&mut self, outcome: &Outcome, busy: Duration) {
+        self.failures += u64::from(outcome.broken.is_some());
+        self.ten_clients.0 += outcome.time;
+        self.ten_clients.1 += busy;
     }
 
     /// The kinds of messages that were never seen, with their category.
@@ -79,8 +85,11 @@ impl fmt::Display for Figures {
         writeln!(f, "{:<28}{:>14.1}", "milliseconds a run", 1_000.0 * busy / runs)?;
         writeln!(f, "{:<28}{:>14.0}", "events a second", self.events_a_second())?;
         writeln!(f, "{:<28}{:>14.0}", "times faster than real time", self.time.as_secs_f64() / busy)?;
-        let ten = self.time_of_people.as_secs_f64() / 10.0 / busy;
-        writeln!(f, "{:<28}{:>14.0}", "  of ten clients", ten)?;
+        let (time, busy) = self.ten_clients;
+        if !busy.is_zero() {
+            let times = time.as_secs_f64() / busy.as_secs_f64();
+            writeln!(f, "{:<28}{:>14.0}", "  measured with ten clients", times)?;
+        }
         writeln!(f, "\nfaults that happened")?;
         for kind in FaultKind::ALL {
             if let Some(count) = self.faults.get(kind) {
@@ -108,4 +117,25 @@ impl fmt::Display for Figures {
 
 fn never(f: &mut fmt::Formatter<'_>, kinds: Vec<String>) -> fmt::Result {
     if kinds.is_empty() { Ok(()) } else { writeln!(f, "  never seen: {}", kinds.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::{Plan, run};
+
+    #[test]
+    fn the_figure_of_ten_clients_is_measured_and_not_of_other_runs() {
+        let outcome = run(&Plan { choices: Vec::new(), ..Plan::from_seed(0) });
+        let outcome = Outcome { time: Duration::from_secs(1_000), ..outcome };
+        let mut figures = Figures::default();
+        figures.add(&outcome, Duration::from_secs(10));
+        assert!(!figures.to_string().contains("ten clients"), "none of them ran");
+        for _ in 0..2 {
+            figures.add_ten_clients(&outcome, Duration::from_millis(500));
+        }
+        let text = figures.to_string();
+        let ten = text.lines().find(|line| line.contains("ten clients")).expect("the figure");
+        assert_eq!((ten.split_whitespace().last(), figures.runs), (Some("2000"), 1), "{text}");
+    }
 }

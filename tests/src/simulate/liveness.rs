@@ -12,6 +12,7 @@ use super::accounts::{Accounts, direct_messages};
 use super::person::State;
 use super::stage::{Phase, Stage};
 use super::task::{Asking, Task};
+use crate::invariants::resources::tables_fit;
 use crate::invariants::{Broken, CONVERGENCE, ensure};
 
 /// Once all is healed, what was written to somebody is shown to them.
@@ -187,6 +188,7 @@ impl Stage {
         let (connections, sessions) = (self.simulation.server_connections(), self.simulation.active_sessions());
         ensure((connections, sessions) == (0, 0), NOTHING_LEFT, || {
             format!("it has {connections} connections and {sessions} sessions")
-        })
+        })?;
+        self.simulation.server().map_or(Ok(()), |server| tables_fit(server.machine(), true))
     }
 }

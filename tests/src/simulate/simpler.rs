@@ -56,10 +56,18 @@ pub fn world(plan: &Plan) -> Vec<Plan> {
     plans
 }
 
-/// With one choice at once or sooner, or shorter.
+/// With one choice at once or sooner, or shorter, or with its pause put to that of the next one.
 pub fn choices(plan: &Plan) -> Vec<Plan> {
     let mut plans = Vec::new();
     for (place, choice) in plan.choices.iter().enumerate() {
+        let pauses = plan.choices.get(place + 1).map(|next| (choice.after, next.after));
+        // Where there is nothing to merge with it would only be moved.
+        if let Some((first, second)) = pauses.filter(|(first, second)| !first.is_zero() && !second.is_zero()) {
+            let mut plan = plan.clone();
+            plan.choices[place].after = Duration::ZERO;
+            plan.choices[place + 1].after = first + second;
+            plans.push(plan);
+        }
         for simpler in simpler_choices(choice) {
             let mut plan = plan.clone();
             plan.choices[place] = simpler;

@@ -14,12 +14,13 @@ use toom_core::time::Timestamp;
 use toom_core::wire::message::HistoryKind;
 
 use super::*;
-use crate::invariants::{Broken, Checker, Moment, Observation, Watch};
+use crate::invariants::{Broken, Checker, Moment, Observation, Watch, Woken};
 use crate::scenario::steps::{log_in, log_in_with, password_of, start, user};
 use crate::scenario::transfer::{arrives, send};
 use crate::scenario::{ClientId, World};
 use crate::sim::dice::Dice;
 use crate::sim::fault::{DiskTrouble, FaultCounts};
+use crate::sim::network::Toward;
 use crate::sim::options::WorkOptions;
 use crate::sim::{Options, SimulatedWorld};
 
@@ -40,6 +41,16 @@ struct Seen {
     durable: Vec<String>,
 }
 
+fn kind(machine: &Woken) -> &'static str {
+    match machine {
+        Woken::Server => "the server",
+        Woken::Client(_) => "a client",
+        Woken::Transfers(_) => "the transfers of a client",
+        Woken::Link(_, Toward::Server) => "the server's end of a connection",
+        Woken::Link(_, Toward::Client) => "a client's end of a connection",
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Recorder(Rc<RefCell<Seen>>);
 
@@ -56,7 +67,7 @@ impl Checker for Recorder {
                 *seen.clients.entry(*client).or_default() += 1;
             }
             Observation::WokenEarly { machine, said } => {
-                let (times, sum) = seen.early.entry(machine).or_default();
+                let (times, sum) = seen.early.entry(kind(machine)).or_default();
                 (*times, *sum) = (*times + 1, *sum + said);
             }
             Observation::Durable(committed) => {

@@ -74,6 +74,7 @@ impl Simulation {
         let address = SocketAddr::new(host, port(40_000, number));
         self.network.bind(number, address);
         let connection = self.network.connect(self.now, host);
+        self.network.trace.client(number, address, connection);
         let dice = Dice::new(self.options.seed, &format!("client {number}"));
         let options = ClientOptions { address, accept, transfer: TransferConfig::default(), downloads, people };
         self.clients.push(Some(ClientNode::new(self.now, number, connection, options, self.options.work, dice)));
