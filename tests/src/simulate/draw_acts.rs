@@ -21,7 +21,6 @@ pub const ACTS: &[(u64, ActDrawer)] = &[
     (2, |draw| Act::Invite { room: room(draw), user: draw.whom() }),
     (2, |draw| Act::Leave { room: room(draw) }),
     (3, history),
-    (2, |draw| Act::Find { mark: draw.text().mark }),
     (1, |_| Act::ActiveUsers),
     (1, |_| Act::Rooms),
     (6, |draw| Act::SendFile { to: draw.whom(), file: draw.file() }),
@@ -37,6 +36,7 @@ pub const ACTS: &[(u64, ActDrawer)] = &[
     (1, |_| Act::AddAccount),
     (1, |_| Act::RemoveAccount),
     (1, |_| Act::ChangePassword),
+    (1, |draw| Act::Find { mark: draw.text().mark }),
 ];
 
 fn log_in(draw: &mut Draw) -> Act {
