@@ -3,7 +3,7 @@
 //! Each row has a checksum, for the same reason as each fact has one: a number or a time that changed on the disk is
 //! noticed, and the table is made anew from the log.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use toom_core::id::{LogIndex, MessageNumber, RoomId};
@@ -13,6 +13,7 @@ use toom_core::server::io::{Page, Select, Span};
 use toom_core::time::Timestamp;
 
 use super::facts::{ReadError, decode, from_column, to_column};
+use super::retention::Place;
 use crate::maintenance::Stats;
 
 /// Adds a message. A row that is there already is replaced: what the log says now is right.
@@ -127,25 +128,61 @@ pub(super) fn stats(connection: &Connection) -> Result<Stats, rusqlite::Error> {
     })
 }
 
+/// The messages before a moment, the oldest first, at most `limit`.
+pub(super) fn oldest(connection: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Place>, ReadError> {
+    // Times rise with the facts, and there is an index of these.
+    let mut statement = connection
+        .prepare_cached("SELECT number, at, fact, checksum, NULL, conversation FROM messages ORDER BY fact LIMIT ?1")?;
+    let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut old = Vec::new();
+    while let Some(row) = rows.next()? {
+        let conversation = conversation_of(row)?;
+        let (number, at, fact) = whole_row(&key(&conversation), row).ok_or(ReadError::DamagedMessages)?;
+        if Timestamp::from_millis(at) >= before {
+            break;
+        }
+        old.push((LogIndex(from_column(fact)), conversation, MessageNumber(from_column(number))));
+    }
+    Ok(old)
+}
+
+/// Deletes a message's row.
+pub(super) fn delete(
+    connection: &Connection,
+    conversation: &Conversation,
+    number: MessageNumber,
+) -> Result<(), rusqlite::Error> {
+    let mut statement = connection.prepare_cached("DELETE FROM messages WHERE conversation = ?1 AND number = ?2")?;
+    statement.execute((key(conversation), to_column(number.0))).map(|_| ())
+}
+
+/// The oldest fact that has a row.
+pub(super) fn oldest_recorded(connection: &Connection) -> Result<Option<LogIndex>, rusqlite::Error> {
+    let oldest: Option<i64> = connection.query_row("SELECT min(fact) FROM messages", [], |row| row.get(0))?;
+    Ok(oldest.map(|oldest| LogIndex(from_column(oldest))))
+}
+
 /// Empties the table.
 pub(super) fn clear(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute("DELETE FROM messages", []).map(|_| ())
 }
 
-/// How many messages the broadcasts and each room have; nothing for those that have none.
-pub(crate) fn message_counts(connection: &Connection) -> Result<Vec<(Conversation, u64)>, rusqlite::Error> {
+/// The first and the last message of the broadcasts and of each room; nothing for those that have none.
+pub(crate) fn message_ranges(
+    connection: &Connection,
+) -> Result<Vec<(Conversation, RangeInclusive<u64>)>, rusqlite::Error> {
     let mut statement = connection.prepare(
-        "SELECT conversation, count(*) FROM messages
+        "SELECT conversation, min(number), max(number) FROM messages
          WHERE conversation = 'broadcast' OR conversation GLOB 'room/*' GROUP BY conversation",
     )?;
     let mut rows = statement.query([])?;
-    let mut counts = Vec::new();
+    let mut ranges = Vec::new();
     while let Some(row) = rows.next()? {
         if let Some(conversation) = public_conversation(row.get_ref(0)?.as_str()?) {
-            counts.push((conversation, from_column(row.get(1)?)));
+            ranges.push((conversation, from_column(row.get(1)?)..=from_column(row.get(2)?)));
         }
     }
-    Ok(counts)
+    Ok(ranges)
 }
 
 /// Calls `each` with every message of a conversation, in order.

@@ -118,6 +118,7 @@ impl World for RealWorld {
             attempts: setup.attempts,
             block: setup.block,
             post_rates: setup.post_rates,
+            keep: None,
             grace: setup.grace,
         });
         self.run_server();

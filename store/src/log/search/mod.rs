@@ -47,6 +47,8 @@ pub(super) struct Searches {
 enum Work {
     /// There are new messages.
     Recorded,
+    /// The oldest messages are gone.
+    Forgotten,
     /// Answer this.
     Search(QueryId, Search),
 }
@@ -67,6 +69,11 @@ impl Searches {
             // Fails only if the thread panicked; joining it says so.
             let _ = self.work.send(Work::Recorded);
         }
+    }
+
+    /// The oldest messages are gone.
+    pub(super) fn forgotten(&self) {
+        let _ = self.work.send(Work::Forgotten);
     }
 
     /// Answers a search, with everything that was recorded before.
@@ -117,6 +124,7 @@ impl Searcher {
                     }
                     self.behind = true;
                 }
+                Ok(Work::Forgotten) => self.forget(),
                 Ok(Work::Search(query, search)) => {
                     let page = self.answer(&search);
                     (self.complete)(Completion::Found { query, page });
@@ -147,6 +155,7 @@ impl Searcher {
         if check {
             index.check()?;
         }
+        index.forget(&log)?;
         Ok(Some((log, index)))
     }
 
@@ -156,6 +165,14 @@ impl Searcher {
         match index.advance(log, BATCH) {
             Ok(more) => self.behind = more,
             Err(trouble) => self.failed(trouble),
+        }
+    }
+
+    /// Takes out what is not in the log any more.
+    fn forget(&mut self) {
+        let Some((log, index)) = &self.open else { return };
+        if let Err(trouble) = index.forget(log) {
+            self.failed(trouble);
         }
     }
 
