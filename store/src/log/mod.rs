@@ -31,6 +31,7 @@ mod checkpoint;
 mod facts;
 mod lock;
 mod messages;
+mod pages;
 mod read_only;
 mod reader;
 mod retention;

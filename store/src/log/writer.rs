@@ -145,9 +145,9 @@ impl Writer {
         }
         for (query, what) in batch.queries {
             match what {
-                // Fails only if the reader panicked; joining it says so.
-                Query::Select(select) => _ = self.reader.send(Work::Query(query, select)),
                 Query::Search(search) => self.searches.search(query, search),
+                // Fails only if the reader panicked; joining it says so.
+                what => _ = self.reader.send(Work::Query(query, what)),
             }
         }
     }

@@ -146,6 +146,7 @@ impl Screen {
             Sent::Left { user } => Event::Left { user },
             Sent::RoomCreated(room) => Event::RoomCreated(room),
             Sent::RoomChanged(room) => Event::RoomChanged(room),
+            Sent::NewSince(news) => Event::NewSince(news),
             Sent::Granted { .. } | Sent::Ping => return None,
             Sent::Offer { .. } | Sent::OfferAccepted { .. } | Sent::OfferEnded { .. } => return None,
         })

@@ -146,6 +146,21 @@ fn the_pages_of_a_history_are_one_answer() {
 }
 
 #[test]
+fn the_newest_of_a_conversation_are_one_page() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    let room = Some(RoomId(3));
+    let message = PastMessage { room, number: MessageNumber(7), at: AT, from: name("luke"), text: "hi".into() };
+    world.command(Command::Latest { room, count: 9 });
+    let next = Some(Cursor { room, number: MessageNumber(7) });
+    let asked = world.answer(ReplyBody::History { messages: vec![message.clone()], next });
+    assert_eq!(asked, RequestBody::Latest { room, count: 9, before: None });
+    assert_eq!(world.events(), [Event::Latest { room, messages: vec![message], more: true }]);
+    world.command(Command::Latest { room: None, count: 1 });
+    world.answer(ReplyBody::Refused(Refusal::StorageFailed));
+    assert_eq!(world.events(), [Event::Error(Failure::StorageFailed)]);
+}
+
+#[test]
 fn direct_messages_are_shown_once_and_confirmed_one_receipt_at_a_time() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.server(direct(3));
