@@ -106,7 +106,8 @@ fn what_breaks_a_limit_is_refused_without_asking() {
     world.command(Command::BuildRoom { users: many });
     assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
     world.command(broadcast(&long_text[1..]));
-    assert_eq!(world.requests().len(), 1);
+    world.command(Command::Invite { room, user: long_name[1..].to_owned() });
+    assert_eq!(world.requests().len(), 2);
 }
 
 #[test]

@@ -448,3 +448,28 @@ fn the_newest_packet_that_arrived_is_counted() {
     a.receive(at(9), address(2), PacketNumber(before.0 + 7), &[0], &mut Vec::new());
     assert_eq!(a.counters().largest_received, PacketNumber(before.0 + 7));
 }
+
+#[test]
+fn another_idle_timeout_counts_from_when_it_was_set() {
+    for timeout in [Duration::from_secs(3), Duration::from_secs(90)] {
+        let (mut a, _) = pair();
+        a.set_idle_timeout(at(500), timeout);
+        let mut now = at(500);
+        while !a.is_over() {
+            now = a.deadline().unwrap();
+            a.expire(now);
+            while a.transmit(now, &mut VecDeque::new()).is_some() {}
+        }
+        assert_eq!(now, at(500) + timeout);
+    }
+}
+
+#[test]
+fn bytes_that_are_claimed_again_are_counted() {
+    let (mut a, _) = pair();
+    a.open_sending(FLOW, 1_000, 1_000);
+    assert_eq!(a.claim(FLOW, 1_000), Some(0..1_000));
+    a.sending.get_mut(&FLOW).unwrap().on_lost(100..400);
+    assert_eq!(a.claim(FLOW, 250), Some(100..350));
+    assert_eq!(a.counters().retransmitted_bytes, 250);
+}
