@@ -86,6 +86,13 @@ pub enum Observation<'a> {
         /// Its connection to the server.
         connection: ConnectionId,
     },
+    /// A client makes another connection; the one before is gone, or of no use to it any more.
+    ClientConnects {
+        /// Which.
+        client: usize,
+        /// The new connection.
+        connection: ConnectionId,
+    },
     /// A client machine is about to hear this.
     ClientHears(usize, &'a ClientInput),
     /// A client machine has said this, which is about to be carried out.
