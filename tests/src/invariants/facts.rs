@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use toom_core::id::Ticket;
-use toom_core::server::fact::{Committed, Fact};
+use toom_core::server::fact::{Committed, Fact, PostId};
 use toom_core::server::io::{Input, Output};
 use toom_core::wire::message::RequestBody;
 
@@ -103,6 +103,11 @@ impl Facts {
         let says = user.zip(body).is_some_and(|(user, body)| is_what(user, body, fact));
         ensure(says && !self.asked, ONE_POST, || format!("{user:?} asked for {body:?}, which became {fact:?}"))?;
         self.asked = true;
+        let session = user.and_then(|user| model.sessions.get(user)?.id);
+        let id = session.zip(asked).map(|(session, asked)| PostId { session, request: asked.request });
+        ensure(post_id(fact).is_none_or(|it| it == id), ONE_POST, || {
+            format!("{fact:?} of {user:?} is to be recognised by {id:?}")
+        })?;
         ensure(fact_time(fact).is_none_or(|at| Some(at) == model.turn.wall), ONE_POST, || {
             format!("{fact:?} was proposed at {:?}", model.turn.wall)
         })
@@ -135,6 +140,14 @@ fn is_what(user: &toom_core::name::UserName, body: &RequestBody, fact: &Fact) ->
         }
         (RequestBody::Leave { room }, Fact::RoomLeft { room: there, user: who, .. }) => user == who && room == there,
         _ => false,
+    }
+}
+
+/// By which a post is recognised, if it is one.
+fn post_id(fact: &Fact) -> Option<Option<PostId>> {
+    match fact {
+        Fact::Broadcast { id, .. } | Fact::RoomMessage { id, .. } | Fact::DirectMessage { id, .. } => Some(*id),
+        _ => None,
     }
 }
 

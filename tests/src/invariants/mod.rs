@@ -11,6 +11,7 @@
 //! Nothing here shares logic with the core: only its types are read.
 
 pub mod addresses;
+pub mod answers;
 pub mod conference;
 pub mod content;
 pub mod datagrams;
@@ -31,6 +32,7 @@ pub mod replay;
 pub mod replies;
 pub mod resources;
 pub mod rooms;
+pub mod sessions;
 pub mod shown;
 pub mod spelling;
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Rooms {
     }
 
     fn expect_change(&mut self, model: &Model, room: &RoomInfo) {
-        let to = room.members.iter().filter_map(|member| model.sessions.get(member).copied());
+        let to = room.members.iter().filter_map(|member| model.sessions.connection(member));
         self.expected.add(to, Event::RoomChanged(room.clone()));
     }
 

@@ -192,6 +192,12 @@ impl Simulation {
         self.settle();
     }
 
+    /// The same on the device of the clients at an address.
+    pub fn greet_raw_at(&mut self, number: usize, host: IpAddr) {
+        self.with_raw(number, |raw, ctx| raw.greet_as(ctx, keys::device(host)));
+        self.settle();
+    }
+
     /// Writes on a connection without a client.
     pub fn write_raw(&mut self, number: usize, bytes: &[u8]) {
         self.with_raw(number, |raw, ctx| raw.write(ctx, bytes));
