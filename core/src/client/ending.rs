@@ -190,7 +190,8 @@ impl Client {
         self.answers.end(&lost, out);
         for asked in self.requests.clear() {
             let wanted = matches!(asked, Asked::Devices(Wanted::Theirs { .. } | Wanted::Own { .. }));
-            if wanted || matches!(asked, Asked::Login | Asked::ActiveUsers | Asked::Rooms | Asked::History(_)) {
+            let question = matches!(asked, Asked::ActiveUsers | Asked::Rooms | Asked::History(_) | Asked::Find);
+            if wanted || question || asked == Asked::Login {
                 out.push(Output::Event(lost.clone()));
             }
         }

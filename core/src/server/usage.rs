@@ -9,6 +9,7 @@ impl Bounded for Server {
         each(Usage::new("connections", self.connections.len(), MAX_CONNECTIONS));
         each(Usage::new("sessions", self.sessions.len(), MAX_CONNECTIONS + MAX_LOST_SESSIONS));
         self.lost.usage(each);
+        each(Usage::new("sessions that are over before the log says so", self.over.len(), MAX_ACCOUNTS));
         self.fencing.usage(each);
         each(self.login_timeouts.usage("timeouts of logins", MAX_CONNECTIONS));
         self.strangers.usage(each);

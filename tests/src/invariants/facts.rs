@@ -8,7 +8,7 @@ use toom_core::server::io::{Input, Output};
 use toom_core::wire::message::RequestBody;
 
 use super::conference::Part;
-use super::model::Model;
+use super::model::{Model, is_asked_for};
 use super::spelling::spelled;
 use super::{Broken, Observation, ensure};
 
@@ -89,12 +89,7 @@ impl Facts {
             self.latest.is_none_or(|latest| latest < ticket) && self.proposed.insert(ticket, fact.clone()).is_none();
         self.latest = Some(ticket);
         ensure(fresh, ONE_POST, || format!("{ticket:?} is used twice"))?;
-        use Fact::{Blocked, DeviceAdded, OffersNumbered, SessionEnded, SessionStarted};
-        let unasked = matches!(
-            fact,
-            Blocked { .. } | DeviceAdded { .. } | OffersNumbered { .. } | SessionStarted { .. } | SessionEnded { .. }
-        );
-        if unasked {
+        if !is_asked_for(fact) {
             return Ok(());
         }
         let asked = model.turn.asked.as_ref();

@@ -189,7 +189,7 @@ impl Conference {
         let all = self.said.get(&conversation(place))?;
         let outside = all.iter().rposition(|said| place.is_some() && !said.readers.contains(user));
         let since = outside.map_or(0, |place| place as u64 + 1);
-        let next = sent.0.max(since) + 1;
+        let next = sent.0.max(since).saturating_add(1);
         (next <= all.len() as u64).then_some(MessageNumber(next))
     }
 

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use toom_core::id::{ConnectionId, LogIndex, MessageNumber, RequestId, RoomId, Ticket};
 use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
-use toom_core::server::fact::Committed;
+use toom_core::server::fact::{Committed, Fact};
 use toom_core::server::io::{Input, Output};
 use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::message::{PastMessage, ReplyBody, Request, RequestBody, ServerMessage};
@@ -218,15 +218,14 @@ impl Model {
                     (ReplyBody::Resumed { .. }, Some(Request { body: RequestBody::Resume { user, positions, .. }, .. })) => {
                         let (user, positions) = (user.clone(), positions.clone());
                         it.user = Some(user.clone());
-                        self.sessions.is_session(&user, self.conference.session(&user).map(|it| it.id));
                         self.behind.insert(connection, self.conference.missed(&user, &positions));
                     }
                     (ReplyBody::Missed { messages, .. }, _) => self.caught_up(connection, messages),
                     _ => {}
                 }
             }
-            Output::Propose { ticket, .. } => {
-                if let Some(asked) = &self.turn.asked {
+            Output::Propose { ticket, fact } => {
+                if let Some(asked) = self.turn.asked.as_ref().filter(|_| is_asked_for(fact)) {
                     self.proposals.insert(*ticket, asked.clone());
                 }
             }
@@ -253,4 +252,16 @@ impl Model {
             user.as_ref().is_some_and(|user| self.conference.next_for(user, *place, *sent).is_some())
         });
     }
+}
+
+/// Whether a fact is something that a person can ask for: the server finds the others by itself.
+pub fn is_asked_for(fact: &Fact) -> bool {
+    !matches!(
+        fact,
+        Fact::Blocked { .. }
+            | Fact::DeviceAdded { .. }
+            | Fact::OffersNumbered { .. }
+            | Fact::SessionStarted { .. }
+            | Fact::SessionEnded { .. }
+    )
 }

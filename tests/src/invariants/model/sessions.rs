@@ -25,6 +25,8 @@ pub struct Sessions {
     claims: BTreeMap<(ConnectionId, RequestId), RequestBody>,
     /// Whose session can be resumed once the fact is committed.
     starting: BTreeMap<Ticket, UserName>,
+    /// The sessions of the log that may be resumed.
+    logged: BTreeMap<UserName, SessionId>,
     wall: Timestamp,
     /// Whose session somebody claims with the request at hand.
     claimed: Option<UserName>,
@@ -127,9 +129,11 @@ impl Sessions {
 
     fn hear(&mut self, now: Instant, input: &Input<'_>) {
         match input {
-            Input::Recovered { wall, .. } | Input::PasswordChecked { wall, .. } | Input::Woke { wall } => {
+            Input::Recovered { committed, wall } => {
                 self.wall = *wall;
+                self.log(&committed.fact);
             }
+            Input::PasswordChecked { wall, .. } | Input::Woke { wall } => self.wall = *wall,
             Input::Connected { connection, address, device } => {
                 self.ends.insert(*connection, (address.ip().to_canonical(), *device));
             }
@@ -149,9 +153,7 @@ impl Sessions {
             Input::Committed { committed, wall } => {
                 self.wall = *wall;
                 committed.ticket.and_then(|ticket| self.starting.remove(&ticket));
-                if let Fact::PasswordChanged { name, .. } | Fact::AccountRemoved { name } = &committed.fact {
-                    self.revoke(name);
-                }
+                self.log(&committed.fact);
             }
             Input::ProposalFailed { ticket } => {
                 if let Some(session) = self.starting.remove(ticket).and_then(|user| self.active.get_mut(&user)) {
@@ -171,6 +173,10 @@ impl Sessions {
                     self.starting.insert(*ticket, name.clone());
                 }
             }
+            // Nobody may be there to be told that they have left.
+            Output::Propose { fact: Fact::SessionEnded { name, .. }, .. } => {
+                self.end_where(true, |it| it.row.name == *name && it.until.is_some());
+            }
             Output::Send { to, message } => match message {
                 ServerMessage::Event(Event::Granted { .. }) => {
                     let told = |it: &&mut Session| it.connection.is_some_and(|connection| to.contains(&connection));
@@ -178,7 +184,7 @@ impl Sessions {
                         session.granted = true;
                     }
                 }
-                // The only word for it that a login takes the place of somebody who is not connected.
+                // The first word for it that a login takes the place of somebody who is not connected.
                 ServerMessage::Event(Event::Left { user }) => {
                     self.end_where(true, |it| it.row.name == *user && it.until.is_some());
                 }
@@ -207,7 +213,7 @@ impl Sessions {
             }
             (ReplyBody::Resumed { .. }, RequestBody::Resume { user, udp_port, .. }) => {
                 let since = self.active.get(&user).map(|it| it.row.since);
-                let id = self.active.get(&user).and_then(|it| it.id);
+                let id = self.logged.get(&user).copied();
                 let row = ActiveUser { name: user.clone(), address, udp_port, since: since.unwrap_or(self.wall) };
                 let connection = Some(connection);
                 let session = Session { connection, row, device, id, granted: true, until: None };
@@ -219,10 +225,14 @@ impl Sessions {
         }
     }
 
-    /// A resumed session that was not there is this one of the log.
-    pub(super) fn is_session(&mut self, user: &UserName, id: Option<SessionId>) {
-        if let Some(session) = self.active.get_mut(user) {
-            session.id = session.id.or(id);
+    fn log(&mut self, fact: &Fact) {
+        match fact {
+            Fact::SessionStarted { name, session, .. } => _ = self.logged.insert(name.clone(), *session),
+            Fact::PasswordChanged { name, .. } | Fact::AccountRemoved { name } => {
+                self.logged.remove(name);
+                self.revoke(name);
+            }
+            _ => {}
         }
     }
 
