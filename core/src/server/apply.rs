@@ -27,6 +27,8 @@ impl Server {
             }
             Fact::PasswordChanged { name, hash } => {
                 self.conference.accounts.change_password(&name, hash);
+                self.end_fence(turn, &name);
+                self.forget_over(&name);
                 self.cannot_resume(turn, &name);
                 Ok(())
             }
@@ -61,10 +63,12 @@ impl Server {
             Fact::SessionStarted { name, session, device, secret, at } => {
                 let session = Resumable::new(session, device, secret, at);
                 self.conference.accounts.start_session(&name, session);
+                self.forget_over(&name);
                 Ok(())
             }
             Fact::SessionEnded { name, session, at, resumable } => {
                 self.conference.accounts.end_session(&name, session, at, resumable);
+                self.forget_over(&name);
                 Ok(())
             }
             Fact::OffersNumbered { through } => {
@@ -237,6 +241,8 @@ impl Server {
         self.blocks.account_changed(name.as_str(), false);
         self.failed_logins.take(name);
         self.forget_budget(name);
+        self.end_fence(turn, name);
+        self.forget_over(name);
         self.conference.direct.remove_user(name);
         let left = self.conference.rooms.remove_user(name);
         self.cannot_resume(turn, name);

@@ -114,6 +114,13 @@ impl Server {
         true
     }
 
+    /// The password of a login that waits is right no more, or there is no such account.
+    pub(super) fn end_fence(&mut self, turn: &mut Turn<'_>, user: &UserName) {
+        if let Some(attempt) = self.fencing.take(user) {
+            self.login_failed(turn, user.as_str(), &attempt, LoginRefusal::InvalidCredentials);
+        }
+    }
+
     fn take_over(&mut self, turn: &mut Turn<'_>, user: UserName, attempt: &Attempt) {
         self.end_session(turn, &user, false);
         if self.is_open(attempt.connection) {

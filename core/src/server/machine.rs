@@ -23,7 +23,7 @@ use super::resuming::Lost;
 use super::strangers::Strangers;
 use super::timeouts::Timeouts;
 use super::turn::Turn;
-use crate::id::{ConnectionId, QueryId, Ticket};
+use crate::id::{ConnectionId, QueryId, SessionId, Ticket};
 use crate::machine::{Machine, earlier};
 use crate::name::UserName;
 use crate::secure::PasswordHash;
@@ -80,6 +80,8 @@ pub struct Server {
     pub(super) login_timeouts: Timeouts<ConnectionId>,
     pub(super) sessions: BTreeMap<UserName, Session>,
     pub(super) lost: Lost,
+    /// The sessions that are over, though the log does not say so yet.
+    pub(super) over: BTreeMap<UserName, SessionId>,
     pub(super) fencing: Fencing,
     pub(super) budgets: BTreeMap<UserName, Budget>,
     pub(super) offers: Offers,
@@ -106,6 +108,7 @@ impl Server {
             login_timeouts: Timeouts::default(),
             sessions: BTreeMap::new(),
             lost: Lost::default(),
+            over: BTreeMap::new(),
             fencing: Fencing::default(),
             budgets: BTreeMap::new(),
             offers: Offers::default(),

@@ -132,18 +132,23 @@ impl Server {
         self.answer(turn, asked, ReplyBody::Missed { messages, more });
     }
 
-    /// Those conversations in which something is still missing: up to where it has been sent, and the newest number.
+    /// Those conversations in which something is still missing: up to where it has been sent or was not theirs to read,
+    /// and the newest number.
     fn ends(
         &self,
         user: &UserName,
         behind: &BTreeMap<Place, MessageNumber>,
     ) -> BTreeMap<Place, (MessageNumber, MessageNumber)> {
-        let newest = |place: &Place| match place {
-            None => Some(self.conference.broadcasts),
-            // They may have left it meanwhile.
-            Some(room) => self.conference.rooms.newest(*room, user),
+        let current = |place: &Place| match place {
+            None => Some((MessageNumber(1), self.conference.broadcasts)),
+            // They may have left it meanwhile, or left it and come back.
+            Some(room) => self.conference.rooms.current_in(*room, user),
         };
-        let ends = behind.iter().filter_map(|(place, sent)| Some((*place, (*sent, newest(place)?))));
+        let ends = behind.iter().filter_map(|(place, sent)| {
+            let (first, last) = current(place)?;
+            let sent = MessageNumber(first.0.saturating_sub(1)).max(*sent);
+            Some((*place, (sent, last)))
+        });
         ends.filter(|(_, (sent, last))| sent < last).collect()
     }
 }

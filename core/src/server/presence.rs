@@ -92,6 +92,7 @@ impl Server {
         (session.connection, session.address, session.udp_port) = (Some(connection), attempt.address, attempt.udp_port);
         let presence = session.presence(&user);
         self.sessions.insert(user.clone(), session);
+        self.is_over(&user);
         let failed_logins = self.failed_logins.take(&user);
         turn.reply(connection, attempt.request, ReplyBody::Welcome { user: user.clone(), failed_logins });
         self.announce(turn, &user);
@@ -118,6 +119,9 @@ impl Server {
             turn.event(self.all_but(user), Event::Left { user: user.clone() });
         }
         turn.activity(Activity::LoggedOut { user: user.clone(), at: turn.wall, asked });
+        if asked {
+            self.is_over(user);
+        }
         if let Some(id) = session.resumption.id() {
             // A client that was not granted it cannot resume it.
             let resumable = !asked && session.resumption == Resumption::Granted(id);

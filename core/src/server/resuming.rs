@@ -22,6 +22,7 @@ use super::machine::Server;
 use super::missed::Missed;
 use super::pending::{Asked, MAX_PROPOSALS, Proposal};
 use super::presence::{Resumption, Session};
+use super::resumable::Resumable;
 use super::timeouts::Timeouts;
 use super::turn::Turn;
 use crate::id::{ConnectionId, RequestId, RoomId, SessionId};
@@ -144,6 +145,8 @@ impl Server {
         }
         let (address, device) = (it.address, it.device);
         let session = self.conference.accounts.session(&claim.user);
+        let over = self.over.get(&claim.user);
+        let session = session.filter(|it| over != Some(&it.session()));
         let claimed = session.zip(device).filter(|(it, device)| it.is_resumed_by(*device, &claim.secret, turn.wall));
         let Some((id, device)) = claimed.map(|(it, device)| (it.session(), device)) else {
             return self.not_resumed(turn, connection, request, claim.user);
@@ -178,6 +181,20 @@ impl Server {
         }
         self.tell_new_rooms(turn, &user, connection, &positions);
         self.start_delivery(turn, &user);
+    }
+
+    /// The session of this user in the log is over from now on: they have logged out, or logged in again.
+    pub(super) fn is_over(&mut self, user: &UserName) {
+        let session = self.conference.accounts.session(user).map(Resumable::session);
+        self.over.extend(session.map(|session| (user.clone(), session)));
+    }
+
+    /// The log says something else of this user's session than before.
+    pub(super) fn forget_over(&mut self, user: &UserName) {
+        let session = self.conference.accounts.session(user).map(Resumable::session);
+        if self.over.get(user).copied() != session {
+            self.over.remove(user);
+        }
     }
 
     /// The password was changed or the account removed: the session ends with its connection, or now if it has none.

@@ -9,6 +9,7 @@ impl Bounded for Server {
         each(Usage::new("connections", self.connections.len(), MAX_CONNECTIONS));
         each(Usage::new("sessions", self.sessions.len(), MAX_CONNECTIONS + MAX_LOST_SESSIONS));
         self.lost.usage(each);
+        each(Usage::new("sessions that are over before the log says so", self.over.len(), MAX_ACCOUNTS));
         self.fencing.usage(each);
         each(self.login_timeouts.usage("timeouts of logins", MAX_CONNECTIONS));
         self.strangers.usage(each);
@@ -109,6 +110,7 @@ mod tests {
                 "rooms of one user: 1 of 1024",
                 "rooms that one user has left: 1 of 1024",
                 "sessions: 2 of 20000",
+                "sessions that are over before the log says so: 0 of 1000000",
                 "sessions that wait to be resumed: 0 of 10000",
                 "timeouts of fenced connections: 0 of 20032",
                 "timeouts of logins: 2 of 20032",

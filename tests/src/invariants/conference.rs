@@ -4,6 +4,7 @@
 use toom_core::server::io::Output;
 use toom_core::wire::message::{Event, Reply, ServerMessage};
 
+use super::answers::Answers;
 use super::devices::Devices;
 use super::direct::Direct;
 use super::facts::Facts;
@@ -14,6 +15,7 @@ use super::offers::Offers;
 use super::presence::Presence;
 use super::replies::Replies;
 use super::rooms::Rooms;
+use super::sessions::Sessions;
 use super::shown::Shown;
 use super::{Broken, Checker, Moment, Observation};
 
@@ -31,6 +33,8 @@ pub struct Conference {
     offers: Offers,
     devices: Devices,
     shown: Shown,
+    sessions: Sessions,
+    answers: Answers,
 }
 
 /// The checks of one kind of invariant. All see the model as it is after what happened.
@@ -53,7 +57,7 @@ pub(super) trait Part {
 
 impl Conference {
     fn each(&mut self, mut ask: impl FnMut(&mut dyn Part, &Model) -> Result<(), Broken>) -> Result<(), Broken> {
-        let parts: [&mut dyn Part; 10] = [
+        let parts: [&mut dyn Part; 12] = [
             &mut self.facts,
             &mut self.presence,
             &mut self.rooms,
@@ -64,17 +68,19 @@ impl Conference {
             &mut self.offers,
             &mut self.devices,
             &mut self.shown,
+            &mut self.sessions,
+            &mut self.answers,
         ];
         parts.into_iter().try_for_each(|part| ask(part, &self.model))
     }
 }
 
 impl Checker for Conference {
-    fn observe(&mut self, _: Moment, what: &Observation<'_>) -> Result<(), Broken> {
+    fn observe(&mut self, at: Moment, what: &Observation<'_>) -> Result<(), Broken> {
         if let Observation::ServerHears(_) = what {
             self.each(|part, model| part.end_turn(model))?;
         }
-        self.model.follow(what);
+        self.model.follow(at.now, what);
         self.each(|part, model| part.observe(model, what))
     }
 

@@ -58,7 +58,7 @@ impl Part for Devices {
 }
 
 fn session(model: &Model, user: &UserName) -> Option<PublicKey> {
-    Some(model.connections.get(model.sessions.get(user)?)?.device)
+    Some(model.sessions.get(user)?.device)
 }
 
 fn told(model: &Model, user: &UserName, keys: &[PublicKey]) -> Result<(), Broken> {

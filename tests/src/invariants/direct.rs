@@ -95,11 +95,11 @@ impl Direct {
         else {
             return;
         };
-        let Some(connection) = model.sessions.get(to) else { return };
-        let Some(due) = self.sessions.get_mut(connection) else { return };
+        let Some(connection) = model.sessions.connection(to) else { return };
+        let Some(due) = self.sessions.get_mut(&connection) else { return };
         let waiting = due.waiting.entry(message.from.clone()).or_default();
         if waiting.is_empty() {
-            self.now = Some((*connection, message.from.clone(), message.number));
+            self.now = Some((connection, message.from.clone(), message.number));
         }
         waiting.push_back(message.number);
     }
@@ -126,7 +126,8 @@ impl Direct {
     fn replied(&mut self, model: &Model, connection: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
         let asked = model.turn.answered.as_ref().map(|it| &it.body);
         match (asked, body) {
-            (_, ReplyBody::Welcome { user, .. }) => {
+            (_, ReplyBody::Welcome { .. } | ReplyBody::Resumed { .. }) => {
+                let Some(user) = model.user(connection) else { return Ok(()) };
                 let unshown = model.conference.unshown(user);
                 let waiting = unshown.into_iter().map(|(author, numbers)| (author, numbers.into())).collect();
                 self.left_over.remove(user);

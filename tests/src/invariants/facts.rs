@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use toom_core::id::Ticket;
-use toom_core::server::fact::{Committed, Fact};
+use toom_core::server::fact::{Committed, Fact, PostId};
 use toom_core::server::io::{Input, Output};
 use toom_core::wire::message::RequestBody;
 
 use super::conference::Part;
-use super::model::Model;
+use super::model::{Model, is_asked_for};
 use super::spelling::spelled;
 use super::{Broken, Observation, ensure};
 
@@ -89,12 +89,7 @@ impl Facts {
             self.latest.is_none_or(|latest| latest < ticket) && self.proposed.insert(ticket, fact.clone()).is_none();
         self.latest = Some(ticket);
         ensure(fresh, ONE_POST, || format!("{ticket:?} is used twice"))?;
-        use Fact::{Blocked, DeviceAdded, OffersNumbered, SessionEnded, SessionStarted};
-        let unasked = matches!(
-            fact,
-            Blocked { .. } | DeviceAdded { .. } | OffersNumbered { .. } | SessionStarted { .. } | SessionEnded { .. }
-        );
-        if unasked {
+        if !is_asked_for(fact) {
             return Ok(());
         }
         let asked = model.turn.asked.as_ref();
@@ -103,6 +98,11 @@ impl Facts {
         let says = user.zip(body).is_some_and(|(user, body)| is_what(user, body, fact));
         ensure(says && !self.asked, ONE_POST, || format!("{user:?} asked for {body:?}, which became {fact:?}"))?;
         self.asked = true;
+        let session = user.and_then(|user| model.sessions.get(user)?.id);
+        let id = session.zip(asked).map(|(session, asked)| PostId { session, request: asked.request });
+        ensure(post_id(fact).is_none_or(|it| it == id), ONE_POST, || {
+            format!("{fact:?} of {user:?} is to be recognised by {id:?}")
+        })?;
         ensure(fact_time(fact).is_none_or(|at| Some(at) == model.turn.wall), ONE_POST, || {
             format!("{fact:?} was proposed at {:?}", model.turn.wall)
         })
@@ -135,6 +135,14 @@ fn is_what(user: &toom_core::name::UserName, body: &RequestBody, fact: &Fact) ->
         }
         (RequestBody::Leave { room }, Fact::RoomLeft { room: there, user: who, .. }) => user == who && room == there,
         _ => false,
+    }
+}
+
+/// By which a post is recognised, if it is one.
+fn post_id(fact: &Fact) -> Option<Option<PostId>> {
+    match fact {
+        Fact::Broadcast { id, .. } | Fact::RoomMessage { id, .. } | Fact::DirectMessage { id, .. } => Some(*id),
+        _ => None,
     }
 }
 

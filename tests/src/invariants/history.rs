@@ -73,6 +73,13 @@ impl Part for History {
             Observation::ClientStarts { client, connection, .. } => {
                 self.clients.insert(*client, Reader::new(*connection));
             }
+            Observation::ClientConnects { client, connection } => {
+                if let Some(reader) = self.clients.get_mut(client) {
+                    let begun = self.begun.remove(&reader.connection);
+                    self.begun.extend(begun.map(|begun| (*connection, begun)));
+                    reader.connection = *connection;
+                }
+            }
             Observation::ClientHears(client, input) => self.client_hears(*client, input),
             Observation::ClientSays(client, output) => return self.client_says(model, *client, output),
             Observation::ClientEnds(client) => {

@@ -68,12 +68,13 @@ impl Messages {
         let Message { number, at, from, text, .. } = message.clone();
         match &message.conversation {
             Conversation::Broadcast => {
-                let to: Vec<_> = model.active_but(model.sessions.keys(), &message.from).collect();
+                let all = model.sessions.all().map(|(user, _)| user);
+                let to: Vec<_> = model.hearing(None, all, &message.from).collect();
                 self.expected.add(to, Event::Broadcast { number, at, from, text });
             }
             Conversation::Room(room) => {
                 let members = model.conference.members(*room).into_iter().flatten();
-                let to: Vec<_> = model.active_but(members, &message.from).collect();
+                let to: Vec<_> = model.hearing(Some(*room), members, &message.from).collect();
                 self.expected.add(to, Event::RoomMessage { room: *room, number, at, from, text });
             }
             Conversation::Direct(..) => {}

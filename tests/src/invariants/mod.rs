@@ -11,6 +11,7 @@
 //! Nothing here shares logic with the core: only its types are read.
 
 pub mod addresses;
+pub mod answers;
 pub mod conference;
 pub mod content;
 pub mod datagrams;
@@ -31,6 +32,7 @@ pub mod replay;
 pub mod replies;
 pub mod resources;
 pub mod rooms;
+pub mod sessions;
 pub mod shown;
 pub mod spelling;
 #[cfg(test)]
@@ -84,6 +86,13 @@ pub enum Observation<'a> {
         /// Its address, with its UDP port.
         address: SocketAddr,
         /// Its connection to the server.
+        connection: ConnectionId,
+    },
+    /// A client makes another connection; the one before is gone, or of no use to it any more.
+    ClientConnects {
+        /// Which.
+        client: usize,
+        /// The new connection.
         connection: ConnectionId,
     },
     /// A client machine is about to hear this.

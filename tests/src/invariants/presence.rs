@@ -1,15 +1,13 @@
 //! Who is active, and who is told of it.
 
-use std::collections::BTreeMap;
-
 use toom_core::id::ConnectionId;
 use toom_core::name::UserName;
-use toom_core::server::io::{CloseReason, Input, Output};
+use toom_core::server::io::{CloseReason, Output};
 use toom_core::wire::limits::MAX_LISTED_USERS;
 use toom_core::wire::message::{ActiveUser, Event, Refusal, ReplyBody, RequestBody};
 
 use super::conference::{Part, event, reply};
-use super::model::{Expected, Model, Outcome};
+use super::model::{Change, Expected, Model, Outcome};
 use super::{Broken, Observation, ensure};
 
 /// The answer to `ATU`.
@@ -18,6 +16,9 @@ pub const LIST: &str = "presence: the active users are exactly those with a sess
 pub const TOLD: &str = "presence: all others are told once who comes and goes, unless more than a hundred are active";
 /// A name is used once.
 pub const ONE_SESSION: &str = "presence: one name has at most one session";
+/// A session waits for its client.
+pub const STAYS: &str = "presence: a session that can be resumed outlives its connection for the time of grace, unless \
+                         its user logs in again on the same device";
 /// A removed account.
 pub const ACCOUNT: &str = "presence: who has no account any more has no session";
 /// A login in time.
@@ -32,19 +33,22 @@ pub const OFFLINE: &str = "presence: who is said to be offline has an account an
 /// With more active users, comings and goings are not told.
 const MAX_ANNOUNCED: usize = 100;
 
-/// Who is active, as they logged in.
+/// What must be said of who comes and goes.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    active: BTreeMap<UserName, (ConnectionId, ActiveUser)>,
     expected: Expected,
+    /// Whose session ended before its time, for somebody who takes their place.
+    early: Option<UserName>,
 }
 
 impl Part for Presence {
     fn end_turn(&mut self, model: &Model) -> Result<(), Broken> {
         if let Some(Outcome::Removed { .. }) = model.turn.applied.as_ref().map(|it| &it.outcome) {
-            let left = self.active.keys().find(|user| !model.conference.has_account(user));
+            let left = model.sessions.all().map(|(user, _)| user).find(|user| !model.conference.has_account(user));
             ensure(left.is_none(), ACCOUNT, || format!("{left:?} has a session, and no account any more"))?;
         }
+        let early = self.early.take().filter(|user| model.sessions.connection(user).is_none());
+        ensure(early.is_none(), STAYS, || format!("the session of {early:?} ended, and nobody took its place"))?;
         let missed = self.expected.end();
         ensure(missed.is_none(), TOLD, || format!("connection and event that missed it: {missed:?}"))
     }
@@ -52,102 +56,109 @@ impl Part for Presence {
     fn observe(&mut self, model: &Model, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
             Observation::ServerEnds(_) => *self = Presence::default(),
-            Observation::ServerHears(Input::Disconnected { connection, .. })
-            | Observation::ServerSays(Output::Close { connection, .. }) => {
-                let active = self.active.values().any(|(it, _)| it == connection);
+            Observation::ServerSays(Output::Close { connection, reason }) => {
                 let as_a_stranger = matches!(
-                    what,
-                    Observation::ServerSays(Output::Close {
-                        reason: CloseReason::LoginTimedOut
-                            | CloseReason::TooManyStrangers
-                            | CloseReason::TooManyStrangersFromAddress,
-                        ..
-                    })
+                    reason,
+                    CloseReason::LoginTimedOut
+                        | CloseReason::TooManyStrangers
+                        | CloseReason::TooManyStrangersFromAddress
                 );
-                ensure(!active || !as_a_stranger, LOGGED_IN_STAYS, || format!("connection {connection} is closed"))?;
-                self.ended(*connection);
+                let went = model.sessions.changes().first();
+                ensure(went.is_none() || !as_a_stranger, LOGGED_IN_STAYS, || {
+                    format!("connection {connection} is closed: {went:?}")
+                })?;
             }
             _ => {}
         }
+        self.changed(model)?;
         if let Some((to, event)) = event(what) {
-            let stranger = to.iter().find(|connection| model.user(**connection).is_none());
+            let is_there =
+                |connection: &ConnectionId| model.user(*connection).is_some() || model.turn.gone == Some(*connection);
+            let stranger = to.iter().find(|connection| !is_there(connection));
             ensure(stranger.is_none(), ONLY_SESSIONS, || format!("connection {stranger:?} is told {event:?}"))?;
+            let to: Vec<_> = to.iter().copied().filter(|it| model.turn.gone != Some(*it)).collect();
             let coming_or_going = matches!(event, Event::Joined { .. } | Event::Left { .. });
-            if coming_or_going && let Err(connection) = self.expected.take(to, event) {
+            if coming_or_going && let Err(connection) = self.expected.take(&to, event) {
                 return ensure(false, TOLD, || format!("connection {connection} is told {event:?}, which is not so"));
             }
         }
         match reply(what) {
-            Some(([connection], reply)) => self.replied(model, *connection, &reply.body),
+            Some(([connection], reply)) => Self::replied(model, *connection, &reply.body),
             _ => Ok(()),
         }
     }
 
-    fn finish(&mut self, _: &Model) -> Result<(), Broken> {
-        let left = self.active.keys().next();
+    fn finish(&mut self, model: &Model) -> Result<(), Broken> {
+        let left = model.sessions.all().next();
         ensure(left.is_none(), NONE_LEFT, || format!("{left:?} still has a session"))
     }
 }
 
 impl Presence {
-    fn replied(&mut self, model: &Model, connection: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
+    fn changed(&mut self, model: &Model) -> Result<(), Broken> {
+        let sessions = &model.sessions;
+        for change in sessions.changes() {
+            match change {
+                Change::Came(user, again) => {
+                    let crowded = sessions.len() > MAX_ANNOUNCED;
+                    ensure((!again || crowded) && model.conference.has_account(user), ONE_SESSION, || {
+                        format!("{user} comes, and was active before: {again}")
+                    })?;
+                    if !crowded {
+                        self.tell(model, Event::Joined { user: user.clone() }, user);
+                    }
+                }
+                Change::Resumed(_) => {}
+                Change::Went { user, early } => {
+                    if sessions.len() < MAX_ANNOUNCED {
+                        self.tell(model, Event::Left { user: user.clone() }, user);
+                    }
+                    self.early = early.then(|| user.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, model: &Model, event: Event, about: &UserName) {
+        let others = model.sessions.all().filter(|(name, _)| *name != about).filter_map(|(_, it)| it.connection);
+        self.expected.add(others, event);
+    }
+
+    fn replied(model: &Model, connection: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
+        let asked = model.turn.answered.as_ref().map(|it| &it.body);
         match body {
-            ReplyBody::Welcome { user, .. } => self.began(model, connection, user),
-            ReplyBody::ActiveUsers(users) => self.listed(model, connection, users),
+            ReplyBody::Welcome { user, .. } => {
+                let logs_in = matches!(asked, Some(RequestBody::Login { .. }));
+                ensure(logs_in && model.sessions.connection(user) == Some(connection), ONE_SESSION, || {
+                    format!("{user} is welcome on connection {connection} without a login")
+                })
+            }
+            ReplyBody::ActiveUsers(users) => listed(model, connection, users),
             ReplyBody::Refused(Refusal::UserOffline(users)) => {
-                let wrong = users.iter().find(|it| self.active.contains_key(*it) || !model.conference.has_account(it));
+                // A file is offered to who is connected.
+                let file = matches!(asked, Some(RequestBody::Offer { .. } | RequestBody::Devices { .. }));
+                let is_there = |user: &UserName| match model.sessions.get(user) {
+                    Some(session) => session.connection.is_some() || !file,
+                    None => false,
+                };
+                let wrong = users.iter().find(|it| is_there(it) || !model.conference.has_account(it));
                 ensure(wrong.is_none() && !users.is_empty(), OFFLINE, || format!("{wrong:?} of {users:?} is not"))
             }
             _ => Ok(()),
         }
     }
+}
 
-    fn began(&mut self, model: &Model, connection: ConnectionId, user: &UserName) -> Result<(), Broken> {
-        let login = model.turn.answered.as_ref().map(|it| &it.body);
-        let (Some(RequestBody::Login { udp_port, .. }), Some(it), Some(since)) =
-            (login, model.connections.get(&connection), model.turn.wall)
-        else {
-            return ensure(false, ONE_SESSION, || {
-                format!("{user} is welcome on connection {connection} without a login")
-            });
-        };
-        let row = ActiveUser { name: user.clone(), address: it.address, udp_port: *udp_port, since };
-        let before = self.active.insert(user.clone(), (connection, row));
-        let again = before.is_some() || self.active.values().filter(|(it, _)| *it == connection).count() > 1;
-        ensure(!again && model.conference.has_account(user), ONE_SESSION, || {
-            format!("{user} is welcome on connection {connection}, and was active before: {before:?}")
-        })?;
-        if self.active.len() <= MAX_ANNOUNCED {
-            self.tell(Event::Joined { user: user.clone() }, user);
-        }
-        Ok(())
-    }
-
-    fn ended(&mut self, connection: ConnectionId) {
-        let Some(user) = self.active.values().find(|(it, _)| *it == connection).map(|(_, row)| row.name.clone()) else {
-            return;
-        };
-        if self.active.len() <= MAX_ANNOUNCED {
-            self.tell(Event::Left { user: user.clone() }, &user);
-        }
-        self.active.remove(&user);
-    }
-
-    fn tell(&mut self, event: Event, about: &UserName) {
-        let others = self.active.iter().filter(|(name, _)| *name != about).map(|(_, (connection, _))| *connection);
-        self.expected.add(others, event);
-    }
-
-    fn listed(&self, model: &Model, connection: ConnectionId, users: &[ActiveUser]) -> Result<(), Broken> {
-        let oneself = model.user(connection);
-        let others = self.active.values().map(|(_, row)| row).filter(|row| Some(&row.name) != oneself);
-        let mut others: Vec<&ActiveUser> = others.collect();
-        others.sort_by_key(|row| (row.since, &row.name));
-        others.truncate(MAX_LISTED_USERS);
-        ensure(users.iter().eq(others.iter().copied()), LIST, || {
-            format!("{oneself:?} is told {users:?}, active are {others:?}")
-        })
-    }
+fn listed(model: &Model, connection: ConnectionId, users: &[ActiveUser]) -> Result<(), Broken> {
+    let oneself = model.user(connection);
+    let others = model.sessions.all().map(|(_, it)| &it.row).filter(|row| Some(&row.name) != oneself);
+    let mut others: Vec<&ActiveUser> = others.collect();
+    others.sort_by_key(|row| (row.since, &row.name));
+    others.truncate(MAX_LISTED_USERS);
+    ensure(users.iter().eq(others.iter().copied()), LIST, || {
+        format!("{oneself:?} is told {users:?}, active are {others:?}")
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Requests and their replies.
 
 use toom_core::id::ConnectionId;
+use toom_core::server::fact::PostId;
 use toom_core::server::io::{CloseReason, Input, Output};
 use toom_core::wire::message::{Refusal, Reply, ReplyBody, RequestBody};
 
@@ -65,7 +66,7 @@ impl Part for Replies {
         ensure(reply.body != ReplyBody::Bye || rest.is_empty(), ONE_REPLY, || {
             format!("connection {connection} got its goodbye, and still waits for {rest:?}")
         })?;
-        self.replied(*connection, reply)
+        self.replied(model, *connection, reply)
     }
 
     fn finish(&mut self, model: &Model) -> Result<(), Broken> {
@@ -75,7 +76,7 @@ impl Part for Replies {
 }
 
 impl Replies {
-    fn replied(&mut self, connection: ConnectionId, reply: &Reply) -> Result<(), Broken> {
+    fn replied(&mut self, model: &Model, connection: ConnectionId, reply: &Reply) -> Result<(), Broken> {
         let asked = Asked { connection, request: reply.id };
         let expected = self.expected.take_if(|(whose, _)| *whose == asked);
         match expected {
@@ -88,15 +89,18 @@ impl Replies {
                     format!("the log refuses it, the reply is {:?}", reply.body)
                 })
             }
-            None => ensure(!needs_fact(&reply.body), name_of(&reply.body), || {
-                format!("{:?} is said to {connection}, and the log does not say it", reply.body)
-            }),
+            None => {
+                ensure(!needs_fact(&reply.body) || was_said(model, connection, reply), name_of(&reply.body), || {
+                    format!("{:?} is said to {connection}, and the log does not say it", reply.body)
+                })
+            }
         }
     }
 }
 
 fn answer(outcome: &Outcome) -> Answer {
     Answer::Just(match outcome {
+        Outcome::Again(before) => return answer(before),
         Outcome::Message(message) => ReplyBody::Sent { number: message.number, at: message.at },
         Outcome::Built { room, .. } => ReplyBody::RoomCreated(room.clone()),
         Outcome::Exists(room) => ReplyBody::RoomExists(room.clone()),
@@ -116,6 +120,15 @@ fn name_of(body: &ReplyBody) -> &'static str {
         ReplyBody::Refused(Refusal::StorageFailed) => STORAGE,
         _ => ONE_REPLY,
     }
+}
+
+/// Whether a post had this answer before, which was lost with its connection.
+fn was_said(model: &Model, connection: ConnectionId, reply: &Reply) -> bool {
+    let before = model.user(connection).and_then(|user| {
+        let session = model.sessions.get(user)?.id?;
+        model.conference.outcome_of(user, PostId { session, request: reply.id })
+    });
+    matches!(before.map(answer), Some(Answer::Just(body)) if body == reply.body)
 }
 
 /// Whether only a fact can lead to it.

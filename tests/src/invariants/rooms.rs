@@ -48,6 +48,9 @@ impl Part for Rooms {
         if let Some((to, event)) = event(what) {
             self.told(model, to, event)?;
         }
+        if let Some(([connection], Reply { body: ReplyBody::Resumed { .. }, .. })) = reply(what) {
+            self.expect_unknown(model, *connection);
+        }
         match reply(what) {
             Some(([connection], reply)) => self.answered(model, *connection, reply),
             _ => Ok(()),
@@ -72,8 +75,20 @@ impl Rooms {
         }
     }
 
+    /// Who goes on with a session is told of the rooms that they were put into meanwhile.
+    fn expect_unknown(&mut self, model: &Model, connection: ConnectionId) {
+        let request = model.turn.answered.as_ref().map(|it| &it.body);
+        let (Some(RequestBody::Resume { positions, .. }), Some(user)) = (request, model.user(connection)) else {
+            return;
+        };
+        let known = |room: &RoomId| positions.rooms.iter().any(|(it, _)| it == room);
+        for room in model.conference.rooms_of(user).filter(|it| !known(&it.room)) {
+            self.expected.add([connection], Event::RoomCreated(room));
+        }
+    }
+
     fn expect_change(&mut self, model: &Model, room: &RoomInfo) {
-        let to = room.members.iter().filter_map(|member| model.sessions.get(member).copied());
+        let to = room.members.iter().filter_map(|member| model.sessions.connection(member));
         self.expected.add(to, Event::RoomChanged(room.clone()));
     }
 

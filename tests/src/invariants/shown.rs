@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use toom_core::client::event::{Event, PostKind};
 use toom_core::client::io::{Input, Output};
-use toom_core::id::{ConnectionId, MessageNumber, RequestId};
+use toom_core::id::{ConnectionId, MessageNumber, RequestId, RoomId};
 use toom_core::name::UserName;
 use toom_core::server::io::Output as ServerOutput;
 use toom_core::time::Timestamp;
-use toom_core::wire::message::{Event as Sent, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage};
+use toom_core::wire::message::{
+    Event as Sent, PastMessage, Reply, ReplyBody, Request, RequestBody, RoomInfo, ServerMessage,
+};
 
 use super::conference::Part;
 use super::model::Model;
@@ -45,6 +47,13 @@ struct Screen {
     own_rooms: Vec<RoomInfo>,
     /// The newest direct message shown of each author.
     direct: BTreeMap<UserName, MessageNumber>,
+    /// The newest message shown, confirmed or told of each conversation, over all connections.
+    seen: BTreeMap<Option<RoomId>, MessageNumber>,
+    /// The newest message shown of each conversation.
+    shown: BTreeMap<Option<RoomId>, MessageNumber>,
+    user: Option<UserName>,
+    /// Whether it has closed its connection, so that late words mean nothing to it.
+    deaf: bool,
     /// Its posts, with the confirmation that was heard and not shown yet.
     posts: BTreeMap<RequestId, (PostKind, Option<(MessageNumber, Timestamp)>)>,
     logging_out: bool,
@@ -57,6 +66,14 @@ impl Part for Shown {
             Observation::ClientStarts { client, connection, .. } => {
                 self.clients.insert(*client, Screen::new(*connection));
                 self.under_way.insert(*connection, VecDeque::new());
+                Ok(())
+            }
+            Observation::ClientConnects { client, connection } => {
+                if let Some(screen) = self.clients.get_mut(client) {
+                    self.under_way.remove(&screen.connection);
+                    self.under_way.insert(*connection, VecDeque::new());
+                    (screen.connection, screen.deaf) = (*connection, false);
+                }
                 Ok(())
             }
             Observation::ClientEnds(client) => {
@@ -102,9 +119,12 @@ impl Shown {
         ensure(sent.as_deref() == Some(message), ARRIVES, || {
             format!("client {client} hears {message:?}, the next thing sent to it is {sent:?}")
         })?;
-        if !screen.over {
+        if !screen.over && !screen.deaf {
             match message {
-                ServerMessage::Event(event) => screen.to_show.extend(screen.shows(event)),
+                ServerMessage::Event(event) => {
+                    let shown = screen.shows(event);
+                    screen.to_show.extend(shown);
+                }
                 ServerMessage::Reply(reply) => screen.replied(reply),
             }
         }
@@ -119,6 +139,10 @@ impl Screen {
             to_show: VecDeque::new(),
             own_rooms: Vec::new(),
             direct: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            user: None,
+            deaf: false,
             posts: BTreeMap::new(),
             logging_out: false,
             over: false,
@@ -134,7 +158,10 @@ impl Screen {
     }
 
     /// What must be shown of an event.
-    fn shows(&self, event: &Sent) -> Option<Event> {
+    fn shows(&mut self, event: &Sent) -> Option<Event> {
+        if let Some((place, number)) = place(event) {
+            self.see(place, number);
+        }
         Some(match event.clone() {
             Sent::Broadcast { number, at, from, text } => Event::Broadcast { number, at, from, text },
             Sent::RoomMessage { room, number, at, from, text } => Event::RoomMessage { room, number, at, from, text },
@@ -147,7 +174,12 @@ impl Screen {
             Sent::RoomCreated(room) => Event::RoomCreated(room),
             Sent::RoomChanged(room) => Event::RoomChanged(room),
             Sent::NewSince(news) => Event::NewSince(news),
-            Sent::Granted { .. } | Sent::Ping => return None,
+            Sent::Granted { positions, .. } => {
+                self.see(None, positions.broadcasts);
+                positions.rooms.into_iter().for_each(|(room, number)| self.see(Some(room), number));
+                return None;
+            }
+            Sent::Ping => return None,
             Sent::Offer { .. } | Sent::OfferAccepted { .. } | Sent::OfferEnded { .. } => return None,
         })
     }
@@ -159,14 +191,41 @@ impl Screen {
             }
             ReplyBody::RoomCreated(room) | ReplyBody::Invited(room) => self.own_rooms.push(room.clone()),
             ReplyBody::Refused(_) => _ = self.posts.remove(&reply.id),
+            ReplyBody::Welcome { user, .. } => self.user = Some(user.clone()),
+            ReplyBody::Resumed { missed } => self.to_show.push_back(Event::Resumed { missed: *missed }),
+            ReplyBody::Missed { messages, .. } => self.missed(messages),
             _ => {}
         }
+    }
+
+    /// Of what was missed, what is newer than all that was seen is shown, unless one said it oneself.
+    fn missed(&mut self, messages: &[PastMessage]) {
+        for message in messages {
+            let PastMessage { room, number, at, from, text } = message.clone();
+            let new = self.seen.get(&room).is_none_or(|seen| *seen < number);
+            self.see(room, number);
+            if new && self.user.as_ref() != Some(&from) {
+                self.to_show.push_back(match room {
+                    None => Event::Broadcast { number, at, from, text },
+                    Some(room) => Event::RoomMessage { room, number, at, from, text },
+                });
+            }
+        }
+    }
+
+    fn see(&mut self, place: Option<RoomId>, number: MessageNumber) {
+        let seen = self.seen.entry(place).or_default();
+        *seen = number.max(*seen);
     }
 
     fn says(&mut self, client: usize, output: &Output) -> Result<(), Broken> {
         match output {
             Output::Send(request) => self.sends(client, request),
             Output::Event(event) => self.show(client, event),
+            Output::Disconnect => {
+                self.deaf = true;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -196,6 +255,11 @@ impl Screen {
         match event {
             Event::Bye { .. } | Event::ConnectionLost { .. } => self.over = true,
             Event::Sent { kind, number, at } => {
+                match kind {
+                    PostKind::Broadcast => self.see(None, *number),
+                    PostKind::Room(room) => self.see(Some(*room), *number),
+                    PostKind::Direct(_) => {}
+                }
                 let next = self.posts.iter().find(|(_, (_, sent))| sent.is_some()).map(|(request, _)| *request);
                 let next = next.and_then(|request| self.posts.remove(&request));
                 let expected = Some((kind.clone(), Some((*number, *at))));
@@ -207,9 +271,11 @@ impl Screen {
                 self.direct.insert(from.clone(), *number);
                 return self.is_next(client, event);
             }
-            Event::Broadcast { .. } | Event::RoomMessage { .. } | Event::Joined { .. } | Event::Left { .. } => {
+            Event::Broadcast { .. } | Event::RoomMessage { .. } => {
+                self.is_news(client, event)?;
                 return self.is_next(client, event);
             }
+            Event::Joined { .. } | Event::Left { .. } | Event::Resumed { .. } => return self.is_next(client, event),
             Event::RoomCreated(room) | Event::RoomChanged(room) => {
                 if self.to_show.front() != Some(event)
                     && let Some(place) = self.own_rooms.iter().position(|own| own == room)
@@ -224,11 +290,32 @@ impl Screen {
         Ok(())
     }
 
+    /// Each message comes once in a session, over all of its connections, and in order.
+    fn is_news(&mut self, client: usize, event: &Event) -> Result<(), Broken> {
+        let (place, number) = match event {
+            Event::Broadcast { number, .. } => (None, *number),
+            Event::RoomMessage { room, number, .. } => (Some(*room), *number),
+            _ => return Ok(()),
+        };
+        let before = self.shown.insert(place, number);
+        ensure(before.is_none_or(|before| before < number), SHOWN_ONCE, || {
+            format!("client {client} shows {event:?} after number {before:?}")
+        })
+    }
+
     fn is_next(&mut self, client: usize, event: &Event) -> Result<(), Broken> {
         let next = self.to_show.pop_front();
         ensure(next.as_ref() == Some(event), SHOWN_ONCE, || {
             format!("client {client} shows {event:?}, to be shown is {next:?}")
         })
+    }
+}
+
+fn place(event: &Sent) -> Option<(Option<RoomId>, MessageNumber)> {
+    match event {
+        Sent::Broadcast { number, .. } => Some((None, *number)),
+        Sent::RoomMessage { room, number, .. } => Some((Some(*room), *number)),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod files;
 mod raw;
+mod relay;
 mod runtime;
 mod world;
 

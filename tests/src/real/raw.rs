@@ -40,8 +40,8 @@ impl Raw {
     }
 
     /// Does the handshake with the server that has this key: what is written and read from now on are frames.
-    pub(super) fn greet(&mut self, server: PublicKey) {
-        let identity = Arc::new(Identity { secret: SecretKey::new([0x5a; 32]), best: Suite::AesGcm });
+    pub(super) fn greet(&mut self, server: PublicKey, device: SecretKey) {
+        let identity = Arc::new(Identity { secret: device, best: Suite::AesGcm });
         self.sealed = Some(Sealed::new(Link::client(Instant::ZERO, identity, [0x5d; 32], Some(server))));
         self.write(&[]);
         while self.sealed.as_ref().is_some_and(|sealed| !sealed.is_established()) && self.fetch() {}

@@ -21,6 +21,7 @@ use toom_core::server::fact::Fact;
 
 use super::files::{digest, write_random};
 use super::raw::Raw;
+use super::relay::{Onward, Relay};
 use super::runtime::{Client, Runtimes, Server};
 use crate::scenario::steps::{hash_of, user};
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
@@ -38,6 +39,10 @@ pub struct RealWorld {
     began: Instant,
     config: Option<ServerConfig>,
     server: Option<Server>,
+    /// Whether clients come back by themselves; each has a relay then.
+    reconnect: bool,
+    /// Where the relays pass on to.
+    onward: Onward,
     activities: Arc<Mutex<VecDeque<Activity>>>,
     clients: Vec<Member>,
     raws: Vec<Option<Raw>>,
@@ -47,6 +52,7 @@ pub struct RealWorld {
 struct Member {
     /// Until it is killed.
     client: Option<Client>,
+    relay: Option<Relay>,
     told: Arc<Told>,
     untaken: VecDeque<Event>,
     downloads: PathBuf,
@@ -68,6 +74,8 @@ impl RealWorld {
             began: Instant::now(),
             config: None,
             server: None,
+            reconnect: false,
+            onward: Onward::default(),
             activities: Arc::default(),
             clients: Vec::new(),
             raws: Vec::new(),
@@ -89,13 +97,20 @@ impl RealWorld {
             activities.push_back(activity);
         };
         match Server::start(self.runtimes.server, config, on_activity) {
-            Ok(server) => self.server = Some(server),
+            Ok(server) => {
+                *self.onward.lock().unwrap_or_else(PoisonError::into_inner) = Some(server.address());
+                self.server = Some(server);
+            }
             Err(why) => panic!("the server does not start: {why}"),
         }
     }
 
     fn server_address(&self) -> SocketAddr {
         self.server.as_ref().expect("the server runs").address()
+    }
+
+    fn relay(&self, client: ClientId) -> &Relay {
+        self.clients[client.0].relay.as_ref().expect("clients that come back by themselves")
     }
 
     fn log(&self, name: &str) -> Option<String> {
@@ -121,10 +136,12 @@ impl World for RealWorld {
             keep: None,
             grace: setup.grace,
         });
+        self.reconnect = setup.reconnect;
         self.run_server();
     }
 
     fn restart_server(&mut self) {
+        *self.onward.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(server) = self.server.take() {
             server.stop();
         }
@@ -145,10 +162,11 @@ impl World for RealWorld {
         let downloads = self.folder.path().join(format!("downloads of {number}"));
         std::fs::create_dir_all(&downloads).expect("a folder for downloads");
         let seed: [u8; 32] = blake3::hash(downloads.as_os_str().as_encoded_bytes()).into();
-        let server = self.server_address().to_string();
+        let relay = self.reconnect.then(|| Relay::start(self.onward.clone()));
+        let server = relay.as_ref().map_or_else(|| self.server_address(), Relay::address).to_string();
         let server_key = self.server.as_ref().map(Server::key);
         let known_people = Some(self.folder.path().join(format!("people known on {device}")));
-        let device = SecretKey::new(blake3::hash(device.as_bytes()).into());
+        let device = key_of(device);
         let downloads_of_it = downloads.clone();
         let config = ClientConfig {
             server,
@@ -159,7 +177,7 @@ impl World for RealWorld {
             server_key,
             known_people,
             seed,
-            reconnect: false,
+            reconnect: self.reconnect,
         };
         let told = Arc::new(Told::default());
         let on_event = {
@@ -172,7 +190,8 @@ impl World for RealWorld {
         let runtime = self.runtimes.clients[number % self.runtimes.clients.len()];
         match Client::start(runtime, config, on_event) {
             Ok(client) => {
-                self.clients.push(Member { client: Some(client), told, untaken: VecDeque::new(), downloads });
+                let untaken = VecDeque::new();
+                self.clients.push(Member { client: Some(client), relay, told, untaken, downloads });
                 ClientId(number)
             }
             Err(why) => panic!("a client does not start: {why}\n{}", self.report()),
@@ -215,6 +234,18 @@ impl World for RealWorld {
         self.clients[client.0].client = None;
     }
 
+    fn cut(&mut self, client: ClientId) {
+        self.relay(client).cut(false);
+    }
+
+    fn cut_off(&mut self, client: ClientId) {
+        self.relay(client).cut(true);
+    }
+
+    fn let_back(&mut self, client: ClientId) {
+        self.relay(client).open();
+    }
+
     fn connect_raw(&mut self, from: Option<IpAddr>) -> RawId {
         let raw = Raw::connect(self.server_address(), from).expect("the server accepts connections");
         self.raws.push(Some(raw));
@@ -223,7 +254,12 @@ impl World for RealWorld {
 
     fn greet_raw(&mut self, raw: RawId) {
         let key = self.server.as_ref().expect("a running server").key();
-        self.raws[raw.0].as_mut().expect("an open connection").greet(key);
+        self.raws[raw.0].as_mut().expect("an open connection").greet(key, SecretKey::new([0x5a; 32]));
+    }
+
+    fn greet_raw_on(&mut self, raw: RawId, device: &str) {
+        let key = self.server.as_ref().expect("a running server").key();
+        self.raws[raw.0].as_mut().expect("an open connection").greet(key, key_of(device));
     }
 
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]) {
@@ -301,6 +337,11 @@ impl World for RealWorld {
         }
         text
     }
+}
+
+/// The key of the device with a name.
+fn key_of(device: &str) -> SecretKey {
+    SecretKey::new(blake3::hash(device.as_bytes()).into())
 }
 
 impl Drop for RealWorld {

@@ -80,6 +80,7 @@ pub fn a_user_who_posts_too_much_is_refused(world: &mut dyn World) {
         block,
         post_rates,
         grace: core::time::Duration::ZERO,
+        reconnect: false,
     });
     let [yoda, luke] = [log_in(world, "yoda"), log_in(world, "luke")];
     let longest = "x".repeat(MAX_TEXT_BYTES);

@@ -19,6 +19,7 @@ pub mod misbehaviour;
 pub mod names;
 pub mod presence;
 pub mod restart;
+pub mod resuming;
 pub mod rooms;
 pub mod sealed;
 pub mod steps;
@@ -103,6 +104,14 @@ macro_rules! play_all_scenarios {
             restart:
                 a_restart_keeps_everything,
                 a_restart_continues_the_text_logs;
+            resuming:
+                what_was_missed_comes_once_and_in_order,
+                everyone_comes_back_to_a_server_that_was_restarted,
+                what_is_asked_meanwhile_is_answered_afterwards,
+                the_same_device_takes_over_and_the_client_before_is_told,
+                the_secret_ends_with_the_session,
+                a_transfer_goes_on_without_the_server,
+                who_stays_away_has_left_and_comes_back;
             transfer:
                 a_file_arrives_whole,
                 files_of_every_size_arrive,

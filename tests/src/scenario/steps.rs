@@ -32,9 +32,19 @@ pub fn password_of(name: &str) -> String {
 
 /// Starts a server with accounts of these names and three attempts.
 pub fn start(world: &mut dyn World, names: &[&str]) {
-    let block = world.block();
-    let (post_rates, grace) = (PostRates::default(), Duration::ZERO);
-    world.start_server(&Setup { accounts: accounts(names), attempts: 3, block, post_rates, grace });
+    world.start_server(&setup(world, names));
+}
+
+/// The same; sessions outlive their connections for so long, and clients come back by themselves.
+pub fn start_resumable(world: &mut dyn World, names: &[&str], grace: Duration) {
+    let setup = Setup { grace, reconnect: true, ..setup(world, names) };
+    world.start_server(&setup);
+}
+
+/// A server with accounts of these names and three attempts, whose sessions end with their connections.
+fn setup(world: &dyn World, names: &[&str]) -> Setup {
+    let (block, post_rates, grace) = (world.block(), PostRates::default(), Duration::ZERO);
+    Setup { accounts: accounts(names), attempts: 3, block, post_rates, grace, reconnect: false }
 }
 
 /// A new client, logged in with the right password, that waits for its person's answer to every offer.
@@ -239,7 +249,7 @@ impl dyn World + '_ {
     }
 
     /// The next message of the server. The bytes are taken one message at a time, so that nothing is lost.
-    fn message_raw(&mut self, raw: RawId) -> Option<ServerMessage> {
+    pub fn message_raw(&mut self, raw: RawId) -> Option<ServerMessage> {
         loop {
             let received = self.received_raw(raw);
             if let Some((length, rest)) = received.split_first_chunk::<LENGTH_BYTES>() {

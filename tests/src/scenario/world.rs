@@ -33,6 +33,8 @@ pub struct Setup {
     pub post_rates: PostRates,
     /// How long a session whose connection was lost stays active.
     pub grace: Duration,
+    /// Whether clients come back by themselves when their connection is lost.
+    pub reconnect: bool,
 }
 
 /// A file that clients can send.
@@ -92,11 +94,23 @@ pub trait World {
     /// A client is gone at once: its connection is dropped without a word.
     fn kill(&mut self, client: ClientId);
 
+    /// A client's connection breaks. Only where clients come back by themselves.
+    fn cut(&mut self, client: ClientId);
+
+    /// The same, and the client cannot make another one until it is let back.
+    fn cut_off(&mut self, client: ClientId);
+
+    /// A client that was cut off can connect again.
+    fn let_back(&mut self, client: ClientId);
+
     /// A new connection that has sent nothing; from this address, if one is given.
     fn connect_raw(&mut self, from: Option<IpAddr>) -> RawId;
 
     /// Begins the handshake on a new connection: what is written from now on are frames, and what arrives too.
     fn greet_raw(&mut self, raw: RawId);
+
+    /// The same on a device that has a name: that of clients on it, too, in a world of real sockets.
+    fn greet_raw_on(&mut self, raw: RawId, device: &str);
 
     /// Writes bytes, which may meet a connection that the server has closed.
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]);

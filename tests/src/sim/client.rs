@@ -1,5 +1,6 @@
 //! A client as a node: the real machines of a client and of its transfers, driven.
 
+mod connection;
 mod files;
 mod transfers;
 
@@ -14,7 +15,7 @@ use toom_core::client::io::{AcceptPolicy, Input, Output};
 use toom_core::client::people::Person;
 use toom_core::config::TransferConfig;
 use toom_core::id::{ConnectionId, OfferId};
-use toom_core::link::{Arrived, Input as LinkInput, Link};
+use toom_core::link::{Input as LinkInput, Link};
 use toom_core::machine::Machine;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Dropped, Input as TransferInput};
@@ -44,6 +45,8 @@ pub struct ClientNode {
     inbox: VecDeque<Happened>,
     connection: ConnectionId,
     link: Link<ServerMessage>,
+    /// From which the seeds of its connections come after the first one.
+    dice: Dice,
     address: SocketAddr,
     disk: Disk,
     files: BTreeMap<PathBuf, Content>,
@@ -70,11 +73,17 @@ pub struct ClientOptions {
     pub downloads: BTreeMap<String, Vec<u8>>,
     /// Whom it knows already.
     pub people: Vec<Person>,
+    /// Whether it comes back by itself when its connection is lost.
+    pub reconnect: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
+    /// The machine wants another connection, which nobody has made yet.
+    Wanting,
+    /// Another connection is being made: the other end has not proved itself yet.
+    Connecting,
     /// The machine wants the connection closed once everything is written.
     Closing,
     /// The connection is closed.
@@ -97,12 +106,12 @@ impl ClientNode {
         work: WorkOptions,
         mut dice: Dice,
     ) -> Self {
-        let ClientOptions { address, accept, transfer, downloads, people } = options;
+        let ClientOptions { address, accept, transfer, downloads, people, reconnect } = options;
         let device = keys::device(address.ip());
         ClientNode {
             number,
             events: VecDeque::new(),
-            machine: Client::new(accept, address.port(), device.secret.clone(), dice.seed(), false),
+            machine: Client::new(accept, address.port(), device.secret.clone(), dice.seed(), reconnect),
             transfers: Transfers::new(transfer, device.secret.clone(), dice.seed()),
             inbox: VecDeque::new(),
             connection,
@@ -116,6 +125,7 @@ impl ClientNode {
             dropped: Dropped::default(),
             state: State::Open,
             early: EarlyWakes::new(work.early_wakes, dice.fork()),
+            dice,
             countdown: Countdown::default(),
         }
     }
@@ -132,8 +142,8 @@ impl ClientNode {
     }
 
     /// Something arrived on the connection.
-    pub fn arrived(&mut self, ctx: &mut Context<'_>, item: Item) {
-        if self.state == State::Closed {
+    pub fn arrived(&mut self, ctx: &mut Context<'_>, connection: ConnectionId, item: Item) {
+        if !self.reads(connection) {
             return;
         }
         let arrived = match item {
@@ -179,7 +189,7 @@ impl ClientNode {
         while let Some(work) = self.disk.pop_due(ctx.now) {
             self.done(ctx, work);
         }
-        if !is_idle(&self.link.inbound, ctx.now) {
+        if self.has_connection() && !is_idle(&self.link.inbound, ctx.now) {
             let arrived = self.link.handle(ctx.now, LinkInput::Woke);
             self.decoded(ctx, arrived);
         }
@@ -194,7 +204,7 @@ impl ClientNode {
 
     /// When the node must wake.
     pub fn deadline(&self) -> Option<Instant> {
-        let link = if self.state == State::Closed { None } else { self.link.inbound.deadline() };
+        let link = if self.has_connection() { self.link.inbound.deadline() } else { None };
         let of_machines = [self.machine.deadline(), self.transfers.deadline(), link];
         of_machines.into_iter().chain([self.disk.deadline(), self.early.deadline()]).flatten().min()
     }
@@ -227,11 +237,6 @@ impl ClientNode {
     /// Its disk is well again.
     pub fn mend_disk(&mut self) {
         self.disk.mend();
-    }
-
-    /// Whether neither end has closed its connection, as far as it knows.
-    pub fn is_connected(&self) -> bool {
-        self.state == State::Open
     }
 
     /// What it keeps of people.
@@ -269,30 +274,6 @@ impl ClientNode {
         self.dropped
     }
 
-    fn decoded(&mut self, ctx: &mut Context<'_>, arrived: Vec<Arrived<ServerMessage>>) {
-        for arrived in arrived {
-            match arrived {
-                Arrived::Established(server_key) => {
-                    self.inbox
-                        .push_back(Happened::ForClient(Input::Connected { server_key, people: self.people.clone() }));
-                }
-                Arrived::Message(message) => self.inbox.push_back(Happened::ForClient(Input::Message(message))),
-                Arrived::Closed(violation) => {
-                    let reason = violation.map_or("the server closed the connection".into(), |v| v.to_string());
-                    self.disconnect(ctx, reason);
-                }
-            }
-        }
-    }
-
-    fn disconnect(&mut self, ctx: &mut Context<'_>, reason: String) {
-        if self.state != State::Closed {
-            self.state = State::Closed;
-            ctx.network.end(ctx.now, self.connection, Toward::Server);
-            self.inbox.push_back(Happened::ForClient(Input::Disconnected { reason }));
-        }
-    }
-
     /// Does what there is to do now.
     fn run(&mut self, ctx: &mut Context<'_>) {
         self.work(ctx);
@@ -313,7 +294,7 @@ impl ClientNode {
                     return;
                 }
             }
-            if self.state != State::Closed {
+            if self.has_connection() {
                 ctx.observe(&Observation::Link { half: &self.link.outbound, deadline: None });
                 ctx.network.flush(ctx.now, self.connection, Toward::Server, &mut self.link.outbound);
             }
@@ -371,7 +352,7 @@ impl ClientNode {
             let said = self.tell_transfers(ctx, TransferInput::Woke, &[]);
             ctx.observe(&Observation::WokenEarly { machine: Woken::Transfers(self.number), said });
         }
-        if is_idle(&self.link.inbound, ctx.now) && self.state != State::Closed && !self.is_dead() {
+        if self.has_connection() && is_idle(&self.link.inbound, ctx.now) && !self.is_dead() {
             let arrived = self.link.handle(ctx.now, LinkInput::Woke);
             let machine = Woken::Link(self.connection, Toward::Client);
             ctx.observe(&Observation::WokenEarly { machine, said: arrived.len() });
@@ -391,8 +372,7 @@ impl ClientNode {
                     self.state = State::Closing;
                 }
             }
-            // It ends with its connection.
-            Output::Connect => {}
+            Output::Connect => self.wants_connection(ctx),
             Output::Event(event) => {
                 ctx.note(format_args!("client {}: {event:?}", self.number));
                 self.events.push_back(event);

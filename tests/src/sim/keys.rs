@@ -29,6 +29,11 @@ pub fn device(host: IpAddr) -> Arc<Identity> {
     Arc::new(Identity { secret: SecretKey::new(secret), best })
 }
 
+/// The device with a name.
+pub fn named(name: &str) -> Arc<Identity> {
+    Arc::new(Identity { secret: SecretKey::new(blake3::hash(name.as_bytes()).into()), best: Suite::AesGcm })
+}
+
 /// The device of connection `number` without a client.
 pub fn stranger(number: u64) -> Arc<Identity> {
     let mut secret = [0x5a; 32];

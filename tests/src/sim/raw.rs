@@ -1,7 +1,9 @@
 //! A connection without a client: the bytes are written by hand.
 
+use std::sync::Arc;
+
 use toom_core::id::ConnectionId;
-use toom_core::link::Link;
+use toom_core::link::{Identity, Link};
 
 use super::keys;
 use super::network::{Context, Toward};
@@ -32,7 +34,12 @@ impl RawNode {
 
     /// Begins the handshake: what is written from now on are frames.
     pub fn greet(&mut self, ctx: &mut Context<'_>) {
-        let (identity, mut seed) = (keys::stranger(self.connection.0), [0x5d; 32]);
+        self.greet_as(ctx, keys::stranger(self.connection.0));
+    }
+
+    /// The same on the device with this key.
+    pub fn greet_as(&mut self, ctx: &mut Context<'_>, identity: Arc<Identity>) {
+        let mut seed = [0x5d; 32];
         seed[..8].copy_from_slice(&self.connection.0.to_be_bytes());
         self.sealed = Some(Sealed::new(Link::client(ctx.now, identity, seed, Some(keys::server_key()))));
         self.write(ctx, &[]);

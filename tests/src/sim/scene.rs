@@ -15,7 +15,7 @@ use toom_core::time::Instant;
 
 use super::dice::Dice;
 use super::options::Options;
-use super::world::Simulation;
+use super::world::{Manner, Simulation};
 use crate::invariants::{Watch, every_checker};
 use crate::scenario::steps::{hash_of, user};
 use crate::scenario::{ClientId, Downloaded, RawId, Setup, TestFile, World};
@@ -29,6 +29,8 @@ pub struct SimulatedWorld {
     /// The simulation.
     pub simulation: Simulation,
     settings: Option<Settings>,
+    /// Whether clients come back by themselves.
+    reconnect: bool,
     received: BTreeMap<RawId, Vec<u8>>,
     /// The latest client on each device with a name.
     devices: BTreeMap<String, usize>,
@@ -39,7 +41,13 @@ impl SimulatedWorld {
     pub fn new(options: Options) -> Self {
         let mut simulation = Simulation::new(options);
         *simulation.watch() = Watch::new(every_checker());
-        SimulatedWorld { simulation, settings: None, received: BTreeMap::new(), devices: BTreeMap::new() }
+        SimulatedWorld {
+            simulation,
+            settings: None,
+            reconnect: false,
+            received: BTreeMap::new(),
+            devices: BTreeMap::new(),
+        }
     }
 
     /// Runs until `done` says so; `false` if it will not.
@@ -74,6 +82,7 @@ impl World for SimulatedWorld {
         let settings =
             Settings { attempts: setup.attempts, block: setup.block, post_rates: setup.post_rates, grace: setup.grace };
         self.settings = Some(settings);
+        self.reconnect = setup.reconnect;
         self.simulation.start_server(settings);
     }
 
@@ -88,13 +97,15 @@ impl World for SimulatedWorld {
     }
 
     fn connect(&mut self, accept: AcceptPolicy) -> ClientId {
-        ClientId(self.simulation.connect(accept))
+        let reconnect = self.reconnect;
+        ClientId(self.simulation.connect(Manner { accept, reconnect }))
     }
 
     fn connect_on(&mut self, device: &str, accept: AcceptPolicy) -> ClientId {
+        let manner = Manner { accept, reconnect: self.reconnect };
         let client = match self.devices.get(device) {
-            Some(earlier) => self.simulation.connect_from(accept, *earlier),
-            None => self.simulation.connect(accept),
+            Some(earlier) => self.simulation.connect_from(manner, *earlier),
+            None => self.simulation.connect(manner),
         };
         self.devices.insert(device.to_owned(), client);
         ClientId(client)
@@ -130,12 +141,28 @@ impl World for SimulatedWorld {
         self.simulation.kill(client.0);
     }
 
+    fn cut(&mut self, client: ClientId) {
+        self.simulation.cut(client.0);
+    }
+
+    fn cut_off(&mut self, client: ClientId) {
+        self.simulation.cut_off(client.0);
+    }
+
+    fn let_back(&mut self, client: ClientId) {
+        self.simulation.let_back(client.0);
+    }
+
     fn connect_raw(&mut self, from: Option<IpAddr>) -> RawId {
         RawId(self.simulation.connect_raw(from))
     }
 
     fn greet_raw(&mut self, raw: RawId) {
         self.simulation.greet_raw(raw.0);
+    }
+
+    fn greet_raw_on(&mut self, raw: RawId, device: &str) {
+        self.simulation.greet_raw_on(raw.0, device);
     }
 
     fn write_raw(&mut self, raw: RawId, bytes: &[u8]) {

@@ -3,7 +3,7 @@
 mod clients;
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -17,6 +17,7 @@ use super::client::ClientNode;
 use super::dice::Dice;
 use super::disk::Content;
 use super::fault::FaultKind;
+use super::keys;
 use super::link::Fates;
 use super::network::{Context, Delivery, Network, Node, Toward};
 use super::options::Options;
@@ -28,6 +29,8 @@ use super::stream::Item;
 use super::trace::Trace;
 use crate::invariants::Watch;
 use clients::Remains;
+
+pub use clients::Manner;
 
 /// More steps than this without the clock moving are a machine that asks to be woken for ever.
 const MAX_STEPS_AT_ONE_MOMENT: u32 = 200_000;
@@ -52,6 +55,8 @@ pub struct Simulation {
     /// How many hosts have an address.
     hosts: u32,
     pub(super) clients: Vec<Option<ClientNode>>,
+    /// Clients that cannot reach the server.
+    pub(super) cut_off: BTreeSet<usize>,
     /// What clients that ended have left behind, by their number.
     pub(super) remains: BTreeMap<usize, Remains>,
     raws: Vec<RawNode>,
@@ -89,6 +94,7 @@ impl Simulation {
             starts: 0,
             hosts: 0,
             clients: Vec::new(),
+            cut_off: BTreeSet::new(),
             remains: BTreeMap::new(),
             raws: Vec::new(),
             ends: BTreeMap::new(),
@@ -177,6 +183,18 @@ impl Simulation {
     /// Begins the handshake on a connection without a client; what is written to it from now on are frames.
     pub fn greet_raw(&mut self, number: usize) {
         self.with_raw(number, RawNode::greet);
+        self.settle();
+    }
+
+    /// The same on the device with this name.
+    pub fn greet_raw_on(&mut self, number: usize, device: &str) {
+        self.with_raw(number, |raw, ctx| raw.greet_as(ctx, keys::named(device)));
+        self.settle();
+    }
+
+    /// The same on the device of the clients at an address.
+    pub fn greet_raw_at(&mut self, number: usize, host: IpAddr) {
+        self.with_raw(number, |raw, ctx| raw.greet_as(ctx, keys::device(host)));
         self.settle();
     }
 
@@ -334,7 +352,7 @@ impl Simulation {
             // Nobody listens.
             (Toward::Server, _) => self.network.end(self.now, connection, Toward::Client),
             (Toward::Client, Who::Client(number)) => {
-                self.with_client(number, |client, ctx, _| client.arrived(ctx, item));
+                self.with_client(number, |client, ctx, _| client.arrived(ctx, connection, item));
             }
             (Toward::Client, Who::Raw(number)) => self.with_raw(number, |raw, ctx| raw.arrived(ctx, item)),
         }
@@ -380,6 +398,7 @@ impl Simulation {
             self.network.count(FaultKind::ClientCrash);
             self.remove_client(number);
         }
+        self.connect_again(number);
         self.update(Node::Client(number));
     }
 

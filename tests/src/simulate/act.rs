@@ -124,6 +124,22 @@ pub enum Act {
         /// When the connection is ended.
         lasting: Duration,
     },
+    /// Somebody at this person's computer logs in under their name, too: their client may be there, or seem to be.
+    LogInBeside {
+        /// When they leave.
+        lasting: Duration,
+    },
+    /// Somebody at this person's computer wants to go on with a session, and reads what was missed.
+    Claim {
+        /// Whose session.
+        whose: Whom,
+        /// With which secret.
+        secret: Claimed,
+        /// What they say that they have seen.
+        seen: Seen,
+        /// When they leave.
+        lasting: Duration,
+    },
     /// An operator makes an account for this person, from another process.
     AddAccount,
     /// An operator removes this person's account.
@@ -154,6 +170,26 @@ pub enum Typed {
     Empty,
     /// One that is longer than any.
     Endless,
+}
+
+/// A secret of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Claimed {
+    /// The one that was granted last.
+    Newest,
+    /// The one before it.
+    Earlier,
+    /// One that was never granted.
+    MadeUp,
+}
+
+/// Up to where somebody says that they have seen what was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seen {
+    /// Nothing of it.
+    Nothing,
+    /// More than there is, also of rooms that there are not.
+    Everything,
 }
 
 /// A text that no other act of the plan has.

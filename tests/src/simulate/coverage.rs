@@ -6,7 +6,11 @@ use std::rc::Rc;
 
 use toom_core::client::event::Event;
 use toom_core::client::io::Output as ClientOutput;
+use toom_core::name::UserName;
+use toom_core::secure::ResumeSecret;
+use toom_core::server::fact::Fact;
 use toom_core::server::io::{Input, Output};
+use toom_core::wire::message::Event::Granted;
 use toom_core::wire::message::ServerMessage;
 
 use super::kinds;
@@ -74,6 +78,10 @@ pub struct Heard {
     pub coverage: Coverage,
     /// What people were told, by client, oldest first, until it is taken.
     pub told: VecDeque<(usize, Told)>,
+    /// The secrets that were granted, by user, the newest last.
+    pub secrets: BTreeMap<UserName, Vec<ResumeSecret>>,
+    /// Whose session has just begun in the log.
+    begun: Option<UserName>,
 }
 
 /// What a person notices of their client.
@@ -95,7 +103,19 @@ impl Checker for Listener {
             Observation::ServerHears(Input::Request { request, .. }) => {
                 count(&mut self.0.borrow_mut().coverage.requests, kinds::request(&request.body));
             }
+            Observation::ServerHears(input) => {
+                let mut heard = self.0.borrow_mut();
+                heard.begun = match input {
+                    Input::Committed { committed, .. } => session_of(&committed.fact).cloned(),
+                    _ => None,
+                };
+            }
             Observation::ServerSays(Output::Send { message, .. }) => {
+                if let ServerMessage::Event(Granted { secret, .. }) = message {
+                    let heard = &mut *self.0.borrow_mut();
+                    let user = heard.begun.take();
+                    user.map(|user| heard.secrets.entry(user).or_default().push(secret.clone()));
+                }
                 let coverage = &mut self.0.borrow_mut().coverage;
                 match message {
                     ServerMessage::Reply(reply) => count(&mut coverage.replies, kinds::reply(&reply.body)),
@@ -121,6 +141,11 @@ impl Checker for Listener {
         }
         Ok(())
     }
+}
+
+/// Whose session begins with a fact.
+fn session_of(fact: &Fact) -> Option<&UserName> {
+    if let Fact::SessionStarted { name, .. } = fact { Some(name) } else { None }
 }
 
 fn count(counts: &mut Counts, kind: &'static str) {

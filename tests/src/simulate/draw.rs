@@ -33,13 +33,16 @@ impl Plan {
         let server = ServerPlan {
             attempts: draw.within(1..=5) as u32,
             block: if draw.chance(0.7) { Duration::from_secs(10) } else { draw.time(10, 120_000) },
+            grace: Duration::ZERO,
         };
         let people: Vec<PersonPlan> = (0..draw.people).map(|_| draw.person()).collect();
         draw.takers = (0..draw.people).filter(|person| people[*person].accept == Accept::All).collect();
         let files = (0..draw.files).map(|_| draw.file_size()).collect();
         let habits = Habits { return_chance: draw.pick(&[0.0, 0.3, 0.8, 1.0]), return_within: draw.time(10, 60_000) };
         let choices = draw.choices();
-        Plan { options, server, people, files, habits, choices }
+        let mut plan = Plan { options, server, people, files, habits, choices };
+        draw.resuming(&mut plan);
+        plan
     }
 }
 
@@ -166,7 +169,7 @@ impl Draw {
 
     fn person(&mut self) -> PersonPlan {
         let accept = self.pick(&[Accept::Ask, Accept::Ask, Accept::All, Accept::All, Accept::All, Accept::None]);
-        PersonPlan { accept, account: self.chance(0.95) }
+        PersonPlan { accept, account: self.chance(0.95), reconnect: false }
     }
 
     fn file_size(&mut self) -> u64 {

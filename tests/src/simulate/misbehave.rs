@@ -4,13 +4,13 @@ use core::time::Duration;
 use std::net::Ipv4Addr;
 
 use toom_core::id::{MessageNumber, OfferId, PeerIndex, RoomId};
-use toom_core::secure::{OfferContents, OfferParties, Password, PeerSecret, seal_offer};
+use toom_core::secure::{OfferContents, OfferParties, Password, PeerSecret, ResumeSecret, seal_offer};
 use toom_core::text::FileLabel;
 use toom_core::time::Timestamp;
 use toom_core::wire::limits::{MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
-use toom_core::wire::message::{Cursor, HistoryKind, RequestBody};
+use toom_core::wire::message::{Cursor, HistoryKind, Positions, RequestBody};
 
-use super::act::{Beginning, Flooded, Odd, Requested, Typed, Whom};
+use super::act::{Beginning, Claimed, Flooded, Odd, Requested, Seen, Typed, Whom};
 use super::stage::{Later, Stage};
 use crate::scenario::steps::{login_request, request, user};
 use crate::sim::keys;
@@ -72,6 +72,51 @@ impl Stage {
         let wait = if beginning == Beginning::Login { LOGIN } else { Duration::ZERO };
         self.later(wait, Later::Write(raw, bytes));
         self.until(raw, wait + lasting);
+    }
+
+    /// Somebody at a person's computer logs in under their name, whoever is there already.
+    pub(super) fn log_in_beside(&mut self, number: usize, lasting: Duration) {
+        let person = &self.people[number];
+        let login = login_request(1, person.name, &person.password());
+        self.at_home(number, &login, lasting);
+    }
+
+    /// Somebody at a person's computer comes with a secret, and reads what was missed.
+    pub(super) fn claim(&mut self, number: usize, whose: Whom, (secret, seen): (Claimed, Seen), lasting: Duration) {
+        let whose = self.people[self.person_meant(whose)].name;
+        let granted = self.heard.borrow().secrets.get(whose).cloned().unwrap_or_default();
+        let mut newest = granted.into_iter().rev();
+        let secret = match secret {
+            Claimed::Newest => newest.next(),
+            Claimed::Earlier => newest.nth(1),
+            Claimed::MadeUp => None,
+        };
+        let secret = secret.unwrap_or(ResumeSecret([number as u8; 32]));
+        let positions = match seen {
+            Seen::Nothing => Positions::default(),
+            Seen::Everything => {
+                let rooms = (0..5).map(|room| (RoomId(room), MessageNumber(u64::MAX))).collect();
+                Positions { broadcasts: MessageNumber(u64::MAX), rooms }
+            }
+        };
+        let asked = [
+            RequestBody::Resume { user: user(whose), secret, udp_port: 9, positions },
+            RequestBody::Missed,
+            RequestBody::Missed,
+            RequestBody::Ping,
+            RequestBody::Rooms,
+        ];
+        let requests: Vec<u8> = (1..).zip(asked).flat_map(|(id, body)| request(id, body)).collect();
+        self.at_home(number, &requests, lasting);
+    }
+
+    /// Writes requests on a new connection from a person's computer.
+    fn at_home(&mut self, number: usize, requests: &[u8], lasting: Duration) {
+        let Some(home) = self.people[number].home else { return };
+        let raw = self.simulation.connect_raw(Some(home));
+        self.simulation.greet_raw_at(raw, home);
+        self.simulation.write_raw(raw, requests);
+        self.until(raw, lasting);
     }
 
     fn flooded(&mut self, number: usize, raw: usize, id: u64, of: Flooded) -> RequestBody {

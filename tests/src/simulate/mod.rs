@@ -30,6 +30,7 @@ pub mod draw;
 pub mod draw_acts;
 pub mod draw_faults;
 pub mod draw_options;
+mod draw_resuming;
 mod draw_victims;
 pub mod figures;
 mod hearing;

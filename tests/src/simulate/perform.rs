@@ -39,6 +39,8 @@ impl Stage {
             Act::HangUp => self.hang_up(number),
             Act::ComeBack => self.come_back(number),
             Act::Raw { beginning, then, lasting } => self.misbehave(number, *beginning, *then, *lasting),
+            Act::LogInBeside { lasting } => self.log_in_beside(number, *lasting),
+            Act::Claim { whose, secret, seen, lasting } => self.claim(number, *whose, (*secret, *seen), *lasting),
             Act::AddAccount => {
                 let hash = self.people[number].hash().clone();
                 self.simulation.append(Fact::AccountAdded { name: user(self.people[number].name), hash });

@@ -60,15 +60,19 @@ pub struct ServerPlan {
     pub attempts: u32,
     /// For how long.
     pub block: Duration,
+    /// How long a session whose connection was lost stays active; with zero it ends with its connection.
+    #[serde(default)]
+    pub grace: Duration,
 }
 
 impl ServerPlan {
     /// What it is where nothing else is said.
-    pub const CALM: ServerPlan = ServerPlan { attempts: 3, block: Duration::from_secs(10) };
+    pub const CALM: ServerPlan = ServerPlan { attempts: 3, block: Duration::from_secs(10), grace: Duration::ZERO };
 
     /// As the server knows it.
     pub fn settings(self) -> Settings {
-        Settings { attempts: self.attempts, block: self.block, grace: Duration::ZERO, ..Settings::default() }
+        let ServerPlan { attempts, block, grace } = self;
+        Settings { attempts, block, grace, ..Settings::default() }
     }
 }
 
@@ -79,6 +83,9 @@ pub struct PersonPlan {
     pub accept: Accept,
     /// Whether they have an account from the start.
     pub account: bool,
+    /// Whether their client comes back by itself when its connection is lost.
+    #[serde(default)]
+    pub reconnect: bool,
 }
 
 /// What a client does with offers.

@@ -15,7 +15,7 @@ use crate::sim::Options;
 pub fn people(plan: &Plan) -> Vec<Plan> {
     let count = plan.people.len();
     let without = (0..count).rev().filter(|_| count > 1).map(|person| without_person(plan, person));
-    let calm = PersonPlan { accept: Accept::Ask, account: true };
+    let calm = PersonPlan { accept: Accept::Ask, account: true, reconnect: false };
     let ordinary = (0..count).filter(|person| plan.people[*person] != calm).map(|person| {
         let mut plan = plan.clone();
         plan.people[person] = calm;
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_person_goes_with_all_that_they_did() {
         let mut plan = Plan::from_seed(1);
-        let people = PersonPlan { accept: Accept::All, account: true };
+        let people = PersonPlan { accept: Accept::All, account: true, reconnect: false };
         plan.people = vec![people; 3];
         let act = |person, act| Choice { after: Duration::ZERO, what: What::Act { person, act } };
         let invite = |number| Act::Invite { room: 1, user: Whom::Person(number) };

@@ -19,6 +19,7 @@ use crate::invariants::{Broken, Checker, Watch};
 use crate::scenario::steps::user;
 use crate::sim::dice::Dice;
 use crate::sim::pending::Pending;
+use crate::sim::world::Manner;
 use crate::sim::{Options, Simulation};
 
 /// Who has failed so often to come back waits until somebody tells them to.
@@ -224,13 +225,13 @@ impl Stage {
             return client;
         }
         let person = &mut self.people[number];
-        let policy = person.plan.accept.policy();
+        let manner = Manner { accept: person.plan.accept.policy(), reconnect: person.plan.reconnect };
         let client = match person.client {
             Some(before) => {
                 self.simulation.kill(before);
-                self.simulation.connect_from(policy, before)
+                self.simulation.connect_from(manner, before)
             }
-            None => self.simulation.connect(policy),
+            None => self.simulation.connect(manner),
         };
         person.home = Some(self.simulation.client(client).address().ip());
         person.client = Some(client);

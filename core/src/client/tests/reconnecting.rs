@@ -615,6 +615,23 @@ fn a_session_that_is_over_answers_everything_and_is_the_end() {
 }
 
 #[test]
+fn every_kind_of_question_has_an_answer_when_the_session_is_over() {
+    for question in [
+        Command::ActiveUsers,
+        Command::Rooms,
+        Command::Find { text: "x".into() },
+        Command::History { kind: HistoryKind::Broadcast, since: Timestamp::default() },
+    ] {
+        let mut world = granted();
+        world.command(question.clone());
+        world.lose();
+        let (id, _) = world.connects();
+        world.reply(id, ReplyBody::LoginFailed(LoginRefusal::SessionOver));
+        assert!(matches!(&world.events[..], [LOST, Event::ConnectionLost { .. }]), "{question:?}: {:?}", world.events);
+    }
+}
+
+#[test]
 fn a_server_that_is_busy_is_left_alone_for_its_time() {
     for (said, waited) in [(5_000, Duration::from_secs(5)), (u64::MAX, LONGEST_BUSY)] {
         let mut world = granted();

@@ -536,3 +536,58 @@ fn what_is_said_to_a_session_that_is_not_connected_goes_nowhere() {
     let message = |it: &ServerMessage| matches!(it, ServerMessage::Event(_));
     assert!(!world.inbox(b).iter().any(message));
 }
+
+#[test]
+fn a_logout_and_a_later_login_count_before_they_are_in_the_log() {
+    let mut world = world(["a", "b"]);
+    let a = log_in(&mut world, "a");
+    world.hold_proposals = true;
+    assert_eq!(world.ask(a.first, RequestBody::Logout), ReplyBody::Bye);
+    assert!(is_refused(&mut world, &a), "after a logout");
+    world.hold_proposals = false;
+    world.restart();
+    let b = log_in(&mut world, "b");
+    world.disconnect(b.first);
+    world.advance(GRACE);
+    world.hold_proposals = true;
+    let later = world.login("b");
+    world.disconnect(later);
+    assert!(is_refused(&mut world, &b), "the later session has ended with its connection");
+}
+
+#[test]
+fn who_waits_for_the_word_of_a_connection_is_refused_if_the_password_or_the_account_is_another_one_then() {
+    let changes =
+        [Fact::PasswordChanged { name: name("a"), hash: hash("another") }, Fact::AccountRemoved { name: name("a") }];
+    for change in changes {
+        let mut world = world(["a", "b"]);
+        let a = log_in(&mut world, "a");
+        let second = world.connect_on(device(a.first));
+        let login = world.try_login(second, "a", &password_of("a"));
+        assert_eq!(world.reply(second, login), None);
+        world.commit(change);
+        let wrong = ReplyBody::LoginFailed(LoginRefusal::InvalidCredentials);
+        assert_eq!(world.reply(second, login), Some(wrong));
+        world.disconnect(a.first);
+        world.advance(Duration::from_secs(2));
+        assert!(world.server.sessions.is_empty());
+    }
+}
+
+#[test]
+fn who_leaves_a_room_before_reading_what_they_missed_there_is_not_sent_what_was_said_until_they_came_back() {
+    let mut world = world(["a", "b", "c"]);
+    let (a, b) = (log_in(&mut world, "a"), world.login("b"));
+    world.login("c");
+    world.ask(b, build(&["a", "c"]));
+    world.disconnect(a.first);
+    world.ask(b, room_message(1, "before"));
+    let (again, _) = resume(&mut world, &a);
+    world.ask(again, RequestBody::Leave { room: RoomId(1) });
+    world.ask(b, room_message(1, "secret"));
+    world.ask(b, RequestBody::Invite { room: RoomId(1), user: text("a") });
+    world.ask(b, room_message(1, "after"));
+    assert_eq!(pull(&mut world, again), lines(&[(1, 3, "after")]));
+    world.ask(b, room_message(1, "live"));
+    assert_eq!(live(&mut world, again), lines(&[(1, 4, "live")]));
+}

@@ -6,6 +6,7 @@
 //! with what the server says before it hears the next thing.
 
 mod addresses;
+mod fences;
 mod guards;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,9 @@ use toom_core::wire::limits::{
 use toom_core::wire::message::{LoginRefusal, Reply, ReplyBody, Request, RequestBody, ServerMessage};
 
 use self::addresses::{Addresses, Origin};
+use self::fences::{Fence, Fences};
 use self::guards::Guards;
+use super::model::Sessions;
 use super::spelling::spelled;
 use super::{Broken, Checker, Moment, Observation, ensure};
 
@@ -70,6 +73,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Login {
     run: Option<Run>,
+    sessions: Sessions,
 }
 
 /// What is known of one run of the server.
@@ -79,6 +83,7 @@ struct Run {
     accounts: BTreeMap<UserName, PasswordHash>,
     guards: Guards,
     addresses: Addresses,
+    fences: Fences,
     /// How many logins of each account failed since the last one that succeeded.
     failed: BTreeMap<UserName, u32>,
     /// Where those connections come from that have not done their handshake.
@@ -147,14 +152,16 @@ struct Subject {
 
 impl Checker for Login {
     fn observe(&mut self, at: Moment, what: &Observation<'_>) -> Result<(), Broken> {
+        self.sessions.follow(at.now, what);
         match (what, &mut self.run) {
             (Observation::ServerStarts { settings, log }, run) => *run = Some(Run::start(at, *settings, log)),
             (Observation::ServerEnds(_), run) => *run = None,
             (Observation::ServerHears(input), Some(run)) => {
                 run.all_said()?;
-                run.hears(at, input);
+                run.fences.hears(at.now, input, &self.sessions)?;
+                run.hears(at, input, &self.sessions);
             }
-            (Observation::ServerSays(output), Some(run)) => run.says(at, output)?,
+            (Observation::ServerSays(output), Some(run)) => run.says(at, output, &self.sessions)?,
             _ => {}
         }
         Ok(())
@@ -186,6 +193,7 @@ impl Run {
             accounts: BTreeMap::new(),
             guards: Guards::default(),
             addresses: Addresses::default(),
+            fences: Fences::default(),
             failed: BTreeMap::new(),
             handshaking: BTreeMap::new(),
             origins: BTreeMap::new(),
@@ -209,7 +217,7 @@ impl Run {
         run
     }
 
-    fn hears(&mut self, at: Moment, input: &Input<'_>) {
+    fn hears(&mut self, at: Moment, input: &Input<'_>, sessions: &Sessions) {
         self.subject = None;
         match input {
             Input::Accepted { connection, address } => {
@@ -235,7 +243,7 @@ impl Run {
             Input::PasswordChecked { check, matches, .. } => {
                 if let Some(name) = self.checks.remove(check) {
                     self.subject = Some(Subject { name: name.clone(), connection: None });
-                    self.checked(at, &name, *matches);
+                    self.checked(at, &name, *matches, sessions);
                 }
             }
             Input::Committed { committed: Committed { ticket, fact, .. }, .. } => {
@@ -270,7 +278,7 @@ impl Run {
         self.lines.entry(name).or_default().waiting.push_back(attempt);
     }
 
-    fn checked(&mut self, at: Moment, name: &str, matches: bool) {
+    fn checked(&mut self, at: Moment, name: &str, matches: bool, sessions: &Sessions) {
         let Some(First::Checking(attempt, against)) = self.lines.get_mut(name).and_then(|line| line.first.take())
         else {
             return;
@@ -287,8 +295,7 @@ impl Run {
         } else if let (true, Some(user)) = (matches, &user) {
             self.guards.succeed(name);
             self.addresses.succeed(&attempt.origin, name);
-            let active = self.connections.values().any(|state| *state == State::Active(user.clone()));
-            self.decided(name, attempt, if active { Answer::AlreadyActive } else { Answer::Welcome });
+            self.let_in(at, user, name, attempt, sessions);
         } else {
             self.count(name);
             self.addresses.fail(&attempt.origin, name, at.now);
@@ -297,6 +304,24 @@ impl Run {
             } else {
                 self.lines.entry(name.to_owned()).or_default().first = Some(First::Blocking(attempt, false));
             }
+        }
+    }
+
+    /// The right password. Who is active already on the same device is asked whether they are still there.
+    fn let_in(&mut self, at: Moment, user: &UserName, name: &str, attempt: Attempt, sessions: &Sessions) {
+        let session = sessions.get(user);
+        let same = session.filter(|it| it.id.is_some() && sessions.device(attempt.connection) == Some(it.device));
+        let hash = self.accounts.get(user).cloned();
+        match (session, same) {
+            (None, _) => self.decided(name, attempt, Answer::Welcome),
+            (Some(_), Some(same)) if same.connection.is_none() => self.decided(name, attempt, Answer::Welcome),
+            (Some(_), Some(_))
+                if !self.fences.is_waiting(user) && self.connections.contains_key(&attempt.connection) =>
+            {
+                let (connection, request) = (attempt.connection, attempt.request);
+                self.fences.wait(user, Fence { connection, request, since: at.now, hash });
+            }
+            _ => self.decided(name, attempt, Answer::AlreadyActive),
         }
     }
 
@@ -328,6 +353,7 @@ impl Run {
     fn gone(&mut self, connection: ConnectionId) {
         self.handshaking.remove(&connection);
         self.origins.remove(&connection);
+        self.fences.gone(connection);
         if let Some(State::LoggingIn(name, _)) = self.connections.remove(&connection)
             && let Some(line) = self.lines.get_mut(&name)
         {
@@ -362,11 +388,11 @@ impl Run {
 
 // What the server says.
 impl Run {
-    fn says(&mut self, at: Moment, output: &Output) -> Result<(), Broken> {
+    fn says(&mut self, at: Moment, output: &Output, sessions: &Sessions) -> Result<(), Broken> {
         match output {
             Output::Send { to, message: ServerMessage::Reply(Reply { id, body }) } => {
                 for connection in to {
-                    self.replies(at, *connection, *id, body)?;
+                    self.replies(at, *connection, *id, body, sessions)?;
                 }
             }
             Output::CheckPassword { check, password, hash } => self.checks(at, *check, password, hash)?,
@@ -382,7 +408,23 @@ impl Run {
         Ok(())
     }
 
-    fn replies(&mut self, at: Moment, to: ConnectionId, id: RequestId, body: &ReplyBody) -> Result<(), Broken> {
+    fn replies(
+        &mut self,
+        at: Moment,
+        to: ConnectionId,
+        id: RequestId,
+        body: &ReplyBody,
+        sessions: &Sessions,
+    ) -> Result<(), Broken> {
+        if let ReplyBody::Resumed { .. } = body {
+            let user = sessions.on(to).cloned();
+            self.connections.extend(user.map(|user| (to, State::Active(user))));
+            return Ok(());
+        }
+        if let ReplyBody::LoginFailed(LoginRefusal::SessionOver) = body {
+            let logging_in = matches!(self.connections.get(&to), Some(State::LoggingIn(_, request)) if *request == id);
+            return ensure(!logging_in, RIGHT_ANSWER, || format!("{to} typed a password and is told {body:?}"));
+        }
         if !matches!(body, ReplyBody::Welcome { .. } | ReplyBody::LoginFailed(_)) {
             return Ok(());
         }
@@ -393,6 +435,11 @@ impl Run {
         let Some(name) = asked else {
             return broken(ANSWERED, format!("{to} is answered {body:?}, and waits for no such answer"));
         };
+        if let Some((user, fence)) = self.fences.take(to, id) {
+            let hash = self.accounts.get(&user);
+            self.fences.judge(at.now, &user, &fence, body, hash)?;
+            return self.is_answered(to, body);
+        }
         let line = self.lines.entry(name.clone()).or_default();
         let answer = match &line.first {
             Some(First::Decided(attempt, answer)) if attempt.connection == to => Some(*answer),
@@ -414,6 +461,10 @@ impl Run {
                 self.count(&name);
             }
         }
+        self.is_answered(to, body)
+    }
+
+    fn is_answered(&mut self, to: ConnectionId, body: &ReplyBody) -> Result<(), Broken> {
         if let ReplyBody::Welcome { user, failed_logins } = body {
             let failed = self.failed.remove(user).unwrap_or(0);
             ensure(*failed_logins == failed, TOLD, || format!("{user} is told of {failed_logins}, not {failed}"))?;

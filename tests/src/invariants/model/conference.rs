@@ -1,14 +1,14 @@
 //! What the facts say, by plain lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use toom_core::id::{LogIndex, MessageNumber, RoomId};
+use toom_core::id::{LogIndex, MessageNumber, RequestId, RoomId, SessionId};
 use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
-use toom_core::server::fact::{Committed, Conversation, Fact, Message};
+use toom_core::server::fact::{Committed, Conversation, Fact, Message, PostId};
 use toom_core::time::Timestamp;
-use toom_core::wire::limits::{MAX_DEVICES_PER_USER, MAX_ROOM_MEMBERS, MAX_ROOMS_PER_USER};
-use toom_core::wire::message::{HistoryKind, PastMessage, RoomInfo};
+use toom_core::wire::limits::{MAX_DEVICES_PER_USER, MAX_REQUESTS_IN_FLIGHT, MAX_ROOM_MEMBERS, MAX_ROOMS_PER_USER};
+use toom_core::wire::message::{HistoryKind, PastMessage, Positions, RoomInfo};
 
 /// Who comes and goes in a room more often than this can no longer read what they read first.
 const MAX_INTERVALS: usize = 16;
@@ -25,7 +25,22 @@ pub struct Conference {
     /// The members of each room; the one with id 1 comes first.
     rooms: Vec<BTreeSet<UserName>>,
     said: BTreeMap<Conversation, Vec<Said>>,
+    /// The newest session of each account that has not ended for good.
+    sessions: BTreeMap<UserName, LoggedSession>,
     latest: Timestamp,
+}
+
+/// A session that may be resumed, as the log has it.
+#[derive(Clone, Debug)]
+pub struct LoggedSession {
+    /// Which.
+    pub id: SessionId,
+    /// On which device.
+    pub device: PublicKey,
+    /// Since when.
+    pub since: Timestamp,
+    /// What came of its newest posts, the oldest first: of as many as may be unanswered at a time.
+    posts: VecDeque<(RequestId, Outcome)>,
 }
 
 /// A message that has its place.
@@ -44,6 +59,8 @@ pub struct Said {
 pub enum Outcome {
     /// Nothing that anybody is told.
     Quiet,
+    /// A post that came of an earlier fact already: what came of that.
+    Again(Box<Outcome>),
     /// It is refused.
     Refused,
     /// A message has its number and time.
@@ -77,6 +94,19 @@ pub enum Outcome {
 impl Conference {
     /// The next fact.
     pub fn apply(&mut self, committed: &Committed) -> Outcome {
+        let Some((from, post)) = posted(&committed.fact) else { return self.apply_anew(committed) };
+        if let Some(before) = self.outcome_of(from, post) {
+            return Outcome::Again(Box::new(before.clone()));
+        }
+        let outcome = self.apply_anew(committed);
+        if let Some(session) = self.sessions.get_mut(from).filter(|it| it.id == post.session) {
+            session.posts.push_back((post.request, outcome.clone()));
+            session.posts.drain(..session.posts.len().saturating_sub(MAX_REQUESTS_IN_FLIGHT));
+        }
+        outcome
+    }
+
+    fn apply_anew(&mut self, committed: &Committed) -> Outcome {
         let applied = match committed.fact.clone() {
             Fact::AccountAdded { name, .. } => {
                 self.accounts.insert(name);
@@ -86,8 +116,22 @@ impl Conference {
                 self.add_device(name, device);
                 Some(Outcome::Quiet)
             }
-            Fact::PasswordChanged { .. } | Fact::Blocked { .. } => Some(Outcome::Quiet),
-            Fact::SessionStarted { .. } | Fact::SessionEnded { .. } | Fact::OffersNumbered { .. } => {
+            Fact::PasswordChanged { name, .. } => {
+                self.sessions.remove(&name);
+                Some(Outcome::Quiet)
+            }
+            Fact::Blocked { .. } | Fact::OffersNumbered { .. } => Some(Outcome::Quiet),
+            Fact::SessionStarted { name, session, device, at, .. } => {
+                if self.accounts.contains(&name) {
+                    let it = LoggedSession { id: session, device, since: at, posts: VecDeque::new() };
+                    self.sessions.insert(name, it);
+                }
+                Some(Outcome::Quiet)
+            }
+            Fact::SessionEnded { name, session, resumable, .. } => {
+                if !resumable && self.sessions.get(&name).is_some_and(|it| it.id == session) {
+                    self.sessions.remove(&name);
+                }
                 Some(Outcome::Quiet)
             }
             Fact::AccountRemoved { name } => Some(self.remove(&name)),
@@ -117,6 +161,49 @@ impl Conference {
     /// Whether somebody has an account.
     pub fn has_account(&self, name: &UserName) -> bool {
         self.accounts.contains(name)
+    }
+
+    /// The session of an account that may be resumed.
+    pub fn session(&self, user: &UserName) -> Option<&LoggedSession> {
+        self.sessions.get(user)
+    }
+
+    /// What came of a post, if it is one of the newest of a session that may be resumed.
+    pub fn outcome_of(&self, user: &UserName, post: PostId) -> Option<&Outcome> {
+        let session = self.sessions.get(user).filter(|it| it.id == post.session)?;
+        session.posts.iter().rev().find(|(request, _)| *request == post.request).map(|(_, outcome)| outcome)
+    }
+
+    /// The newest message of the broadcasts or of a room.
+    pub fn newest(&self, place: Option<RoomId>) -> MessageNumber {
+        MessageNumber(self.said.get(&conversation(place)).map_or(0, |all| all.len() as u64))
+    }
+
+    /// The next message of a conversation behind `sent` that somebody is sent who is there: none of a room that they
+    /// are not in, or of before they came.
+    pub fn next_for(&self, user: &UserName, place: Option<RoomId>, sent: MessageNumber) -> Option<MessageNumber> {
+        let is_in = |room| self.members(room).is_some_and(|members| members.contains(user));
+        if !place.is_none_or(is_in) {
+            return None;
+        }
+        let all = self.said.get(&conversation(place))?;
+        let outside = all.iter().rposition(|said| place.is_some() && !said.readers.contains(user));
+        let since = outside.map_or(0, |place| place as u64 + 1);
+        let next = sent.0.max(since).saturating_add(1);
+        (next <= all.len() as u64).then_some(MessageNumber(next))
+    }
+
+    /// What somebody who has seen everything up to these positions is behind in, and up to where they are sent it.
+    pub fn missed(&self, user: &UserName, positions: &Positions) -> BTreeMap<Option<RoomId>, MessageNumber> {
+        let seen = |place: Option<RoomId>| match place {
+            None => positions.broadcasts,
+            Some(room) => {
+                positions.rooms.iter().rfind(|(it, _)| *it == room).map(|(_, seen)| *seen).unwrap_or_default()
+            }
+        };
+        let rooms = self.rooms_of(user).map(|it| Some(it.room));
+        let next = |place| Some((place, MessageNumber(self.next_for(user, place, seen(place))?.0 - 1)));
+        rooms.chain([None]).filter_map(next).collect()
     }
 
     /// The devices of an account, the oldest first.
@@ -256,6 +343,7 @@ impl Conference {
             return Outcome::Quiet;
         }
         self.devices.remove(name);
+        self.sessions.remove(name);
         let rooms: Vec<RoomId> = self.rooms_of(name).map(|it| it.room).collect();
         for members in &mut self.rooms {
             members.remove(name);
@@ -288,6 +376,20 @@ impl Said {
         let room = if let Conversation::Room(room) = conversation { Some(room) } else { None };
         PastMessage { room, number, at, from, text }
     }
+}
+
+/// Who posts with a fact, and by which the post is recognised.
+fn posted(fact: &Fact) -> Option<(&UserName, PostId)> {
+    match fact {
+        Fact::Broadcast { from, id, .. }
+        | Fact::RoomMessage { from, id, .. }
+        | Fact::DirectMessage { from, id, .. } => Some((from, (*id)?)),
+        _ => None,
+    }
+}
+
+fn conversation(place: Option<RoomId>) -> Conversation {
+    place.map_or(Conversation::Broadcast, Conversation::Room)
 }
 
 fn info(room: RoomId, members: &BTreeSet<UserName>) -> RoomInfo {

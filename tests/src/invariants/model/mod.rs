@@ -6,22 +6,24 @@
 
 mod conference;
 mod expected;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use toom_core::id::{ConnectionId, LogIndex, RequestId, Ticket};
+use toom_core::id::{ConnectionId, LogIndex, MessageNumber, RequestId, RoomId, Ticket};
 use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
-use toom_core::server::fact::Committed;
+use toom_core::server::fact::{Committed, Fact};
 use toom_core::server::io::{Input, Output};
-use toom_core::time::Timestamp;
-use toom_core::wire::message::{ReplyBody, Request, RequestBody, ServerMessage};
+use toom_core::time::{Instant, Timestamp};
+use toom_core::wire::message::{PastMessage, ReplyBody, Request, RequestBody, ServerMessage};
 
 use super::Observation;
 
 pub use conference::{Conference, Key, Outcome, Said};
 pub use expected::Expected;
+pub use sessions::{Change, Session, Sessions};
 
 /// Everything that the checkers of the conference need to know.
 #[derive(Debug, Default)]
@@ -35,12 +37,17 @@ pub struct Model {
     /// The connections that are open.
     pub connections: BTreeMap<ConnectionId, Connection>,
     /// Who is active, on which connection.
-    pub sessions: BTreeMap<UserName, ConnectionId>,
+    pub sessions: Sessions,
+    /// In which conversations somebody was not sent everything yet, and up to where they were, by connection.
+    pub behind: BTreeMap<ConnectionId, Behind>,
     /// Proposals that have not come back, and who asked for them.
     pub proposals: BTreeMap<Ticket, Asked>,
     /// What the server heard last, and is speaking about.
     pub turn: Turn,
 }
+
+/// Up to where somebody was sent what was said, in those conversations in which something is missing.
+pub type Behind = BTreeMap<Option<RoomId>, MessageNumber>;
 
 /// A connection that is open: the server has not closed it, and has not heard of its end.
 #[derive(Clone, Debug)]
@@ -77,6 +84,10 @@ pub struct Turn {
     pub failed: Option<Asked>,
     /// The request that the latest reply answers, without which there is nothing to reply to.
     pub answered: Option<Request>,
+    /// The connection that is gone.
+    pub gone: Option<ConnectionId>,
+    /// What the reader of the latest page of what was missed was behind before it.
+    pub behind: Behind,
 }
 
 /// A fact that the server has heard of, and what has to come of it.
@@ -92,9 +103,12 @@ pub struct Applied {
 
 impl Model {
     /// Takes note of what happened.
-    pub fn follow(&mut self, what: &Observation<'_>) {
+    pub fn follow(&mut self, now: Instant, what: &Observation<'_>) {
+        if let Observation::ServerStarts { .. } = what {
+            *self = Model::default();
+        }
+        self.sessions.follow(now, what);
         match what {
-            Observation::ServerStarts { .. } => *self = Model::default(),
             Observation::ServerHears(input) => {
                 self.turn = Turn::default();
                 self.hear(input);
@@ -103,7 +117,7 @@ impl Model {
             Observation::ServerEnds(_) => {
                 self.handshaking.clear();
                 self.connections.clear();
-                self.sessions.clear();
+                self.behind.clear();
                 self.proposals.clear();
                 self.turn = Turn::default();
             }
@@ -122,7 +136,18 @@ impl Model {
         users: impl IntoIterator<Item = &'a UserName>,
         one: &UserName,
     ) -> impl Iterator<Item = ConnectionId> {
-        users.into_iter().filter(move |user| *user != one).filter_map(|user| self.sessions.get(user).copied())
+        users.into_iter().filter(move |user| *user != one).filter_map(|user| self.sessions.connection(user))
+    }
+
+    /// The same, without those who have not been sent all that was said before in this conversation.
+    pub fn hearing<'a>(
+        &self,
+        place: Option<RoomId>,
+        users: impl IntoIterator<Item = &'a UserName>,
+        one: &UserName,
+    ) -> impl Iterator<Item = ConnectionId> {
+        let is_behind = move |it: &ConnectionId| self.behind.get(it).is_some_and(|behind| behind.contains_key(&place));
+        self.active_but(users, one).filter(move |it| !is_behind(it))
     }
 
     /// The request to which a reply of this turn belongs, and its connection.
@@ -156,7 +181,10 @@ impl Model {
                 it.requests.push(request.clone());
                 self.turn.asked = Some(Asked { connection: *connection, request: request.id });
             }
-            Input::Disconnected { connection, .. } => self.ended(*connection),
+            Input::Disconnected { connection, .. } => {
+                self.turn.gone = Some(*connection);
+                self.ended(*connection);
+            }
             Input::PasswordChecked { wall, .. } => self.turn.wall = Some(*wall),
             Input::ProposalFailed { ticket } => self.turn.failed = self.came_back(*ticket),
             Input::Found { .. } | Input::Woke { .. } => {}
@@ -185,13 +213,22 @@ impl Model {
                 };
                 let asked = it.requests.iter().position(|request| request.id == reply.id);
                 self.turn.answered = asked.map(|place| it.requests.remove(place));
-                if let ReplyBody::Welcome { user, .. } = &reply.body {
-                    it.user = Some(user.clone());
-                    self.sessions.insert(user.clone(), connection);
+                match (&reply.body, &self.turn.answered) {
+                    (ReplyBody::Welcome { user, .. }, _) => it.user = Some(user.clone()),
+                    (
+                        ReplyBody::Resumed { .. },
+                        Some(Request { body: RequestBody::Resume { user, positions, .. }, .. }),
+                    ) => {
+                        let (user, positions) = (user.clone(), positions.clone());
+                        it.user = Some(user.clone());
+                        self.behind.insert(connection, self.conference.missed(&user, &positions));
+                    }
+                    (ReplyBody::Missed { messages, .. }, _) => self.caught_up(connection, messages),
+                    _ => {}
                 }
             }
-            Output::Propose { ticket, .. } => {
-                if let Some(asked) = &self.turn.asked {
+            Output::Propose { ticket, fact } => {
+                if let Some(asked) = self.turn.asked.as_ref().filter(|_| is_asked_for(fact)) {
                     self.proposals.insert(*ticket, asked.clone());
                 }
             }
@@ -202,9 +239,32 @@ impl Model {
 
     fn ended(&mut self, connection: ConnectionId) {
         self.handshaking.remove(&connection);
-        let user = self.connections.remove(&connection).and_then(|it| it.user);
-        if let Some(user) = user.filter(|user| self.sessions.get(user) == Some(&connection)) {
-            self.sessions.remove(&user);
-        }
+        self.connections.remove(&connection);
+        self.behind.remove(&connection);
     }
+
+    /// A page of what was missed is sent: where nothing is missing any more, what is said comes by itself again.
+    fn caught_up(&mut self, connection: ConnectionId, page: &[PastMessage]) {
+        let Some(behind) = self.behind.get_mut(&connection) else { return };
+        self.turn.behind = behind.clone();
+        for message in page {
+            behind.entry(message.room).and_modify(|sent| *sent = message.number.max(*sent));
+        }
+        let user = self.connections.get(&connection).and_then(|it| it.user.clone());
+        behind.retain(|place, sent| {
+            user.as_ref().is_some_and(|user| self.conference.next_for(user, *place, *sent).is_some())
+        });
+    }
+}
+
+/// Whether a fact is something that a person can ask for: the server finds the others by itself.
+pub fn is_asked_for(fact: &Fact) -> bool {
+    !matches!(
+        fact,
+        Fact::Blocked { .. }
+            | Fact::DeviceAdded { .. }
+            | Fact::OffersNumbered { .. }
+            | Fact::SessionStarted { .. }
+            | Fact::SessionEnded { .. }
+    )
 }

@@ -79,10 +79,11 @@ fn something_that_never_arrives_is_found_at_the_end() {
     let mut model = Model::default();
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let accepted = toom_core::server::io::Input::Accepted { connection: a, address };
-    model.follow(&Observation::ServerHears(&accepted));
+    let now = toom_core::time::Instant::ZERO;
+    model.follow(now, &Observation::ServerHears(&accepted));
     let device = toom_core::secure::PublicKey([1; 32]);
     let connected = toom_core::server::io::Input::Connected { connection: a, address, device };
-    model.follow(&Observation::ServerHears(&connected));
+    model.follow(now, &Observation::ServerHears(&connected));
     assert_eq!(shown.finish(&model).map_err(|broken| broken.invariant), Err(ARRIVES));
 }
 
