@@ -109,6 +109,12 @@ impl Index {
         Ok(is_of_this_log.then_some(Index { connection, indexed }))
     }
 
+    /// Its file cannot be written from now on, or can again.
+    #[cfg(test)]
+    pub(super) fn keep_from_writing(&self, yes: bool) {
+        self.connection.pragma_update(None, "query_only", yes).expect("set");
+    }
+
     /// Whether its own structure is whole.
     pub(super) fn check(&self) -> Result<(), Trouble> {
         self.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')", [])?;

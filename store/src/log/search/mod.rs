@@ -100,11 +100,13 @@ struct Searcher {
     rebuilds: u32,
     /// Whether there may be messages that the index lacks.
     behind: bool,
+    /// Whether they could not be added: what is found then would not be all.
+    failing: bool,
 }
 
 impl Searcher {
     fn new(log_path: PathBuf, complete: Complete, told: Arc<AtomicBool>) -> Searcher {
-        Searcher { log_path, complete, told, open: None, rebuilds: 0, behind: true }
+        Searcher { log_path, complete, told, open: None, rebuilds: 0, behind: true, failing: false }
     }
 
     /// Works until the writer is gone.
@@ -163,7 +165,7 @@ impl Searcher {
     fn advance(&mut self) {
         let Some((log, index)) = &mut self.open else { return };
         match index.advance(log, BATCH) {
-            Ok(more) => self.behind = more,
+            Ok(more) => (self.behind, self.failing) = (more, false),
             Err(trouble) => self.failed(trouble),
         }
     }
@@ -188,7 +190,7 @@ impl Searcher {
                 }
                 self.advance();
             }
-            let (log, index) = self.open.as_ref()?;
+            let (log, index) = self.open.as_ref().filter(|_| !self.failing)?;
             match index.find(log, search) {
                 Ok(page) => return Some(page),
                 Err(trouble) => {
@@ -204,7 +206,7 @@ impl Searcher {
 
     /// A damaged index is built anew. With any other trouble it is tried again when there is more to add.
     fn failed(&mut self, trouble: Trouble) {
-        self.behind = false;
+        (self.behind, self.failing) = (false, true);
         match trouble {
             Trouble::Index(error) if is_damage(&error) => self.rebuild(&error.to_string()),
             Trouble::Index(error) => {
