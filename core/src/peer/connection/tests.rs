@@ -473,3 +473,22 @@ fn bytes_that_are_claimed_again_are_counted() {
     assert_eq!(a.claim(FLOW, 250), Some(100..350));
     assert_eq!(a.counters().retransmitted_bytes, 250);
 }
+
+/// What grows, how much there is of it, and how much there may be. Whoever adds a table adds it here.
+#[test]
+fn everything_that_grows_is_told_with_its_limit() {
+    let (mut a, _) = pair();
+    a.open_sending(FLOW, 1_000, 1_000);
+    a.open_receiving(FlowId(2), 1_000, 1_000);
+    let mut told = Vec::new();
+    a.usage(&mut |usage| told.push(format!("{}: {} of {}", usage.what, usage.used, usage.limit)));
+    let expected = [
+        "packets that may be outstanding: 1 of 65536",
+        "ranges of packets that have arrived: 0 of 4096",
+        "ranges of a flow to be sent again: 0 of 65536",
+        "ranges of a flow that the other end has: 0 of 131081",
+        "ranges of a flow that have arrived: 0 of 4096",
+        "bytes of a flow that wait for their owner: 0 of 1000",
+    ];
+    assert_eq!(told, expected);
+}
