@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::offers::Offered;
 use super::fact::Fact;
 use super::io::{Output, Query};
 use super::machine::Server;
@@ -40,6 +41,8 @@ pub(super) enum Proposal {
     Block { name: String },
     /// A session is to be one that can be resumed.
     Session { user: UserName, session: SessionId, secret: ResumeSecret },
+    /// An offer waits for its id.
+    Offer { asked: Asked, to: String, file: Offered },
     /// Nobody waits for it.
     Unasked,
 }
