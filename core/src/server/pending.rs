@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::offers::Offered;
 use super::fact::Fact;
 use super::io::{Output, Query};
 use super::machine::Server;
+use super::offers::Offered;
 use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, RequestId, SessionId, Ticket};
 use crate::machine::Usage;

@@ -72,9 +72,8 @@ impl Part for Presence {
         }
         self.changed(model)?;
         if let Some((to, event)) = event(what) {
-            let is_there = |connection: &ConnectionId| {
-                model.user(*connection).is_some() || model.turn.gone == Some(*connection)
-            };
+            let is_there =
+                |connection: &ConnectionId| model.user(*connection).is_some() || model.turn.gone == Some(*connection);
             let stranger = to.iter().find(|connection| !is_there(connection));
             ensure(stranger.is_none(), ONLY_SESSIONS, || format!("connection {stranger:?} is told {event:?}"))?;
             let to: Vec<_> = to.iter().copied().filter(|it| model.turn.gone != Some(*it)).collect();

@@ -89,9 +89,11 @@ impl Replies {
                     format!("the log refuses it, the reply is {:?}", reply.body)
                 })
             }
-            None => ensure(!needs_fact(&reply.body) || was_said(model, connection, reply), name_of(&reply.body), || {
-                format!("{:?} is said to {connection}, and the log does not say it", reply.body)
-            }),
+            None => {
+                ensure(!needs_fact(&reply.body) || was_said(model, connection, reply), name_of(&reply.body), || {
+                    format!("{:?} is said to {connection}, and the log does not say it", reply.body)
+                })
+            }
         }
     }
 }

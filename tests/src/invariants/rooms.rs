@@ -78,7 +78,9 @@ impl Rooms {
     /// Who goes on with a session is told of the rooms that they were put into meanwhile.
     fn expect_unknown(&mut self, model: &Model, connection: ConnectionId) {
         let request = model.turn.answered.as_ref().map(|it| &it.body);
-        let (Some(RequestBody::Resume { positions, .. }), Some(user)) = (request, model.user(connection)) else { return };
+        let (Some(RequestBody::Resume { positions, .. }), Some(user)) = (request, model.user(connection)) else {
+            return;
+        };
         let known = |room: &RoomId| positions.rooms.iter().any(|(it, _)| it == room);
         for room in model.conference.rooms_of(user).filter(|it| !known(&it.room)) {
             self.expected.add([connection], Event::RoomCreated(room));

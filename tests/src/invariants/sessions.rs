@@ -74,7 +74,10 @@ impl Part for Sessions {
                 // What was not in the log was not said, as far as a later run knows.
                 *self = Sessions { secrets: core::mem::take(&mut self.secrets), ..Sessions::default() };
             }
-            Observation::ServerSays(Output::Propose { fact: Fact::SessionStarted { name, session, device, .. }, .. }) => {
+            Observation::ServerSays(Output::Propose {
+                fact: Fact::SessionStarted { name, session, device, .. },
+                ..
+            }) => {
                 let known = model.sessions.get(name).filter(|it| it.id == Some(*session) && !it.granted);
                 let new = !self.secrets.contains_key(session);
                 ensure(new && known.is_some_and(|it| it.device == *device), LOGGED, || {
@@ -103,7 +106,9 @@ impl Sessions {
         (self.started, self.claim) = (None, None);
         self.ended.clear();
         match input {
-            Input::Committed { committed: Committed { fact: Fact::SessionStarted { name, session, .. }, .. }, .. } => {
+            Input::Committed {
+                committed: Committed { fact: Fact::SessionStarted { name, session, .. }, .. }, ..
+            } => {
                 self.started = Some((name.clone(), *session));
             }
             Input::Request { connection, request, .. } => {
@@ -194,10 +199,9 @@ fn is_page(model: &Model, connection: ConnectionId, page: &[PastMessage], more: 
     let mut sent: BTreeMap<_, MessageNumber> = model.turn.behind.clone();
     for message in page {
         let next = sent.get(&message.room).and_then(|sent| model.conference.next_for(user, message.room, *sent));
-        let conversation = message.room.map_or(
-            toom_core::server::fact::Conversation::Broadcast,
-            toom_core::server::fact::Conversation::Room,
-        );
+        let conversation = message
+            .room
+            .map_or(toom_core::server::fact::Conversation::Broadcast, toom_core::server::fact::Conversation::Room);
         let said = next.and_then(|next| model.conference.message(&conversation, next));
         ensure(said.is_some_and(|said| said.past() == *message), PAGES, || {
             format!("{user} is sent {message:?} next; it should be {said:?}")

@@ -41,7 +41,13 @@ impl SimulatedWorld {
     pub fn new(options: Options) -> Self {
         let mut simulation = Simulation::new(options);
         *simulation.watch() = Watch::new(every_checker());
-        SimulatedWorld { simulation, settings: None, reconnect: false, received: BTreeMap::new(), devices: BTreeMap::new() }
+        SimulatedWorld {
+            simulation,
+            settings: None,
+            reconnect: false,
+            received: BTreeMap::new(),
+            devices: BTreeMap::new(),
+        }
     }
 
     /// Runs until `done` says so; `false` if it will not.

@@ -557,10 +557,8 @@ fn a_logout_and_a_later_login_count_before_they_are_in_the_log() {
 
 #[test]
 fn who_waits_for_the_word_of_a_connection_is_refused_if_the_password_or_the_account_is_another_one_then() {
-    let changes = [
-        Fact::PasswordChanged { name: name("a"), hash: hash("another") },
-        Fact::AccountRemoved { name: name("a") },
-    ];
+    let changes =
+        [Fact::PasswordChanged { name: name("a"), hash: hash("another") }, Fact::AccountRemoved { name: name("a") }];
     for change in changes {
         let mut world = world(["a", "b"]);
         let a = log_in(&mut world, "a");
@@ -609,7 +607,7 @@ fn no_offer_is_made_before_the_log_has_its_id() {
     let waiting = [0; 3].map(|_| world.send(b, offer()));
     assert_eq!((world.inbox(a), world.inbox(b)), (vec![], vec![]));
     world.hold_proposals = false;
-    for _ in 0..3 {
+    while !world.proposals.is_empty() {
         world.commit_next();
     }
     let ids = waiting.map(|id| world.reply(b, id));

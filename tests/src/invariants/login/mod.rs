@@ -315,7 +315,9 @@ impl Run {
         match (session, same) {
             (None, _) => self.decided(name, attempt, Answer::Welcome),
             (Some(_), Some(same)) if same.connection.is_none() => self.decided(name, attempt, Answer::Welcome),
-            (Some(_), Some(_)) if !self.fences.is_waiting(user) && self.connections.contains_key(&attempt.connection) => {
+            (Some(_), Some(_))
+                if !self.fences.is_waiting(user) && self.connections.contains_key(&attempt.connection) =>
+            {
                 let (connection, request) = (attempt.connection, attempt.request);
                 self.fences.wait(user, Fence { connection, request, since: at.now, hash });
             }

@@ -381,9 +381,9 @@ impl Said {
 /// Who posts with a fact, and by which the post is recognised.
 fn posted(fact: &Fact) -> Option<(&UserName, PostId)> {
     match fact {
-        Fact::Broadcast { from, id, .. } | Fact::RoomMessage { from, id, .. } | Fact::DirectMessage { from, id, .. } => {
-            Some((from, (*id)?))
-        }
+        Fact::Broadcast { from, id, .. }
+        | Fact::RoomMessage { from, id, .. }
+        | Fact::DirectMessage { from, id, .. } => Some((from, (*id)?)),
         _ => None,
     }
 }

@@ -215,7 +215,10 @@ impl Model {
                 self.turn.answered = asked.map(|place| it.requests.remove(place));
                 match (&reply.body, &self.turn.answered) {
                     (ReplyBody::Welcome { user, .. }, _) => it.user = Some(user.clone()),
-                    (ReplyBody::Resumed { .. }, Some(Request { body: RequestBody::Resume { user, positions, .. }, .. })) => {
+                    (
+                        ReplyBody::Resumed { .. },
+                        Some(Request { body: RequestBody::Resume { user, positions, .. }, .. }),
+                    ) => {
                         let (user, positions) = (user.clone(), positions.clone());
                         it.user = Some(user.clone());
                         self.behind.insert(connection, self.conference.missed(&user, &positions));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use toom_core::client::io::AcceptPolicy;
-use toom_core::id::ConnectionId;
 use toom_core::client::people::Person;
 use toom_core::config::TransferConfig;
+use toom_core::id::ConnectionId;
 
 use super::super::client::{ClientNode, ClientOptions};
 use super::super::dice::Dice;
