@@ -144,13 +144,16 @@ pub fn the_same_device_takes_over_and_the_client_before_is_told(world: &mut dyn 
     assert_eq!(world.hears(yoda, "after").0, MessageNumber(2));
 }
 
+/// What ends the session on a connection; the password that is right afterwards.
+type Ending = fn(&mut dyn World, RawId) -> String;
+
 /// The secret of a session is good on its device only, and for nothing after a logout, a new password, a later login or
 /// the end of the account.
 pub fn the_secret_ends_with_the_session(world: &mut dyn World) {
     start_resumable(world, &["luke"], LONG);
     let over = ReplyBody::LoginFailed(LoginRefusal::SessionOver);
     let password = password_of("luke");
-    let endings: [(&str, fn(&mut dyn World, RawId) -> String); 3] = [
+    let endings: [(&str, Ending); 3] = [
         ("OUT", |world, raw| {
             assert_eq!(world.ask_more_raw(raw, &request(3, RequestBody::Logout), 1), [ReplyBody::Bye]);
             password_of("luke")

@@ -274,7 +274,10 @@ impl Sessions {
     }
 
     fn end_where(&mut self, early: bool, is_over: impl Fn(&Session) -> bool) {
-        let over = self.active.extract_if(.., |_, it| is_over(it));
-        self.changes.extend(over.map(|(user, _)| Change::Went { user, early }));
+        let over = self.active.iter().filter(|(_, it)| is_over(it)).map(|(user, _)| user.clone());
+        for user in over.collect::<Vec<_>>() {
+            self.active.remove(&user);
+            self.changes.push(Change::Went { user, early });
+        }
     }
 }
