@@ -29,19 +29,6 @@ const ELSEWHERE: &[&str] = &[
     "Failed, key changed",
     "NotRemembered",
     "search not ready",
-    "Latest",
-    "NewSince",
-    "Resume",
-    "Missed",
-    "Ping",
-    "LoginFailed, session over",
-    "Reconnecting",
-    "Resumed",
-    "Granted",
-    "superseded",
-    "SessionStarted",
-    "SessionEnded",
-    "OffersNumbered",
 ];
 
 fn outcomes() -> Vec<(u64, Outcome)> {

@@ -72,7 +72,7 @@ impl Server {
                 Ok(())
             }
             Fact::OffersNumbered { through } => {
-                self.conference.offers = self.conference.offers.max(through);
+                self.apply_numbering(turn, through);
                 Ok(())
             }
             Fact::DeviceAdded { name, device, .. } => {

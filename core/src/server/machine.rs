@@ -159,13 +159,17 @@ impl Server {
                 self.apply(turn, committed.fact, None);
                 self.grant(turn, &user, session, secret);
             }
+            Some(Proposal::Offer { asked, to, file }) => {
+                self.apply(turn, committed.fact, None);
+                self.offer_numbered(turn, asked, to, file);
+            }
             Some(Proposal::Block { .. } | Proposal::Unasked) | None => self.apply(turn, committed.fact, None),
         }
     }
 
     fn proposal_failed(&mut self, turn: &mut Turn<'_>, ticket: Ticket) {
         match self.pending.proposals.remove(&ticket) {
-            Some(Proposal::Request(asked)) => {
+            Some(Proposal::Request(asked) | Proposal::Offer { asked, .. }) => {
                 self.refuse(turn, &asked, Refusal::StorageFailed);
                 self.answered(turn, asked.connection);
             }

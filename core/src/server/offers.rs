@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::activity::Activity;
 use super::fact::Fact;
 use super::machine::Server;
-use super::pending::Proposal;
+use super::pending::{Asked, Proposal};
 use super::timeouts::Timeouts;
 use super::turn::Turn;
 use crate::id::{OfferId, PeerIndex};
@@ -31,7 +31,7 @@ pub(super) struct Offers {
     received: BTreeMap<UserName, BTreeSet<OfferId>>,
     timeouts: Timeouts<OfferId>,
     last: OfferId,
-    /// Up to this one no later run of the server gives them again.
+    /// Up to this one the log says that no later run of the server gives them again.
     numbered: OfferId,
 }
 
@@ -131,7 +131,6 @@ impl Server {
         let Some((address, device)) = self.sessions.get(from).map(|it| (it.udp_address(), it.device)) else {
             return Err(Refusal::OutOfOrder);
         };
-        self.number_offers(turn);
         let offer = self.offers.add(turn.now, from, &to)?;
         let Offered { index, sealed, .. } = file;
         let keys = self.devices_of(from);
@@ -141,21 +140,39 @@ impl Server {
         Ok(ReplyBody::Offered { offer })
     }
 
-    /// Makes sure that the next offer has an id that no transfer of an earlier run has, nor one of a later run.
-    fn number_offers(&mut self, turn: &mut Turn<'_>) {
+    /// What the log must have before the next offer, so that its id is one that no transfer of an earlier run has, nor
+    /// one of a later run.
+    pub(super) fn numbering(&self) -> Option<Fact> {
         // A client whose session ends with its connection ends its transfers, too.
-        if self.settings.grace.is_zero() {
-            return;
-        }
+        let none_left = !self.settings.grace.is_zero() && self.offers.last >= self.offers.numbered;
+        let through = OfferId(self.conference.offers.0 + NUMBERED_AT_ONCE);
+        none_left.then_some(Fact::OffersNumbered { through })
+    }
+
+    /// The log has taken these ids.
+    pub(super) fn apply_numbering(&mut self, turn: &Turn<'_>, through: OfferId) {
+        let before = self.conference.offers;
+        self.conference.offers = before.max(through);
         let offers = &mut self.offers;
-        if offers.numbered == OfferId(0) {
-            (offers.last, offers.numbered) = (self.conference.offers, self.conference.offers);
+        // Those of an earlier run are not given again.
+        if !turn.recovering && offers.last >= offers.numbered {
+            (offers.last, offers.numbered) = (before, self.conference.offers);
         }
-        if offers.last >= offers.numbered {
-            offers.numbered = OfferId(offers.last.0 + NUMBERED_AT_ONCE);
-            let fact = Fact::OffersNumbered { through: offers.numbered };
-            self.propose(turn, Proposal::Unasked, fact);
+    }
+
+    /// An offer waited for its id.
+    pub(super) fn offer_numbered(&mut self, turn: &mut Turn<'_>, asked: Asked, to: String, file: Offered) {
+        if let Some(fact) = self.numbering() {
+            // Others who waited have taken them all.
+            return self.propose(turn, Proposal::Offer { asked, to, file }, fact);
         }
+        if self.is_open(asked.connection) {
+            match self.offer(turn, &asked.user, &to, file) {
+                Ok(body) => self.answer(turn, &asked, body),
+                Err(refusal) => self.refuse(turn, &asked, refusal),
+            }
+        }
+        self.answered(turn, asked.connection);
     }
 
     pub(super) fn answer_offer(

@@ -6,6 +6,7 @@ use super::fact::Fact;
 use super::io::{Output, Query};
 use super::machine::Server;
 use super::news::Asking;
+use super::offers::Offered;
 use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, RequestId, SessionId, Ticket};
 use crate::machine::Usage;
@@ -41,6 +42,8 @@ pub(super) enum Proposal {
     Block { name: String },
     /// A session is to be one that can be resumed.
     Session { user: UserName, session: SessionId, secret: ResumeSecret },
+    /// An offer waits for its id.
+    Offer { asked: Asked, to: String, file: Offered },
     /// Nobody waits for it.
     Unasked,
 }

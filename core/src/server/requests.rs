@@ -38,6 +38,8 @@ pub(super) enum Next {
     Answer(ReplyBody),
     /// It must last: it is answered when it is committed.
     Propose(Fact),
+    /// It is answered when this is committed.
+    Number { fact: Fact, to: String, file: Offered },
     /// It is answered when the store has been asked.
     Read { kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
     /// It is answered when the store has been asked for the newest of it.
@@ -131,12 +133,16 @@ impl Server {
             Err(refusal) => self.refuse(turn, &asked, refusal),
             Ok(Next::Answer(body)) => self.answer(turn, &asked, body),
             Ok(Next::Close(reason)) => self.close(turn, asked.connection, reason),
-            Ok(Next::Propose(_)) if self.pending.proposals.len() >= MAX_PROPOSALS => {
+            Ok(Next::Propose(_) | Next::Number { .. }) if self.pending.proposals.len() >= MAX_PROPOSALS => {
                 self.refuse(turn, &asked, Refusal::LimitReached("messages that wait for the server's disk".to_owned()));
             }
             Ok(Next::Propose(fact)) => {
                 self.began(asked.connection);
                 self.propose(turn, Proposal::Request(asked), fact);
+            }
+            Ok(Next::Number { fact, to, file }) => {
+                self.began(asked.connection);
+                self.propose(turn, Proposal::Offer { asked, to, file }, fact);
             }
             Ok(Next::Read { kind, not_before, after }) => self.read(turn, asked, kind, not_before, after),
             Ok(Next::ReadLatest(select)) => self.read_latest(turn, asked, select),
@@ -191,7 +197,11 @@ impl Server {
             RequestBody::Latest { room, count, before } => self.select_latest(user, room, count, before),
             RequestBody::Find { text, before } => self.search_for(user, &text, before).map(Next::Find),
             RequestBody::Offer { to, device, index, sealed } => {
-                self.offer(turn, user, &to, Offered { device, index, sealed }).map(Next::Answer)
+                let file = Offered { device, index, sealed };
+                match self.numbering() {
+                    Some(fact) => Ok(Next::Number { fact, to, file }),
+                    None => self.offer(turn, user, &to, file).map(Next::Answer),
+                }
             }
             RequestBody::AnswerOffer { offer, index } => self.answer_offer(turn, user, offer, index).map(Next::Answer),
             RequestBody::WithdrawOffer { offer } => self.withdraw_offer(turn, user, offer).map(Next::Answer),

@@ -111,3 +111,32 @@ const HISTORY: &str = "question for messages";
 const SEARCH: &str = "search";
 const ROOMS: &str = "question for rooms";
 const TRANSFERS: &str = "question for transfers";
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Stage;
+    use super::*;
+    use toom_core::client::event::Failure;
+
+    /// The person asks twice who is active, and is told this.
+    fn told(events: &[Event]) -> Option<&'static str> {
+        let mut stage = Stage::new(&[]);
+        stage.client(0);
+        (0..2).for_each(|_| stage.client_is_asked(0, Command::ActiveUsers));
+        let over = Event::ConnectionLost { reason: String::new(), was_logged_in: true, server_key_changed: false };
+        for event in events.iter().chain([&over]) {
+            stage.client_shows(0, event.clone());
+        }
+        stage.finish()
+    }
+
+    #[test]
+    fn an_answer_too_many_and_one_that_is_missing_are_found() {
+        let (list, error) = (Event::ActiveUsers(Vec::new()), Event::Error(Failure::ConnectionLost));
+        assert_eq!(told(&[list.clone(), list.clone()]), None);
+        assert_eq!(told(&[list.clone(), error.clone()]), None);
+        assert_eq!(told(&[list.clone(), list.clone(), list.clone()]), Some(ONE_ANSWER));
+        assert_eq!(told(&[list.clone(), list.clone(), error]), Some(ONE_ANSWER));
+        assert_eq!(told(&[list]), Some(ONE_ANSWER), "one has no answer");
+    }
+}

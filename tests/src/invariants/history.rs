@@ -10,7 +10,7 @@ use toom_core::name::UserName;
 use toom_core::server::fact::Conversation;
 use toom_core::server::io::{Input, Output};
 use toom_core::time::Timestamp;
-use toom_core::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES};
+use toom_core::wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_MESSAGES, MAX_TEXT_BYTES};
 use toom_core::wire::message::{
     Cursor, FoundIn, FoundMessage, HistoryKind, PastMessage, Reply, ReplyBody, Request, RequestBody, ServerMessage,
 };
@@ -29,6 +29,9 @@ pub const WHOLE: &str =
     "history: an answer has everything since the time asked for, once and in order, however many pages";
 /// The question.
 pub const SINCE: &str = "history: a person who asks since a second is given what is strictly later than that second";
+/// The newest of a conversation.
+pub const LATEST: &str =
+    "history: the newest messages of a conversation are its last ones that the reader may read, in order";
 /// The end.
 pub const FINAL: &str = "history: every acknowledged message is in the final history of everyone who may read it";
 
@@ -37,6 +40,8 @@ pub const FINAL: &str = "history: every acknowledged message is in the final his
 pub(super) struct History {
     /// What each request may be answered with at most.
     asked: BTreeMap<(ConnectionId, RequestId), Vec<Key>>,
+    /// What each request for the newest of a conversation may be answered with, and how many at most.
+    latest: BTreeMap<(ConnectionId, RequestId), (Vec<Key>, usize)>,
     /// What the answer must have whose first page was asked for last.
     begun: BTreeMap<ConnectionId, Vec<Key>>,
     clients: BTreeMap<usize, Reader>,
@@ -56,18 +61,24 @@ struct Reader {
     not_before: Timestamp,
     /// The pages so far.
     pages: Vec<PastMessage>,
+    /// Its requests for the newest of a conversation, which have no pages.
+    latest: BTreeSet<RequestId>,
 }
 
 impl Part for History {
     fn observe(&mut self, model: &Model, what: &Observation<'_>) -> Result<(), Broken> {
         match what {
-            Observation::ServerEnds(_) => self.asked.clear(),
+            Observation::ServerEnds(_) => {
+                self.asked.clear();
+                self.latest.clear();
+            }
             Observation::ServerHears(Input::Request { connection, request, .. }) => {
                 self.is_asked(model, *connection, request);
             }
             Observation::ServerHears(Input::Disconnected { connection, .. })
             | Observation::ServerSays(Output::Close { connection, .. }) => {
                 self.asked.retain(|(it, _), _| it != connection);
+                self.latest.retain(|(it, _), _| it != connection);
             }
             Observation::ServerHears(Input::Committed { .. }) => self.forget_the_removed(model),
             Observation::ClientStarts { client, connection, .. } => {
@@ -108,6 +119,14 @@ impl Part for History {
 
 impl History {
     fn is_asked(&mut self, model: &Model, connection: ConnectionId, request: &Request) {
+        if let RequestBody::Latest { room, count, before } = request.body {
+            let Some(user) = model.user(connection) else { return };
+            let kind = if room.is_some() { HistoryKind::Rooms } else { HistoryKind::Broadcast };
+            let is_asked = |(place, number): &Key| *place == room && before.is_none_or(|before| *number < before);
+            let keys = model.conference.readable(kind, user).map(|(key, _)| key).filter(is_asked).collect();
+            self.latest.insert((connection, request.id), (keys, count as usize));
+            return;
+        }
         let RequestBody::History { kind, not_before, after } = request.body else { return };
         let Some(user) = model.user(connection) else { return };
         let all = model.conference.readable(kind, user).filter(|(_, said)| said.message.at >= not_before);
@@ -120,7 +139,12 @@ impl History {
 
     fn replied(&mut self, model: &Model, connection: ConnectionId, reply: &Reply) -> Result<(), Broken> {
         let asked = self.asked.remove(&(connection, reply.id));
+        let latest = self.latest.remove(&(connection, reply.id));
         match (&reply.body, &model.turn.applied) {
+            (ReplyBody::History { messages, next }, _) if latest.is_some() => {
+                let (expected, count) = latest.unwrap_or_default();
+                is_last_page(model, model.user(connection), &expected, count, messages, *next)
+            }
             (ReplyBody::History { messages, next }, _) => {
                 let expected = asked.unwrap_or_default();
                 is_page(model, model.user(connection), &expected, messages, *next)
@@ -153,7 +177,11 @@ impl History {
             ClientInput::Command(Command::History { kind, since }) => reader.wanted.push((*kind, *since)),
             ClientInput::Message(ServerMessage::Reply(reply)) => match &reply.body {
                 ReplyBody::Welcome { user, .. } => reader.user = Some(user.clone()),
-                ReplyBody::History { messages, .. } => reader.pages.extend_from_slice(messages),
+                ReplyBody::History { messages, .. } => {
+                    if !reader.latest.remove(&reply.id) {
+                        reader.pages.extend_from_slice(messages);
+                    }
+                }
                 _ => {}
             },
             _ => {}
@@ -163,6 +191,10 @@ impl History {
     fn client_says(&mut self, model: &Model, client: usize, output: &ClientOutput) -> Result<(), Broken> {
         let Some(reader) = self.clients.get_mut(&client) else { return Ok(()) };
         match output {
+            ClientOutput::Send(Request { id, body: RequestBody::Latest { .. } }) => {
+                reader.latest.insert(*id);
+                Ok(())
+            }
             ClientOutput::Send(Request { body: RequestBody::History { kind, not_before, after: None }, .. }) => {
                 (reader.kind, reader.not_before) = (*kind, *not_before);
                 reader.pages.clear();
@@ -186,7 +218,15 @@ impl History {
 impl Reader {
     fn new(connection: ConnectionId) -> Reader {
         let (kind, not_before) = (HistoryKind::Broadcast, Timestamp::default());
-        Reader { connection, user: None, wanted: Vec::new(), kind, not_before, pages: Vec::new() }
+        Reader {
+            connection,
+            user: None,
+            wanted: Vec::new(),
+            kind,
+            not_before,
+            pages: Vec::new(),
+            latest: BTreeSet::new(),
+        }
     }
 
     fn asks_what_was_wanted(&self, client: usize) -> Result<(), Broken> {
@@ -235,6 +275,43 @@ fn is_page(
     messages: &[PastMessage],
     next: Option<Cursor>,
 ) -> Result<(), Broken> {
+    are_said(model, user, expected, messages)?;
+    let given = keys(messages);
+    let last = messages.last().map(|it| Cursor { room: it.room, number: it.number });
+    let goes_on = if given.len() < expected.len() { last } else { None };
+    ensure(expected.starts_with(&given) && next == goes_on, EXACT, || {
+        format!("{user:?} is given {given:?} and the cursor {next:?}, there was {expected:?}")
+    })?;
+    let bytes: usize = messages.iter().map(|it| it.text.len()).sum();
+    let fits = messages.len() <= MAX_PAGE_MESSAGES && (bytes <= MAX_PAGE_BYTES || messages.len() == 1);
+    ensure(fits, EXACT, || format!("a page has {} messages and {bytes} bytes", messages.len()))
+}
+
+/// As [`is_page`], for the newest messages of one conversation, at most `count`.
+fn is_last_page(
+    model: &Model,
+    user: Option<&UserName>,
+    expected: &[Key],
+    count: usize,
+    messages: &[PastMessage],
+    next: Option<Cursor>,
+) -> Result<(), Broken> {
+    are_said(model, user, expected, messages)?;
+    let given = keys(messages);
+    let first = messages.first().map(|it| Cursor { room: it.room, number: it.number });
+    let goes_on = if given.len() < expected.len() { first } else { None };
+    let most = count.min(MAX_PAGE_MESSAGES);
+    let bytes: usize = messages.iter().map(|it| it.text.len()).sum();
+    // Fewer than were wanted are given only if one more would be too large.
+    let is_full = given.len() == most.min(expected.len()) || bytes + MAX_TEXT_BYTES > MAX_PAGE_BYTES;
+    let is_end = expected.ends_with(&given) && next == goes_on && given.len() <= most && is_full;
+    ensure(is_end, LATEST, || {
+        format!("{user:?} is given {given:?} and the cursor {next:?} of at most {most}, there was {expected:?}")
+    })
+}
+
+/// Whether messages are what the log has, and this user may read them.
+fn are_said(model: &Model, user: Option<&UserName>, expected: &[Key], messages: &[PastMessage]) -> Result<(), Broken> {
     for message in messages {
         let known = user.is_some_and(|user| model.conference.may_read(user, key(message)));
         let outside = message.room.is_some() && !known && !expected.contains(&key(message));
@@ -245,15 +322,7 @@ fn is_page(
             format!("{user:?} is given {message:?}, the log has {said:?}")
         })?;
     }
-    let given = keys(messages);
-    let last = messages.last().map(|it| Cursor { room: it.room, number: it.number });
-    let goes_on = if given.len() < expected.len() { last } else { None };
-    ensure(expected.starts_with(&given) && next == goes_on, EXACT, || {
-        format!("{user:?} is given {given:?} and the cursor {next:?}, there was {expected:?}")
-    })?;
-    let bytes: usize = messages.iter().map(|it| it.text.len()).sum();
-    let fits = messages.len() <= MAX_PAGE_MESSAGES && (bytes <= MAX_PAGE_BYTES || messages.len() == 1);
-    ensure(fits, EXACT, || format!("a page has {} messages and {bytes} bytes", messages.len()))
+    Ok(())
 }
 
 fn are_readable(model: &Model, user: Option<&UserName>, messages: &[FoundMessage]) -> Result<(), Broken> {

@@ -1,6 +1,6 @@
 //! The client's end: what the server sent arrives whole and in order, and is shown once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use toom_core::client::event::{Event, PostKind};
@@ -56,6 +56,8 @@ struct Screen {
     deaf: bool,
     /// Its posts, with the confirmation that was heard and not shown yet.
     posts: BTreeMap<RequestId, (PostKind, Option<(MessageNumber, Timestamp)>)>,
+    /// Invitations, each to a room: one that is asked again may be answered with the room as it is by then.
+    invited: BTreeSet<RoomId>,
     logging_out: bool,
     over: bool,
 }
@@ -144,6 +146,7 @@ impl Screen {
             user: None,
             deaf: false,
             posts: BTreeMap::new(),
+            invited: BTreeSet::new(),
             logging_out: false,
             over: false,
         }
@@ -190,6 +193,9 @@ impl Screen {
                 self.posts.entry(reply.id).and_modify(|(_, sent)| *sent = Some((*number, *at)));
             }
             ReplyBody::RoomCreated(room) | ReplyBody::Invited(room) => self.own_rooms.push(room.clone()),
+            ReplyBody::Rooms(rooms) => {
+                self.own_rooms.extend(rooms.iter().filter(|it| self.invited.contains(&it.room)).cloned());
+            }
             ReplyBody::Refused(_) => _ = self.posts.remove(&reply.id),
             ReplyBody::Welcome { user, .. } => self.user = Some(user.clone()),
             ReplyBody::Resumed { missed } => self.to_show.push_back(Event::Resumed { missed: *missed }),
@@ -241,6 +247,10 @@ impl Screen {
                 return ensure(shown.is_some_and(|shown| through <= shown), RECEIPT, || {
                     format!("client {client} says that number {through} of {from} was shown; that was {shown:?}")
                 });
+            }
+            RequestBody::Invite { room, .. } => {
+                self.invited.insert(*room);
+                return Ok(());
             }
             RequestBody::Broadcast { .. } => PostKind::Broadcast,
             RequestBody::RoomMessage { room, .. } => PostKind::Room(*room),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use toom_core::client::command::Command;
 use toom_core::client::event::Event as Shown;
 use toom_core::client::io::{Input as ClientInput, Output as ClientOutput};
 use toom_core::id::{ConnectionId, RequestId};
@@ -167,6 +168,10 @@ impl Stage {
 
     pub(super) fn client_hears(&mut self, client: usize, message: ServerMessage) {
         self.tell(&Observation::ClientHears(client, &ClientInput::Message(message)));
+    }
+
+    pub(super) fn client_is_asked(&mut self, client: usize, command: Command) {
+        self.tell(&Observation::ClientHears(client, &ClientInput::Command(command)));
     }
 
     pub(super) fn client_sends(&mut self, client: usize, id: u64, body: RequestBody) {

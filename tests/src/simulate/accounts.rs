@@ -1,6 +1,6 @@
 //! What the durable log says about accounts and messages, read in the simplest way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toom_core::name::UserName;
 use toom_core::secure::PasswordHash;
@@ -47,13 +47,15 @@ impl Accounts {
     }
 }
 
-/// The texts of all broadcasts, in order: those whose author had an account.
+/// The texts of all broadcasts, in order: those whose author had an account. One that was posted again is one message.
 pub fn broadcasts(log: &[Committed]) -> Vec<&str> {
     let (mut accounts, mut texts) = (Accounts::default(), Vec::new());
+    let mut known = BTreeSet::new();
     for Committed { fact, .. } in log {
         accounts.apply(fact);
-        if let Fact::Broadcast { from, text, .. } = fact
+        if let Fact::Broadcast { from, text, id, .. } = fact
             && accounts.has(from)
+            && id.is_none_or(|id| known.insert(id))
         {
             texts.push(text.as_str());
         }

@@ -72,6 +72,13 @@ pub enum Act {
         /// For those with this mark.
         mark: u64,
     },
+    /// Reads the newest messages of a conversation.
+    Latest {
+        /// Which room; 0 is for the broadcasts.
+        room: u32,
+        /// How many at most.
+        count: u32,
+    },
     /// Who is active?
     ActiveUsers,
     /// Which rooms is one in?

@@ -113,8 +113,9 @@ impl Checker for Listener {
             Observation::ServerSays(Output::Send { message, .. }) => {
                 if let ServerMessage::Event(Granted { secret, .. }) = message {
                     let heard = &mut *self.0.borrow_mut();
-                    let user = heard.begun.take();
-                    user.map(|user| heard.secrets.entry(user).or_default().push(secret.clone()));
+                    if let Some(user) = heard.begun.take() {
+                        heard.secrets.entry(user).or_default().push(secret.clone());
+                    }
                 }
                 let coverage = &mut self.0.borrow_mut().coverage;
                 match message {

@@ -37,6 +37,7 @@ pub const ACTS: &[(u64, ActDrawer)] = &[
     (1, |_| Act::RemoveAccount),
     (1, |_| Act::ChangePassword),
     (1, |draw| Act::Find { mark: draw.text().mark }),
+    (2, |draw| Act::Latest { room: draw.pick(&[0, 0, 1, 1, 2, 3, 9]), count: draw.small_or_large(1..=600) as u32 }),
 ];
 
 fn log_in(draw: &mut Draw) -> Act {

@@ -72,6 +72,9 @@ impl Stage {
             Act::Leave { room } => Command::Leave { room: RoomId(*room) },
             Act::History { kind, since } => Command::History { kind: *kind, since: self.moment(*since) },
             Act::Find { mark } => Command::Find { text: mark.to_string() },
+            Act::Latest { room, count } => {
+                Command::Latest { room: (*room > 0).then_some(RoomId(*room)), count: *count }
+            }
             Act::ActiveUsers => Command::ActiveUsers,
             Act::Rooms => Command::Rooms,
             Act::SendFile { to, file } => Command::SendFile { to: self.typed_name(*to), path: path_of(*file) },

@@ -591,3 +591,33 @@ fn who_leaves_a_room_before_reading_what_they_missed_there_is_not_sent_what_was_
     world.ask(b, room_message(1, "live"));
     assert_eq!(live(&mut world, again), lines(&[(1, 4, "live")]));
 }
+
+#[test]
+fn no_offer_is_made_before_the_log_has_its_id() {
+    let mut world = world(["a", "b"]);
+    let (a, b) = (world.login("a"), world.login("b"));
+    world.forget();
+    let offer = || RequestBody::Offer {
+        to: text("a"),
+        device: device(a),
+        index: crate::id::PeerIndex(1),
+        sealed: crate::secure::SealedOffer::new(vec![9; 300]).unwrap(),
+    };
+    world.hold_proposals = true;
+    let waiting = [0; 3].map(|_| world.send(b, offer()));
+    assert_eq!((world.inbox(a), world.inbox(b)), (vec![], vec![]));
+    world.hold_proposals = false;
+    while !world.proposals.is_empty() {
+        world.commit_next();
+    }
+    let ids = waiting.map(|id| world.reply(b, id));
+    assert_eq!(ids, [1, 2, 3].map(|id| Some(ReplyBody::Offered { offer: crate::id::OfferId(id) })));
+    assert_eq!(world.server.conference.offers, crate::id::OfferId(100), "they were taken once");
+    world.disconnect(b);
+    world.restart();
+    let b = world.login("b");
+    world.hold_proposals = true;
+    let failing = world.send(b, offer());
+    world.fail_proposals();
+    assert_eq!(world.reply(b, failing), Some(ReplyBody::Refused(Refusal::StorageFailed)));
+}

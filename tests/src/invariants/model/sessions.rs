@@ -22,7 +22,7 @@ pub struct Sessions {
     /// The other ends of the connections that have done their handshake: where they are, and the key of the device.
     ends: BTreeMap<ConnectionId, (IpAddr, PublicKey)>,
     /// Logins, and claims to sessions, that have no answer.
-    claims: BTreeMap<(ConnectionId, RequestId), RequestBody>,
+    claims: Vec<(ConnectionId, RequestId, RequestBody)>,
     /// Whose session can be resumed once the fact is committed.
     starting: BTreeMap<Ticket, UserName>,
     /// The sessions of the log that may be resumed.
@@ -143,7 +143,7 @@ impl Sessions {
                     self.claimed = Some(user.clone());
                 }
                 if let RequestBody::Resume { .. } | RequestBody::Login { .. } = request.body {
-                    self.claims.insert((*connection, request.id), request.body.clone());
+                    self.claims.push((*connection, request.id, request.body.clone()));
                 }
             }
             Input::Disconnected { connection, wall } => {
@@ -189,9 +189,9 @@ impl Sessions {
                     self.end_where(true, |it| it.row.name == *user && it.until.is_some());
                 }
                 ServerMessage::Reply(reply) => {
-                    if let [connection] = to[..]
-                        && let Some(claim) = self.claims.remove(&(connection, reply.id))
-                    {
+                    let is_it = |it: &(ConnectionId, RequestId, _)| to[..] == [it.0] && it.1 == reply.id;
+                    if let Some(place) = self.claims.iter().position(is_it) {
+                        let (connection, _, claim) = self.claims.remove(place);
                         self.answered(connection, claim, &reply.body);
                     }
                 }
@@ -270,11 +270,14 @@ impl Sessions {
 
     fn forget(&mut self, connection: ConnectionId) {
         self.ends.remove(&connection);
-        self.claims.retain(|(it, _), _| *it != connection);
+        self.claims.retain(|(it, ..)| *it != connection);
     }
 
     fn end_where(&mut self, early: bool, is_over: impl Fn(&Session) -> bool) {
-        let over = self.active.extract_if(.., |_, it| is_over(it));
-        self.changes.extend(over.map(|(user, _)| Change::Went { user, early }));
+        let over = self.active.iter().filter(|(_, it)| is_over(it)).map(|(user, _)| user.clone());
+        for user in over.collect::<Vec<_>>() {
+            self.active.remove(&user);
+            self.changes.push(Change::Went { user, early });
+        }
     }
 }

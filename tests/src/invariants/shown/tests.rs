@@ -1,5 +1,6 @@
 use super::super::testing::{Stage, name};
 use super::*;
+use toom_core::client::command::Command;
 
 /// `b` has client 0 and heard that it is welcome; `a` has written something to all and something to `b`.
 fn stage() -> (Stage, VecDeque<ServerMessage>) {
@@ -102,6 +103,9 @@ fn a_confirmation_told_twice_wrong_or_for_another_post_is_found() {
         let mut stage = Stage::new(&["a", "b"]);
         let a = stage.client(0);
         stage.all(["a"]);
+        for _ in events {
+            stage.client_is_asked(0, Command::Broadcast { text: "x".into() });
+        }
         stage.client_sends(0, 2, RequestBody::Broadcast { text: "x".into() });
         stage.broadcast(a, "x");
         for message in stage.sent(a) {
