@@ -78,6 +78,9 @@ fn words(happened: &Activity) -> Option<String> {
             };
             replied(user, if *kind == HistoryKind::Broadcast { "RDM b" } else { "RDM s" }, reply)
         }
+        Activity::ReadLatest { user, messages } => {
+            replied(user, "LAST", if *messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") })
+        }
         Activity::Searched { user, messages, more } => {
             let and_more = if *more { " and more" } else { "" };
             let messages = if *messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
@@ -147,6 +150,7 @@ fn fields(happened: &Activity) -> Option<(&'static str, Value)> {
             let not_before = wall::rfc3339(*not_before);
             ("history", json!({"user": user, "of": kind, "not_before": not_before, "messages": messages, "more": more}))
         }
+        Activity::ReadLatest { user, messages } => ("latest", json!({"user": user, "messages": messages})),
         Activity::Searched { user, messages, more } => {
             ("found", json!({"user": user, "messages": messages, "more": more}))
         }

@@ -112,6 +112,9 @@ pub(crate) struct ServerArgs {
     /// For how long, for instance 10s, 500ms or 2m
     #[arg(long, value_name = "TIME", env = "TOOM_BLOCK", default_value = "10s", value_parser = parse_duration, hide_env_values = true)]
     pub(crate) block: Duration,
+    /// For how long messages are kept, for instance 90d; older ones are deleted for good. For ever without
+    #[arg(long, value_name = "TIME", env = "TOOM_KEEP", value_parser = parse_keep, hide_env_values = true)]
+    pub(crate) keep: Option<Duration>,
     /// How long a user stays active whose connection was lost, and can resume it; 0s ends sessions with their connection
     #[arg(long, value_name = "TIME", env = "TOOM_GRACE", default_value = "60s", value_parser = parse_duration, hide_env_values = true)]
     pub(crate) grace: Duration,
@@ -285,6 +288,12 @@ pub(crate) struct BenchTransferArgs {
 /// A name that an account may have; for a new one there are stricter rules.
 fn parse_name(text: &str) -> Result<UserName, String> {
     UserName::read(text).map_err(|error| error.to_string())
+}
+
+/// A mistake in it would delete everything.
+fn parse_keep(text: &str) -> Result<Duration, String> {
+    let keep = parse_duration(text)?;
+    if keep.is_zero() { Err("nothing would be kept; leave it out to keep everything".to_owned()) } else { Ok(keep) }
 }
 
 fn parse_payload(text: &str) -> Result<usize, String> {

@@ -40,6 +40,7 @@ pub(crate) fn run(args: &ServerArgs, global: &Global) -> Outcome {
         attempts,
         block: args.block,
         post_rates,
+        keep: args.keep,
         grace: args.grace,
     };
     let server = global.runtime.serve(config, printer(global))?;

@@ -21,6 +21,8 @@ pub struct ServerConfig {
     pub block: Duration,
     /// How much one user may post.
     pub post_rates: PostRates,
+    /// For how long messages are kept; for ever without.
+    pub keep: Option<Duration>,
     /// How long a session whose connection was lost stays active; with zero it ends with its connection.
     pub grace: Duration,
 }

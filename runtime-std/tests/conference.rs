@@ -165,6 +165,7 @@ fn two_servers_cannot_share_an_address_or_data() {
         attempts: 3,
         block: PATIENCE,
         post_rates: toom_core::server::PostRates::default(),
+        keep: None,
         grace: std::time::Duration::ZERO,
     };
     let same_address = toom_std::server::start(config(data.path(), world.address), |_| {}).unwrap_err();

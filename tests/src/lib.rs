@@ -9,11 +9,13 @@
 //! | [`simulate`] | whole runs of random people in random worlds, each from one seed; shrinking of what breaks |
 //! | [`login_timing`], [`statistics`] | whether the time of a login tells who has an account |
 //! | [`chaos`] | servers and clients that are killed, and whether anything that was confirmed is lost |
+//! | [`durability`] | how many messages a second are confirmed, beside what the disk can do |
 //! | [`hostile`] | attacks on a real server process, and whether they disturb anybody |
 //! | [`real`] | a world of real sockets, files and threads, on either runtime or on both |
 #![forbid(unsafe_code)]
 
 pub mod chaos;
+pub mod durability;
 pub mod hostile;
 pub mod invariants;
 pub mod login_timing;

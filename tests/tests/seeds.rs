@@ -29,6 +29,8 @@ const ELSEWHERE: &[&str] = &[
     "Failed, key changed",
     "NotRemembered",
     "search not ready",
+    "Latest",
+    "NewSince",
 ];
 
 fn outcomes() -> Vec<(u64, Outcome)> {

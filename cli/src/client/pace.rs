@@ -109,6 +109,7 @@ impl Answer {
                     | Event::LeftRoom { .. }
                     | Event::Rooms(_)
                     | Event::History { .. }
+                    | Event::Latest { .. }
                     | Event::Found { .. }
                     | Event::Transfers(_)
                     | Event::SafetyNumber { .. }

@@ -91,6 +91,7 @@ fn open_server(dir: &Path) -> Result<(Server, Vec<Password>), Failure> {
         attempts: DEFAULT_ATTEMPTS,
         block: DEFAULT_BLOCK,
         post_rates,
+        keep: None,
         grace: DEFAULT_GRACE,
     };
     let server = SERVER.serve(config, |_| ())?;

@@ -2,7 +2,7 @@
 
 /// What people are asked before each command.
 pub(crate) const PROMPT: &str = "Enter one of the following commands (BCM, ATU, SRB, SRM, RDM, UPD, OUT, MSG, ROOMS, \
-                                 INVITE, LEAVE, ACCEPT, REJECT, TRANSFERS, CANCEL, FIND, VERIFY, HELP): ";
+                                 INVITE, LEAVE, ACCEPT, REJECT, TRANSFERS, CANCEL, FIND, LAST, VERIFY, HELP): ";
 
 /// One command of line mode.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +58,13 @@ pub(crate) const COMMANDS: &[CommandHelp] = &[
         "text",
         "Shows the newest messages that you may read and that have all these words; at the end, * is any ending.",
         "FIND invoice 2022*",
+    ),
+    command(
+        "LAST",
+        "/last",
+        "b|room-id [count]",
+        "Shows the newest broadcast messages (b) or messages of a separate room, 20 if you do not say how many.",
+        "LAST b 50",
     ),
     command(
         "VERIFY",

@@ -6,10 +6,11 @@ use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
 use toom_core::text::{printable, printable_lines};
 use toom_core::time::Timestamp;
-use toom_core::wire::message::{ActiveUser, FoundIn, FoundMessage, HistoryKind, PastMessage, RoomInfo};
+use toom_core::wire::message::{ActiveUser, RoomInfo};
 use toom_store::wall::written;
 
 use super::failure::{list, login_sentence, sentence};
+use super::past;
 
 /// One or more lines, without the last line's end; `None` for what is no line, but progress that changes many
 /// times a second (see [`progress`]).
@@ -52,8 +53,10 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         }
         Event::LeftRoom { room } => format!("You have left separate room {room}."),
         Event::Rooms(rooms) => list_rooms(rooms),
-        Event::History { kind, messages } => history(*kind, messages),
-        Event::Found { messages, more } => found(messages, *more),
+        Event::History { kind, messages } => past::history(*kind, messages),
+        Event::Latest { messages, more, .. } => past::latest(messages, *more),
+        Event::NewSince(news) => past::new_since(news),
+        Event::Found { messages, more } => past::found(messages, *more),
         Event::Offer { id, from, name, bytes, held } => format!(
             "{from} offers you {} ({}). {}.",
             printable(name.as_str()),
@@ -188,48 +191,6 @@ fn list_rooms(rooms: &[RoomInfo]) -> String {
     rooms.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn history(kind: HistoryKind, messages: &[PastMessage]) -> String {
-    if messages.is_empty() {
-        return "no new message".into();
-    }
-    let mut lines = Vec::with_capacity(messages.len());
-    let mut heading = None;
-    for message in messages {
-        let PastMessage { number, at, from, text, room } = message;
-        let line = format!("#{number}, {}, {from}: {}", written(*at), printable(text));
-        match (kind, room) {
-            (HistoryKind::Rooms, Some(id)) => {
-                if heading != Some(id) {
-                    lines.push(format!("room-{id}:"));
-                    heading = Some(id);
-                }
-                lines.push(format!("  {line}"));
-            }
-            _ => lines.push(line),
-        }
-    }
-    lines.join("\n")
-}
-
-/// The newest is the last line, as in a conversation.
-fn found(messages: &[FoundMessage], more: bool) -> String {
-    if messages.is_empty() {
-        return "no message found".into();
-    }
-    let line = |message: &FoundMessage| {
-        let FoundMessage { place, number, at, from, text } = message;
-        let place = match place {
-            FoundIn::Broadcast => "Broadcast".to_owned(),
-            FoundIn::Room(room) => format!("Room {room}"),
-            FoundIn::Direct(peer) if peer == from => "Direct message".to_owned(),
-            FoundIn::Direct(peer) => format!("Direct message to {peer}"),
-        };
-        format!("{place} #{number}, {}, {from}: {}", written(*at), printable(text))
-    };
-    let older = more.then(|| format!("There are more than these {}, for older ones add a word.", messages.len()));
-    older.into_iter().chain(messages.iter().rev().map(line)).collect::<Vec<_>>().join("\n")
-}
-
 /// The number in two lines, as people read it to each other, and what to make of it.
 fn safety_number(user: &UserName, number: &str, (theirs, own): (usize, usize), verified: bool) -> String {
     let (first, second) = number.split_at_checked(number.len() / 2).unwrap_or((number, ""));
@@ -316,7 +277,7 @@ mod tests {
     use toom_core::id::{MessageNumber, OfferId, RoomId};
     use toom_core::secure::{AccountKeys, SafetyNumber};
     use toom_core::text::{FileLabel, is_unprintable};
-    use toom_core::wire::message::LoginRefusal;
+    use toom_core::wire::message::{HistoryKind, LoginRefusal, PastMessage};
 
     use super::*;
 
@@ -362,32 +323,6 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_names_its_place_and_the_newest_comes_last() {
-        let at = written(AT);
-        let found = |place, from: &str| {
-            let from = UserName::new(from).unwrap();
-            FoundMessage { place, number: MessageNumber(3), at: AT, from, text: "hi\n\u{1b}".into() }
-        };
-        let messages = vec![
-            found(FoundIn::Direct(yoda()), "luke"),
-            found(FoundIn::Direct(yoda()), "yoda"),
-            found(FoundIn::Room(RoomId(2)), "luke"),
-            found(FoundIn::Broadcast, "yoda"),
-        ];
-        let shown = lines(&Event::Found { messages, more: true });
-        let text = printable("hi\n\u{1b}");
-        let expected = [
-            "There are more than these 4, for older ones add a word.".to_owned(),
-            format!("Broadcast #3, {at}, yoda: {text}"),
-            format!("Room 2 #3, {at}, luke: {text}"),
-            format!("Direct message #3, {at}, yoda: {text}"),
-            format!("Direct message to yoda #3, {at}, luke: {text}"),
-        ];
-        assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
-        assert_eq!(lines(&Event::Found { messages: vec![], more: false }), "no message found");
-    }
-
-    #[test]
     fn confirmations_name_number_and_time() {
         let at = written(AT);
         for (kind, line) in [
@@ -427,21 +362,6 @@ mod tests {
         let user = ActiveUser { name: yoda(), address, udp_port: 6666, since: AT };
         let line = format!("yoda, 129.64.1.11, UDP port 6666, active since {}", written(AT));
         assert_eq!(lines(&Event::ActiveUsers(vec![user.clone(), user])), format!("{line}\n{line}"));
-    }
-
-    #[test]
-    fn room_history_is_grouped_by_room() {
-        let at = written(AT);
-        let messages = vec![past(Some(1), 4, "a"), past(Some(1), 5, "b"), past(Some(7), 1, "c")];
-        assert_eq!(
-            lines(&Event::History { kind: HistoryKind::Rooms, messages }),
-            format!("room-1:\n  #4, {at}, yoda: a\n  #5, {at}, yoda: b\nroom-7:\n  #1, {at}, yoda: c")
-        );
-        let messages = vec![past(None, 1, "a"), past(None, 2, "b")];
-        assert_eq!(
-            lines(&Event::History { kind: HistoryKind::Broadcast, messages }),
-            format!("#1, {at}, yoda: a\n#2, {at}, yoda: b")
-        );
     }
 
     #[test]

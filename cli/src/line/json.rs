@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use toom_core::client::event::{Direction, Event, Failure, PostKind, Transfer, TransferState};
 use toom_core::name::UserName;
 use toom_core::time::Timestamp;
-use toom_core::wire::message::{ActiveUser, FoundIn, FoundMessage, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
+use toom_core::wire::message::{
+    ActiveUser, FoundIn, FoundMessage, HistoryKind, LoginRefusal, News, PastMessage, RoomInfo,
+};
 use toom_store::wall::rfc3339;
 
 use super::failure::{code, login_code, login_sentence, parse_code, sentence, transfer_code};
@@ -47,6 +49,13 @@ pub(crate) fn render(event: &Event, user: &str) -> Value {
             json!({"event": "rooms", "rooms": rooms.iter().map(entry).collect::<Vec<_>>()})
         }
         Event::History { kind, messages } => history(*kind, messages),
+        Event::Latest { room, messages, more } => {
+            let kind = if room.is_some() { HistoryKind::Rooms } else { HistoryKind::Broadcast };
+            let mut object = history(kind, messages);
+            object["more"] = (*more).into();
+            object
+        }
+        Event::NewSince(news) => new_since(news),
         Event::Found { messages, more } => {
             json!({"event": "found", "messages": messages.iter().map(|it| found(it, user)).collect::<Vec<_>>(), "more": more})
         }
@@ -144,6 +153,15 @@ fn history(kind: HistoryKind, messages: &[PastMessage]) -> Value {
         HistoryKind::Rooms => "room",
     };
     json!({"event": "history", "kind": kind, "messages": messages.into_iter().map(past).collect::<Vec<_>>()})
+}
+
+fn new_since(news: &News) -> Value {
+    let News { since, broadcasts, rooms, mentions, more } = news;
+    let rooms: Vec<_> = rooms.iter().map(|(room, messages)| json!({"room": room.0, "messages": messages})).collect();
+    json!({
+        "event": "new_since", "since": rfc3339(*since), "broadcasts": broadcasts, "rooms": rooms, "mentions": mentions,
+        "more": more,
+    })
 }
 
 fn past(message: &PastMessage) -> Value {
@@ -399,6 +417,33 @@ mod tests {
         check(
             Event::History { kind: HistoryKind::Broadcast, messages: vec![] },
             json!({"event": "history", "kind": "broadcast", "messages": []}),
+        );
+    }
+
+    #[test]
+    fn the_newest_of_a_conversation_and_what_is_new() {
+        let message =
+            PastMessage { room: Some(RoomId(2)), number: MessageNumber(1), at: AT, from: yoda(), text: "x".into() };
+        let shown = render(&Event::Latest { room: Some(RoomId(2)), messages: vec![message], more: true }, "luke");
+        assert_eq!(
+            [&shown["event"], &shown["kind"], &shown["more"]],
+            [&json!("history"), &json!("room"), &json!(true)]
+        );
+        assert_eq!([&shown["messages"][0]["room"], &shown["messages"][0]["number"]], [&json!(2), &json!(1)]);
+        let shown = render(&Event::Latest { room: None, messages: vec![], more: false }, "luke");
+        assert_eq!(shown, json!({"event": "history", "kind": "broadcast", "messages": [], "more": false}));
+        check(
+            Event::NewSince(News {
+                since: AT,
+                broadcasts: 1,
+                rooms: vec![(RoomId(2), 3)],
+                mentions: None,
+                more: false,
+            }),
+            json!({
+                "event": "new_since", "since": rfc3339(AT), "broadcasts": 1, "rooms": [{"room": 2, "messages": 3}],
+                "mentions": null, "more": false,
+            }),
         );
     }
 

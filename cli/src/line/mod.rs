@@ -5,3 +5,4 @@ pub(crate) mod help;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod parse;
+mod past;

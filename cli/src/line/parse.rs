@@ -5,9 +5,15 @@ use core::fmt;
 use toom_core::client::command::Command;
 use toom_core::id::{OfferId, RoomId};
 use toom_core::time::Timestamp;
+use toom_core::wire::limits::MAX_PAGE_MESSAGES;
 use toom_core::wire::message::HistoryKind;
 
 use super::help::{self, CommandHelp};
+
+/// How many messages `LAST` shows if nobody says how many.
+const DEFAULT_LATEST: u32 = 20;
+/// How many it shows at most: one page.
+const MOST_LATEST: u64 = MAX_PAGE_MESSAGES as u64;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,6 +92,7 @@ pub(crate) fn parse(line: &str, parse_time: impl Fn(&str) -> Option<Timestamp>) 
         "TRANSFERS" => arguments.none(Command::Transfers)?,
         "CANCEL" => Command::Cancel { transfer: arguments.offer()? },
         "FIND" => Command::Find { text: arguments.text("the words are missing")? },
+        "LAST" => arguments.latest()?,
         "VERIFY" => {
             let (user, rest) = arguments.word("the user is missing")?;
             Command::Verify { user, confirm: rest.yes()? }
@@ -166,6 +173,22 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    fn latest(self) -> Result<Command, ParseError> {
+        let (place, count) = first_word(self.rest);
+        let room = match (place, number(place)) {
+            ("b", _) => None,
+            (_, Some(id)) => Some(RoomId(u32::try_from(id).unwrap_or(u32::MAX))),
+            ("", _) => return Err(self.usage("b or a room's id is missing")),
+            _ => return Err(self.usage("it must be b (broadcast) or a room's id, an integer such as 1")),
+        };
+        let count = match (count, number(count)) {
+            ("", _) => DEFAULT_LATEST,
+            (_, Some(count @ 1..=MOST_LATEST)) => u32::try_from(count).unwrap_or(DEFAULT_LATEST),
+            _ => return Err(self.usage(&format!("the count must be an integer from 1 to {MOST_LATEST}"))),
+        };
+        Ok(Command::Latest { room, count })
+    }
+
     fn history(&self, parse_time: impl Fn(&str) -> Option<Timestamp>) -> Result<Command, ParseError> {
         let (kind, time) = first_word(self.rest);
         let kind = match kind {
@@ -233,6 +256,8 @@ mod tests {
             ("REJECT", "/reject", " 4", Command::Reject { offer: OfferId(4) }),
             ("TRANSFERS", "/transfers", "", Command::Transfers),
             ("FIND", "/find", " two wor*", Command::Find { text: "two wor*".into() }),
+            ("LAST", "/last", " b", Command::Latest { room: None, count: 20 }),
+            ("LAST", "/last", "  7 512 ", Command::Latest { room: Some(RoomId(7)), count: 512 }),
             ("CANCEL", "/cancel", " 4", Command::Cancel { transfer: OfferId(4) }),
             ("VERIFY", "/verify", " yoda", Command::Verify { user: "yoda".into(), confirm: false }),
             ("VERIFY", "/verify", " yoda  yes", Command::Verify { user: "yoda".into(), confirm: true }),

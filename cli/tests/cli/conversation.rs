@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::run::{Client, RUNTIMES, Server, code, events, eventually, said, toom};
 
 #[test]
@@ -298,4 +300,22 @@ fn the_terminal_of_a_server_tells_what_people_do() {
     assert_eq!(shown[at + 1], "Return message: no other active user");
     let at = shown.iter().position(|line| line == "yoda issued SRM command").unwrap_or_else(|| panic!("{shown:?}"));
     assert_eq!(shown[at + 1], "Return message: The separate room does not exist");
+}
+
+#[test]
+fn who_comes_back_is_told_what_is_new_and_reads_the_newest() {
+    for runtime in RUNTIMES {
+        let server = Server::start(runtime);
+        assert_eq!(code(&server.client("yoda", &["--json"], "BCM one\n")), Some(0));
+        assert_eq!(code(&server.client("luke", &["--json"], "BCM two\nBCM Where is Yoda?\n")), Some(0));
+        let mut yoda = Client::start(&server, "yoda", &[]);
+        let news = yoda.event("new_since");
+        assert_eq!([&news["broadcasts"], &news["rooms"], &news["mentions"]], [&json!(2), &json!([]), &json!(1)]);
+        let latest = yoda.ask("LAST b 2", "history");
+        let numbers: Vec<_> = latest["messages"].as_array().unwrap().iter().map(|it| it["number"].clone()).collect();
+        assert_eq!((json!(numbers), &latest["more"]), (json!([2, 3]), &json!(true)));
+        assert_eq!(yoda.ask("LAST 1", "error")["code"], json!("no_such_room"));
+        assert_eq!(yoda.ask("LAST b 0", "error")["code"], json!("usage"));
+        assert_eq!(yoda.finish(), Some(0));
+    }
 }

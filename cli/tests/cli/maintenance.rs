@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::run::{RUNTIMES, Server, code, events, path, run, said};
+use crate::run::{RUNTIMES, Server, code, events, eventually, path, run, said};
 
 #[test]
 fn a_running_server_is_checked_counted_copied_and_restored() {
@@ -59,5 +59,29 @@ fn data_that_is_not_there_is_said() {
         let output = run(&[&["server"], command, &["--data", path(dir.path())]].concat(), "");
         assert_eq!(code(&output), Some(1), "{command:?}");
         assert!(said(&output).1.contains("there is no data of a server in"), "{:?}", said(&output));
+    }
+}
+
+#[test]
+fn messages_are_forgotten_when_they_are_as_old_as_was_said() {
+    for runtime in RUNTIMES {
+        let server = Server::start_with(runtime, &["--keep", "1s"]);
+        let posted = events(&server.client("yoda", &["--json"], "BCM Hello there\n"));
+        assert!(posted.iter().any(|it| it["event"] == "sent" && it["number"] == json!(1)), "{posted:?}");
+        eventually("the message being forgotten", || {
+            let found = events(&server.client("luke", &["--json"], "FIND hello\nRDM b 1 Jun 2022 16:00:00\n"));
+            let answers = found.iter().filter(|it| it["event"] == "found" || it["event"] == "history");
+            answers.filter(|it| it["messages"] == json!([])).count() == 2
+        });
+        eventually("the text log", || {
+            fs::read_to_string(server.data().join("logs/messagelog.txt")).is_ok_and(|text| text.is_empty())
+        });
+        let posted = events(&server.client("yoda", &["--json"], "BCM Once more\n"));
+        assert!(posted.iter().any(|it| it["event"] == "sent" && it["number"] == json!(2)), "{posted:?}");
+    }
+    for (keep, why) in [("0s", "nothing would be kept"), ("long", "is no duration")] {
+        let refused = run(&["server", "--keep", keep], "");
+        assert_eq!(code(&refused), Some(2));
+        assert!(said(&refused).1.contains(why), "{:?}", said(&refused));
     }
 }

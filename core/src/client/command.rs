@@ -43,6 +43,13 @@ pub enum Command {
         /// As typed, in whole seconds: only messages in strictly later seconds are wanted.
         since: Timestamp,
     },
+    /// `LAST b|id [count]`
+    Latest {
+        /// Which room; `None` for the broadcasts.
+        room: Option<RoomId>,
+        /// How many messages at most.
+        count: u32,
+    },
     /// `FIND text`
     Find {
         /// As typed.

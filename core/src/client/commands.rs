@@ -51,6 +51,9 @@ impl Client {
                 let gathering = self.history.insert(Gathering::new(kind, since));
                 self.requests.ask(gathering.request(), Asked::History(kind), out);
             }
+            Command::Latest { room, count } => {
+                self.requests.ask(RequestBody::Latest { room, count, before: None }, Asked::Latest(room), out);
+            }
             Command::Find { text } => match find::request(text) {
                 Ok(body) => self.requests.ask(body, Asked::Find, out),
                 Err(failure) => fail(failure, out),

@@ -189,9 +189,13 @@ impl Client {
         let lost = Event::Error(Failure::ConnectionLost);
         self.answers.end(&lost, out);
         for asked in self.requests.clear() {
-            let wanted = matches!(asked, Asked::Devices(Wanted::Theirs { .. } | Wanted::Own { .. }));
-            let question = matches!(asked, Asked::ActiveUsers | Asked::Rooms | Asked::History(_) | Asked::Find);
-            if wanted || question || asked == Asked::Login {
+            let is_waited_for = match asked {
+                Asked::Login | Asked::ActiveUsers | Asked::Rooms => true,
+                Asked::History(_) | Asked::Latest(_) | Asked::Find => true,
+                Asked::Devices(wanted) => matches!(wanted, Wanted::Theirs { .. } | Wanted::Own { .. }),
+                _ => false,
+            };
+            if is_waited_for {
                 out.push(Output::Event(lost.clone()));
             }
         }

@@ -5,7 +5,7 @@ use crate::name::UserName;
 use crate::secure::{PublicKey, SafetyNumber};
 use crate::text::FileLabel;
 use crate::time::Timestamp;
-use crate::wire::message::{ActiveUser, FoundMessage, HistoryKind, LoginRefusal, PastMessage, RoomInfo};
+use crate::wire::message::{ActiveUser, FoundMessage, HistoryKind, LoginRefusal, News, PastMessage, RoomInfo};
 
 /// One thing to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,17 @@ pub enum Event {
         /// Maybe none.
         messages: Vec<PastMessage>,
     },
+    /// Answer: the newest messages of a conversation, oldest first.
+    Latest {
+        /// Which room; `None` for the broadcasts.
+        room: Option<RoomId>,
+        /// Maybe none.
+        messages: Vec<PastMessage>,
+        /// Whether there are older ones.
+        more: bool,
+    },
+    /// What was said since the last time; after the welcome, if anything was.
+    NewSince(News),
     /// Answer: the newest messages with all the words that were looked for, the newest first.
     Found {
         /// Maybe none.

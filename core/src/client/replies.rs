@@ -76,6 +76,10 @@ impl Client {
                 self.history = None;
                 show(Event::Error(refusal.into()), out)
             }
+            (Asked::Latest(room), ReplyBody::History { messages, next }) => {
+                show(Event::Latest { room, messages, more: next.is_some() }, out)
+            }
+            (Asked::Latest(_), ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Find, ReplyBody::Found { messages, next }) => show(find::found(messages, next), out),
             (Asked::Find, ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Offer, ReplyBody::Offered { offer }) => {
@@ -135,6 +139,7 @@ impl Client {
                 return self.direct_message(number, at, from, text, out);
             }
             wire::Event::Granted { secret, positions } => return self.granted(now, secret, positions),
+            wire::Event::NewSince(news) => Event::NewSince(news),
             // The server wants to know whether this client is still there.
             wire::Event::Ping => return self.requests.ping(out),
             wire::Event::Joined { user } => Event::Joined { user },

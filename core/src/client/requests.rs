@@ -33,6 +33,8 @@ pub(super) enum Asked {
     ActiveUsers,
     Rooms,
     History(HistoryKind),
+    /// The newest messages of a room, or of the broadcasts.
+    Latest(Option<RoomId>),
     Find,
     Offer,
     /// The keys of somebody's devices.

@@ -112,3 +112,23 @@ impl Client {
 pub(super) fn are_keys(keys: &[PublicKey]) -> bool {
     keys.len() <= MAX_KEYS_PER_PERSON && keys.is_sorted_by(|a, b| a < b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_an_account_rise_and_are_not_too_many() {
+        let key = |number: usize| PublicKey([number as u8; 32]);
+        let keys = |count: usize| (0..count).map(key).collect::<Vec<_>>();
+        for (given, expected) in [
+            (vec![], true),
+            (keys(MAX_KEYS_PER_PERSON), true),
+            (keys(MAX_KEYS_PER_PERSON + 1), false),
+            (vec![key(2), key(1)], false),
+            (vec![key(1), key(1)], false),
+        ] {
+            assert_eq!(are_keys(&given), expected, "{given:?}");
+        }
+    }
+}

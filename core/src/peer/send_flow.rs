@@ -98,6 +98,7 @@ mod tests {
     #[test]
     fn new_bytes_go_in_order_up_to_the_credit_and_the_end() {
         let mut flow = SendFlow::new(1_000, 700);
+        assert_eq!((flow.length(), SendFlow::inline(vec![0; 7]).length()), (1_000, 7));
         assert_eq!(flow.claim(600), Some((0..600, false)));
         assert_eq!(flow.claim(600), Some((600..700, false)));
         assert_eq!((flow.claim(600), flow.has_more()), (None, false));

@@ -66,3 +66,21 @@ impl Suite {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with another implementation of both ciphers.
+    #[test]
+    fn the_next_key_is_that_of_the_specification() {
+        let key: [u8; 32] = core::array::from_fn(|place| place as u8);
+        for (suite, next) in [
+            (Suite::AesGcm, "0201675c87335949b909793da5bb4d92fcf6d44b92a6e0792b6ae48b1881259d"),
+            (Suite::ChaChaPoly, "50835543a205b22c9323f2022bc4f67d838f90e61d5ccf33c4513e01f85b5042"),
+        ] {
+            let hex: String = suite.next_key(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, next);
+        }
+    }
+}

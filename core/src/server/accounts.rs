@@ -93,6 +93,11 @@ impl Accounts {
         }
     }
 
+    /// When the last session of this account ended, of those that were granted.
+    pub(super) fn left(&self, name: &UserName) -> Option<Timestamp> {
+        self.accounts.get(name)?.left
+    }
+
     /// A session has ended. Changes nothing if another one has started since.
     pub(super) fn end_session(&mut self, name: &UserName, session: SessionId, at: Timestamp, resumable: bool) {
         let Some(account) = self.accounts.get_mut(name) else { return };

@@ -146,6 +146,13 @@ pub enum Activity {
         /// Whether there are more pages.
         more: bool,
     },
+    /// Someone issued `LAST`.
+    ReadLatest {
+        /// Who.
+        user: UserName,
+        /// How many messages they were shown.
+        messages: usize,
+    },
     /// Someone issued `FIND`. What they looked for is nobody's business.
     Searched {
         /// Who.

@@ -128,3 +128,27 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::wire::message::{ReplyBody, RequestBody};
+
+    /// Two clients are asked at the same time: one answers, the other does not.
+    #[test]
+    fn each_login_waits_for_its_own_connection() {
+        let mut world = World::with_grace(&["a", "b"], Duration::from_secs(60));
+        let before = world.login_all(["a", "b"]);
+        let asked = [("a", before[0]), ("b", before[1])].map(|(user, before)| {
+            let connection = world.connect_on(device(before));
+            (connection, world.try_login(connection, user, &password_of(user)))
+        });
+        assert_eq!(world.ask(before[0], RequestBody::Ping), ReplyBody::Done);
+        world.advance(Duration::from_secs(3));
+        let replies = asked.map(|(connection, login)| world.reply(connection, login));
+        assert_eq!(replies[0], Some(ReplyBody::LoginFailed(LoginRefusal::AlreadyActive)));
+        assert!(matches!(replies[1], Some(ReplyBody::Welcome { .. })), "{:?}", replies[1]);
+        assert_eq!(world.closed, [(before[1], CloseReason::Superseded)].into());
+    }
+}

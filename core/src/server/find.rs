@@ -215,6 +215,10 @@ mod tests {
         }
         let cursor = FoundCursor { place: FoundIn::Room(RoomId(1)), number: MessageNumber(1) };
         assert_eq!(page(&mut world, a, find("word", Some(cursor))).0, ["all a word"]);
+        // Nor where one is a member now, and was not then.
+        world.ask(a, RequestBody::Invite { room: RoomId(1), user: text("c") });
+        let cursor = FoundCursor { place: FoundIn::Room(RoomId(1)), number: MessageNumber(1) };
+        assert_eq!(page(&mut world, c, find("word", Some(cursor))).0, [""; 0]);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::activity::Activity;
 use super::fact::{Conversation, Message};
-use super::io::{Page, Select, Span};
+use super::io::{Page, Query, Select, Span};
 use super::machine::Server;
-use super::pending::Asked;
+use super::pending::{Asked, MAX_QUERIES, Question};
+use super::requests::Next;
 use super::turn::Turn;
 use crate::id::{MessageNumber, RoomId};
 use crate::name::UserName;
@@ -44,6 +45,53 @@ impl Server {
     /// There is nothing to ask the store for.
     pub(super) fn no_history(&self, turn: &mut Turn<'_>, asked: &Asked, wanted: Wanted) {
         self.show_history(turn, asked, wanted, Vec::new(), None);
+    }
+
+    /// The newest messages of one conversation: what to ask the store.
+    pub(super) fn select_latest(
+        &self,
+        user: &UserName,
+        room: Option<RoomId>,
+        count: u32,
+        before: Option<MessageNumber>,
+    ) -> Result<Next, Refusal> {
+        let mut spans = if room.is_some() { self.room_spans(user, None) } else { self.broadcast_span(None) };
+        if let Some(room) = room {
+            spans.retain(|span| span.conversation == Conversation::Room(room));
+            if spans.is_empty() {
+                // Nothing was said in it while they were in it, or they never were.
+                self.conference.rooms.members_for(room, user)?;
+            }
+        }
+        if let Some(before) = before {
+            spans.iter_mut().for_each(|span| span.last = span.last.min(MessageNumber(before.0.saturating_sub(1))));
+            spans.retain(|span| span.first <= span.last);
+        }
+        if spans.is_empty() || count == 0 {
+            return Ok(Next::Answer(ReplyBody::History { messages: Vec::new(), next: None }));
+        }
+        let max_messages = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_PAGE_MESSAGES);
+        let not_before = Timestamp::from_millis(i64::MIN);
+        Ok(Next::ReadLatest(Select { spans, not_before, max_messages, max_bytes: MAX_PAGE_BYTES }))
+    }
+
+    /// Asks the store for it.
+    pub(super) fn read_latest(&mut self, turn: &mut Turn<'_>, asked: Asked, select: Select) {
+        if self.pending.questions.len() >= MAX_QUERIES {
+            let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
+            return self.refuse(turn, &asked, refusal);
+        }
+        self.began(asked.connection);
+        self.query(turn, Question::Latest { asked }, Query::Last(select));
+    }
+
+    /// The newest messages have come: the answer.
+    pub(super) fn found_latest(&self, turn: &mut Turn<'_>, asked: &Asked, page: Option<Page>) {
+        let Some(page) = page else { return self.refuse(turn, asked, Refusal::StorageFailed) };
+        let messages: Vec<PastMessage> = page.messages.into_iter().map(past_message).collect();
+        let first = messages.first().map(|first| Cursor { room: first.room, number: first.number });
+        turn.activity(Activity::ReadLatest { user: asked.user.clone(), messages: messages.len() });
+        self.answer(turn, asked, ReplyBody::History { messages, next: first.filter(|_| page.more) });
     }
 
     fn show_history(
@@ -219,6 +267,70 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn latest(room: Option<u32>, count: u32, before: Option<u64>) -> RequestBody {
+        RequestBody::Latest { room: room.map(RoomId), count, before: before.map(MessageNumber) }
+    }
+
+    #[test]
+    fn the_newest_are_read_backwards_to_the_first_that_one_may_read() {
+        let mut world = World::new(&["a", "b", "c"]);
+        let [a, b, c] = world.login_all(["a", "b", "c"]);
+        world.ask(a, build(&["b"]));
+        world.ask(a, build(&["b", "c"]));
+        for number in 1..=5 {
+            world.ask(a, broadcast(&number.to_string()));
+            world.ask(b, room_message(1, &number.to_string()));
+        }
+        world.ask(a, RequestBody::Invite { room: RoomId(1), user: text("c") });
+        world.ask(b, room_message(1, "6"));
+        world.ask(b, room_message(2, "other"));
+        let at = |room: u32, number| {
+            Some(Cursor { room: (room > 0).then_some(RoomId(room)), number: MessageNumber(number) })
+        };
+        let numbers =
+            |(lines, next): (Vec<Line>, _)| (lines.iter().map(|line| (line.0, line.1)).collect::<Vec<_>>(), next);
+        let mut read = |who, body| numbers(page(&mut world, who, body));
+        assert_eq!(read(c, latest(None, 2, None)), (vec![(0, 4), (0, 5)], at(0, 4)));
+        assert_eq!(read(c, latest(None, 2, Some(4))), (vec![(0, 2), (0, 3)], at(0, 2)));
+        assert_eq!(read(c, latest(None, 2, Some(2))), (vec![(0, 1)], None));
+        assert_eq!(read(c, latest(None, 5, None)).1, None);
+        assert_eq!(read(c, latest(None, u32::MAX, Some(u64::MAX))).0.len(), 5);
+        assert_eq!(read(a, latest(Some(1), 2, None)), (vec![(1, 5), (1, 6)], at(1, 5)));
+        assert_eq!(read(c, latest(Some(1), 9, None)), (vec![(1, 6)], None), "what was said before is not theirs");
+        for empty in
+            [latest(None, 0, None), latest(None, 9, Some(1)), latest(None, 9, Some(0)), latest(Some(1), 9, Some(6))]
+        {
+            assert_eq!(read(c, empty), (vec![], None));
+        }
+        let refusal = |world: &mut World, who, room| match world.ask(who, latest(Some(room), 9, None)) {
+            ReplyBody::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refusal(&mut world, a, 3), Refusal::NoSuchRoom);
+        world.ask(a, build(&["c"]));
+        assert_eq!(refusal(&mut world, b, 3), Refusal::NotAMember);
+        world.ask(c, RequestBody::Leave { room: RoomId(1) });
+        world.ask(a, room_message(1, "7"));
+        world.forget();
+        assert_eq!(
+            numbers(page(&mut world, c, latest(Some(1), 9, None))).0,
+            [(1, 6)],
+            "what they were there for stays"
+        );
+        assert_eq!(world.activities, [Activity::ReadLatest { user: name("c"), messages: 1 }]);
+    }
+
+    #[test]
+    fn a_store_that_cannot_read_the_newest_is_said() {
+        let mut world = World::new(&["a"]);
+        let [a] = world.login_all(["a"]);
+        world.ask(a, broadcast("x"));
+        world.hold_queries = true;
+        let id = world.send(a, latest(None, 1, None));
+        world.find_next(false);
+        assert_eq!(world.reply(a, id), Some(ReplyBody::Refused(Refusal::StorageFailed)));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::activity::Activity;
-use super::fact::{Committed, Conversation, Fact, Message};
+use super::fact::{Committed, Fact, Message};
 use super::search::Search;
-use crate::id::{CheckId, ConnectionId, MessageNumber, QueryId, Ticket};
+pub use super::select::{Select, Span};
+use crate::id::{CheckId, ConnectionId, QueryId, Ticket};
 use crate::name::UserName;
 use crate::secure::{Password, PasswordHash, PublicKey};
 use crate::time::Timestamp;
@@ -187,6 +188,10 @@ impl CloseReason {
 pub enum Query {
     /// The messages of some intervals, oldest first.
     Select(Select),
+    /// The newest messages of some intervals, these also oldest first; `more` says that there are older ones.
+    Last(Select),
+    /// The first message of each of some intervals that has one.
+    First(Select),
     /// The messages with some words, newest first.
     Search(Search),
 }
@@ -201,30 +206,6 @@ impl From<Search> for Query {
     fn from(search: Search) -> Query {
         Query::Search(search)
     }
-}
-
-/// A page of messages to read: those of `spans`, in their order, not before a moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Select {
-    /// In order of conversation, then number; disjoint.
-    pub spans: Vec<Span>,
-    /// Only messages at this moment or later.
-    pub not_before: Timestamp,
-    /// At most this many messages.
-    pub max_messages: usize,
-    /// At most this many bytes of text, but at least one message.
-    pub max_bytes: usize,
-}
-
-/// An interval of one conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Which conversation.
-    pub conversation: Conversation,
-    /// The first number.
-    pub first: MessageNumber,
-    /// The last number, included.
-    pub last: MessageNumber,
 }
 
 /// What a [`Query`] found.

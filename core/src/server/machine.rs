@@ -190,6 +190,12 @@ impl Server {
                 self.missed_page_found(turn, &asked, page);
                 self.answered(turn, asked.connection);
             }
+            Some(Question::Latest { asked }) => {
+                self.found_latest(turn, &asked, page);
+                self.answered(turn, asked.connection);
+            }
+            Some(Question::NewSince(asking)) => self.found_first(turn, asking, page),
+            Some(Question::Mentions(asking)) => self.found_mentions(turn, asking, page),
             Some(Question::Search { asked, is_first }) => {
                 self.found_by_search(turn, &asked, is_first, page);
                 self.answered(turn, asked.connection);

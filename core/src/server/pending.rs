@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fact::Fact;
 use super::io::{Output, Query};
 use super::machine::Server;
+use super::news::Asking;
 use super::offers::Offered;
 use super::turn::Turn;
 use crate::id::{ConnectionId, QueryId, RequestId, SessionId, Ticket};
@@ -52,10 +53,16 @@ pub(super) enum Proposal {
 pub(super) enum Question {
     /// Somebody reads.
     History { asked: Asked, kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
+    /// Somebody reads the newest of a conversation.
+    Latest { asked: Asked },
     /// Somebody searches.
     Search { asked: Asked, is_first: bool },
     /// Somebody was offline when these messages were written.
     Delivery { user: UserName, connection: ConnectionId },
+    /// Somebody has logged in: what is new?
+    NewSince(Asking),
+    /// ... and what of it names them?
+    Mentions(Asking),
     /// Somebody was not connected when these messages were written.
     Missed { asked: Asked },
 }

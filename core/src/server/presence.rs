@@ -98,6 +98,7 @@ impl Server {
         self.announce(turn, &user);
         turn.activity(Activity::LoggedIn(presence));
         self.start_delivery(turn, &user);
+        self.ask_for_news(turn, &user, connection);
         self.propose_session(turn, &user);
         self.meet_device(turn, user, device);
     }

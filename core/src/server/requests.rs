@@ -16,6 +16,7 @@ use super::pending::{Asked, MAX_PROPOSALS, MAX_QUERIES, Proposal, Question};
 use super::resuming::Claim;
 use super::rooms::NotBuilt;
 use super::search::Search;
+use super::select::Select;
 use super::turn::Turn;
 use crate::id::{ConnectionId, RequestId, RoomId};
 use crate::name::UserName;
@@ -32,7 +33,7 @@ const MAX_QUOTED_BYTES: usize = 256;
 const LISTED_BYTES: usize = 16;
 
 /// What a request leads to.
-enum Next {
+pub(super) enum Next {
     /// It is answered at once.
     Answer(ReplyBody),
     /// It must last: it is answered when it is committed.
@@ -41,6 +42,8 @@ enum Next {
     Number { fact: Fact, to: String, file: Offered },
     /// It is answered when the store has been asked.
     Read { kind: HistoryKind, not_before: Timestamp, after: Option<Cursor> },
+    /// It is answered when the store has been asked for the newest of it.
+    ReadLatest(Select),
     /// It is answered when the store has searched.
     Find(Search),
     /// It is answered when the direct messages that were missed have been sent.
@@ -142,6 +145,7 @@ impl Server {
                 self.propose(turn, Proposal::Offer { asked, to, file }, fact);
             }
             Ok(Next::Read { kind, not_before, after }) => self.read(turn, asked, kind, not_before, after),
+            Ok(Next::ReadLatest(select)) => self.read_latest(turn, asked, select),
             Ok(Next::Find(search)) => self.find(turn, asked, search),
             Ok(Next::CatchUp) => self.catch_up(turn, asked),
             Ok(Next::ReadMissed) => self.read_missed(turn, asked),
@@ -190,6 +194,7 @@ impl Server {
                 Ok(Next::Propose(Fact::RoomLeft { room, user: from, at }))
             }
             RequestBody::History { kind, not_before, after } => Ok(Next::Read { kind, not_before, after }),
+            RequestBody::Latest { room, count, before } => self.select_latest(user, room, count, before),
             RequestBody::Find { text, before } => self.search_for(user, &text, before).map(Next::Find),
             RequestBody::Offer { to, device, index, sealed } => {
                 let file = Offered { device, index, sealed };
@@ -328,6 +333,7 @@ fn command(body: &RequestBody) -> Option<&'static str> {
         RequestBody::Invite { .. } => Some("INVITE"),
         RequestBody::Leave { .. } => Some("LEAVE"),
         RequestBody::History { .. } => Some("RDM"),
+        RequestBody::Latest { .. } => Some("LAST"),
         RequestBody::Find { .. } => Some("FIND"),
         RequestBody::Offer { .. } => Some("UPD"),
         RequestBody::AnswerOffer { index: Some(_), .. } => Some("ACCEPT"),

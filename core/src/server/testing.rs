@@ -377,12 +377,26 @@ impl World {
     fn answer(&self, what: &Query) -> Page {
         match what {
             Query::Select(select) => self.page(select),
+            Query::Last(select) => select.last_page(self.wanted(select).into_iter().rev()),
+            Query::First(select) => {
+                let mut firsts = Vec::new();
+                for span in &select.spans {
+                    let one = Select { spans: vec![span.clone()], max_messages: 1, ..select.clone() };
+                    firsts.extend(self.page(&one).messages);
+                }
+                select.page(firsts.into_iter())
+            }
             Query::Search(search) => {
                 let mut all: Vec<_> = self.messages.values().flatten().collect();
                 all.sort_by_key(|message| std::cmp::Reverse(message.index));
                 search.page(all.into_iter())
             }
         }
+    }
+
+    /// All messages of the spans.
+    fn wanted(&self, select: &Select) -> Vec<Message> {
+        self.page(&Select { max_messages: usize::MAX, max_bytes: usize::MAX, ..select.clone() }).messages
     }
 
     fn page(&self, select: &Select) -> Page {

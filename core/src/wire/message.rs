@@ -109,6 +109,16 @@ pub enum RequestBody {
         /// Where the page before this one ended.
         after: Option<Cursor>,
     },
+    /// The newest messages of a conversation that one may read, oldest first. Answered with `History`, whose `next` is
+    /// the oldest message of the page if there are older ones.
+    Latest {
+        /// Which room; `None` for the broadcasts.
+        room: Option<RoomId>,
+        /// How many at most; a page has at most `MAX_PAGE_MESSAGES`.
+        count: u32,
+        /// Only messages with a smaller number.
+        before: Option<MessageNumber>,
+    },
     /// One page of what one may read and that has certain words, the newest first. Changes nothing.
     Find {
         /// Words, 1 to `MAX_SEARCH_WORDS` of them; a `*` at the end of the last one stands for any ending.
@@ -415,6 +425,22 @@ pub struct Positions {
     pub rooms: Vec<(RoomId, MessageNumber)>,
 }
 
+/// What was said in conversations of more than two while somebody was not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// When they left.
+    pub since: Timestamp,
+    /// How many broadcasts.
+    pub broadcasts: u64,
+    /// How many messages in which rooms, by id, none without any: at most `MAX_ROOMS_PER_USER` and those that were left.
+    pub rooms: Vec<(RoomId, u64)>,
+    /// How many of them have the name of the user among their words, up to `MAX_FOUND_MESSAGES`; `None` if that could
+    /// not be looked up in time.
+    pub mentions: Option<u64>,
+    /// There are more rooms with something new than these.
+    pub more: bool,
+}
+
 /// Something that others did, or that the server says on its own account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
@@ -461,6 +487,8 @@ pub enum Event {
         /// Where everything stands at this moment.
         positions: Positions,
     },
+    /// What was said since the last session of this user ended. Comes after `Welcome`, if anything was.
+    NewSince(News),
     /// Is this client still there? It is to answer with [`RequestBody::Ping`], or with any other request, at once.
     Ping,
     /// Someone became active.

@@ -316,7 +316,9 @@ impl Driver {
                 let direct = select.spans.iter().any(|span| matches!(span.conversation, Conversation::Direct(..)));
                 if direct { missed.push((query, select)) } else { self.queries.push((query, select)) }
             }
-            Output::Query { what: Query::Search(_), .. } => unreachable!("not among the operations"),
+            Output::Query { what: Query::Search(_) | Query::First(_) | Query::Last(_), .. } => {
+                unreachable!("not among the operations")
+            }
             Output::Record(message) => self.record(message),
             Output::Activity(_) => {}
         }

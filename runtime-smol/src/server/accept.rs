@@ -36,12 +36,19 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Accepts until it is dropped.
     pub(super) async fn run(self) {
+        let mut failing = false;
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) => self.admit(stream, address).await,
+                Ok((stream, address)) => {
+                    failing = false;
+                    self.admit(stream, address).await;
+                }
                 Err(e) if is_of_one_connection(&e) => {}
                 Err(e) => {
-                    tracing::warn!("a connection cannot be accepted: {}", in_words(&e));
+                    if !failing {
+                        tracing::warn!("cannot accept a connection: {}; trying again", in_words(&e));
+                    }
+                    failing = true;
                     Timer::after(PAUSE_AFTER_FAILURE).await;
                 }
             }

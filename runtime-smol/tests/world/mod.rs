@@ -82,6 +82,7 @@ impl World {
             attempts: DEFAULT_ATTEMPTS,
             block: DEFAULT_BLOCK,
             post_rates: toom_core::server::PostRates::default(),
+            keep: None,
             grace: self.grace,
         }
     }

@@ -99,6 +99,7 @@ fn start(data: &Path, listen: SocketAddr, grace: Duration) -> (Server, Receiver<
         attempts: 3,
         block: Duration::from_secs(10),
         post_rates: toom_core::server::PostRates::default(),
+        keep: None,
         grace,
     };
     let on_activity = move |activity| _ = send.send(activity);

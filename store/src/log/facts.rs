@@ -61,13 +61,27 @@ impl From<rusqlite::Error> for ReadError {
 
 /// Puts `fact` in its place, which must be the one after the last; how many bytes it takes.
 pub(super) fn insert(connection: &Connection, index: LogIndex, fact: &Fact) -> Result<usize, rusqlite::Error> {
-    let mut body =
-        rmp_serde::to_vec_named(fact).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let checksum = checksum(index, &body);
-    body.extend(checksum);
+    let body = encode(index, fact)?;
     let mut statement = connection.prepare_cached("INSERT INTO log (idx, body) VALUES (?1, ?2)")?;
     statement.execute((to_column(index.0), &body))?;
     Ok(body.len())
+}
+
+/// Puts `fact` in the place of the one that is there; how many bytes it takes.
+pub(super) fn replace(connection: &Connection, index: LogIndex, fact: &Fact) -> Result<usize, rusqlite::Error> {
+    let body = encode(index, fact)?;
+    let mut statement = connection.prepare_cached("UPDATE log SET body = ?2 WHERE idx = ?1")?;
+    statement.execute((to_column(index.0), &body))?;
+    Ok(body.len())
+}
+
+/// The fact at a place.
+pub(super) fn read(connection: &Connection, index: LogIndex) -> Result<Fact, ReadError> {
+    let mut statement = connection.prepare_cached("SELECT body FROM log WHERE idx = ?1")?;
+    let mut rows = statement.query([to_column(index.0)])?;
+    let row = rows.next()?.ok_or(ReadError::Missing(index))?;
+    let body = row.get_ref(0)?.as_blob().ok();
+    body.and_then(|body| decode(index, body)).ok_or(ReadError::Unreadable(index))
 }
 
 /// Calls `each` with every fact after `last`, oldest first. A fact that is missing or cannot be read ends it:
@@ -105,6 +119,15 @@ pub(super) fn decode(index: LogIndex, body: &[u8]) -> Option<Fact> {
     // MessagePack says itself where it ends. Facts of early logs have nothing behind it.
     let encoded = &body[..body.len() - rest.len()];
     (rest.is_empty() || rest == checksum(index, encoded)).then_some(fact)
+}
+
+/// As it is stored at `index`.
+fn encode(index: LogIndex, fact: &Fact) -> Result<Vec<u8>, rusqlite::Error> {
+    let mut body =
+        rmp_serde::to_vec_named(fact).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let checksum = checksum(index, &body);
+    body.extend(checksum);
+    Ok(body)
 }
 
 /// Of a fact and its place.

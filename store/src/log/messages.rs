@@ -3,16 +3,18 @@
 //! Each row has a checksum, for the same reason as each fact has one: a number or a time that changed on the disk is
 //! noticed, and the table is made anew from the log.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use toom_core::id::{LogIndex, MessageNumber, RoomId};
 use toom_core::name::UserName;
 use toom_core::server::fact::{Conversation, Fact, Message};
-use toom_core::server::io::{Page, Select, Span};
+use toom_core::server::select::Span;
 use toom_core::time::Timestamp;
 
 use super::facts::{ReadError, decode, from_column, to_column};
+use super::pages;
+use super::retention::Place;
 use crate::maintenance::Stats;
 
 /// Adds a message. A row that is there already is replaced: what the log says now is right.
@@ -127,25 +129,61 @@ pub(super) fn stats(connection: &Connection) -> Result<Stats, rusqlite::Error> {
     })
 }
 
+/// The messages before a moment, the oldest first, at most `limit`.
+pub(super) fn oldest(connection: &Connection, before: Timestamp, limit: usize) -> Result<Vec<Place>, ReadError> {
+    // Times rise with the facts, and there is an index of these.
+    let mut statement = connection
+        .prepare_cached("SELECT number, at, fact, checksum, NULL, conversation FROM messages ORDER BY fact LIMIT ?1")?;
+    let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut old = Vec::new();
+    while let Some(row) = rows.next()? {
+        let conversation = conversation_of(row)?;
+        let (number, at, fact) = whole_row(&key(&conversation), row).ok_or(ReadError::DamagedMessages)?;
+        if Timestamp::from_millis(at) >= before {
+            break;
+        }
+        old.push((LogIndex(from_column(fact)), conversation, MessageNumber(from_column(number))));
+    }
+    Ok(old)
+}
+
+/// Deletes a message's row.
+pub(super) fn delete(
+    connection: &Connection,
+    conversation: &Conversation,
+    number: MessageNumber,
+) -> Result<(), rusqlite::Error> {
+    let mut statement = connection.prepare_cached("DELETE FROM messages WHERE conversation = ?1 AND number = ?2")?;
+    statement.execute((key(conversation), to_column(number.0))).map(|_| ())
+}
+
+/// The oldest fact that has a row.
+pub(super) fn oldest_recorded(connection: &Connection) -> Result<Option<LogIndex>, rusqlite::Error> {
+    let oldest: Option<i64> = connection.query_row("SELECT min(fact) FROM messages", [], |row| row.get(0))?;
+    Ok(oldest.map(|oldest| LogIndex(from_column(oldest))))
+}
+
 /// Empties the table.
 pub(super) fn clear(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute("DELETE FROM messages", []).map(|_| ())
 }
 
-/// How many messages the broadcasts and each room have; nothing for those that have none.
-pub(crate) fn message_counts(connection: &Connection) -> Result<Vec<(Conversation, u64)>, rusqlite::Error> {
+/// The first and the last message of the broadcasts and of each room; nothing for those that have none.
+pub(crate) fn message_ranges(
+    connection: &Connection,
+) -> Result<Vec<(Conversation, RangeInclusive<u64>)>, rusqlite::Error> {
     let mut statement = connection.prepare(
-        "SELECT conversation, count(*) FROM messages
+        "SELECT conversation, min(number), max(number) FROM messages
          WHERE conversation = 'broadcast' OR conversation GLOB 'room/*' GROUP BY conversation",
     )?;
     let mut rows = statement.query([])?;
-    let mut counts = Vec::new();
+    let mut ranges = Vec::new();
     while let Some(row) = rows.next()? {
         if let Some(conversation) = public_conversation(row.get_ref(0)?.as_str()?) {
-            counts.push((conversation, from_column(row.get(1)?)));
+            ranges.push((conversation, from_column(row.get(1)?)..=from_column(row.get(2)?)));
         }
     }
-    Ok(counts)
+    Ok(ranges)
 }
 
 /// Calls `each` with every message of a conversation, in order.
@@ -155,77 +193,15 @@ pub(crate) fn each_message(
     mut each: impl FnMut(Message),
 ) -> Result<(), ReadError> {
     let all = Span { conversation: conversation.clone(), first: MessageNumber(0), last: MessageNumber(u64::MAX) };
-    visit(connection, &all, Timestamp::from_millis(i64::MIN), &mut |message| {
+    pages::visit(connection, &all, Timestamp::from_millis(i64::MIN), &mut |message| {
         each(message);
         ControlFlow::Continue(())
     })
     .map(|_| ())
 }
 
-/// One page of messages. `unsaved` are newer than all in the table: they could not be added.
-pub(super) fn page(connection: &Connection, unsaved: &[Message], select: &Select) -> Result<Page, ReadError> {
-    // One transaction, so that a page shows one moment.
-    let snapshot = connection.unchecked_transaction()?;
-    let mut page = Page { messages: Vec::new(), more: false };
-    let mut bytes = 0_usize;
-    let mut add = |message: Message| {
-        let first = page.messages.is_empty();
-        let too_large = !first && bytes.saturating_add(message.text.len()) > select.max_bytes;
-        if too_large || page.messages.len() >= select.max_messages {
-            page.more = true;
-            return ControlFlow::Break(());
-        }
-        bytes = bytes.saturating_add(message.text.len());
-        page.messages.push(message);
-        ControlFlow::Continue(())
-    };
-    for span in &select.spans {
-        let wanted = |message: &&Message| {
-            message.conversation == span.conversation
-                && (span.first..=span.last).contains(&message.number)
-                && message.at >= select.not_before
-        };
-        if visit(&snapshot, span, select.not_before, &mut add)?.is_break()
-            || unsaved.iter().filter(wanted).cloned().try_for_each(&mut add).is_break()
-        {
-            break;
-        }
-    }
-    Ok(page)
-}
-
-/// Calls `each` with the messages of `span` not before a moment, in order, until it breaks.
-fn visit(
-    connection: &Connection,
-    span: &Span,
-    not_before: Timestamp,
-    each: &mut impl FnMut(Message) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, ReadError> {
-    let key = key(&span.conversation);
-    // Times never go backwards in a conversation, so the index of times gives the number to start from; else
-    // asking for the last hour would walk through all the years before it.
-    let mut statement: CachedStatement<'_> = connection.prepare_cached(
-        "SELECT number FROM messages WHERE conversation = ?1 AND at >= ?2 ORDER BY at, number LIMIT 1",
-    )?;
-    let mut rows = statement.query((&key, not_before.as_millis()))?;
-    let Some(row) = rows.next()? else { return Ok(ControlFlow::Continue(())) };
-    let first = from_column(row.get(0)?).max(span.first.0);
-
-    let mut statement = connection.prepare_cached(
-        "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
-         WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number",
-    )?;
-    let mut rows = statement.query((&key, to_column(first), to_column(span.last.0)))?;
-    while let Some(row) = rows.next()? {
-        if each(message(&span.conversation, row)?).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
 /// The message of a row of `number, at, fact, checksum, body`.
-fn message(conversation: &Conversation, row: &Row<'_>) -> Result<Message, ReadError> {
+pub(super) fn message(conversation: &Conversation, row: &Row<'_>) -> Result<Message, ReadError> {
     let (number, at, fact) = whole_row(&key(conversation), row).ok_or(ReadError::DamagedMessages)?;
     let index = LogIndex(from_column(fact));
     let body = row.get_ref(4)?.as_blob_or_null().map_err(|_| ReadError::Unreadable(index))?;
@@ -278,7 +254,7 @@ fn conversation(key: &str) -> Option<Conversation> {
 }
 
 /// A conversation as the table has it. Names have no `/`, so no two conversations share a key.
-fn key(conversation: &Conversation) -> String {
+pub(super) fn key(conversation: &Conversation) -> String {
     match conversation {
         Conversation::Broadcast => "broadcast".into(),
         Conversation::Room(room) => format!("room/{room}"),

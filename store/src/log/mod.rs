@@ -17,6 +17,8 @@
 //! A commit that fails ends writing for good: after a failed sync nobody knows what the disk has, and a retry
 //! that succeeds would prove nothing. Reading goes on.
 //!
+//! What is older than the operator wants to keep is forgotten by the writer (`retention`).
+//!
 //! Searches are answered by a thread with an index of its own, in `DATA/search.db` (`search`).
 //!
 //! The next start takes nothing on trust: what it found is written anew, synced, and moved into the database before
@@ -29,8 +31,10 @@ mod checkpoint;
 mod facts;
 mod lock;
 mod messages;
+mod pages;
 mod read_only;
 mod reader;
+mod retention;
 mod schema;
 mod search;
 mod snapshots;
@@ -44,17 +48,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use toom_core::id::{LogIndex, QueryId, Ticket};
-use toom_core::server::fact::{Committed, Fact, Message};
+use toom_core::id::{LogIndex, MessageNumber, QueryId, Ticket};
+use toom_core::server::fact::{Committed, Conversation, Fact, Message};
 use toom_core::server::io::{Page, Query};
 
 pub use append::{accounts, append};
 #[doc(hidden)]
 pub use schema::Synchronous;
 
-pub(crate) use messages::{each_message, message_counts, newest_recorded};
+pub(crate) use messages::{each_message, message_ranges, newest_recorded};
 pub(crate) use read_only::OpenLog;
 pub(crate) use schema::{open_read_only, path, sentence};
 pub(crate) use search::path as search_path;
@@ -80,6 +85,13 @@ pub enum Completion {
         query: QueryId,
         /// What was found.
         page: Option<Page>,
+    },
+    /// What was older than is kept of a conversation is gone.
+    Forgotten {
+        /// Of which.
+        conversation: Conversation,
+        /// Its first message that is left has a higher number.
+        through: MessageNumber,
     },
     /// Writing has stopped for good; in words.
     StoppedWriting {
@@ -107,6 +119,8 @@ pub struct Log {
     last: LogIndex,
     /// The newest fact that the index of messages covers.
     recorded: LogIndex,
+    /// For how long messages are kept.
+    keep: Option<Duration>,
     /// What is wrong with the index of messages, if anything is: it is made anew while the log is read.
     damage: Option<String>,
 }
@@ -143,7 +157,13 @@ impl Log {
             check::structure(&reader, &path)?;
             damage = check::messages(&reader, &path)?;
         }
-        Ok(Log { path, synchronous, lock, connection, reader, last: LogIndex(0), recorded, damage })
+        Ok(Log { path, synchronous, lock, connection, reader, last: LogIndex(0), recorded, keep: None, damage })
+    }
+
+    /// Once it runs, messages that are older than `keep` by the wall clock are forgotten.
+    pub fn keep(mut self, keep: Option<Duration>) -> Log {
+        self.keep = keep;
+        self
     }
 
     /// The newest fact that the index of messages covers: what is recorded of the log up to here is there already.

@@ -6,9 +6,9 @@ use std::sync::mpsc::Receiver;
 use rusqlite::Connection;
 use toom_core::id::QueryId;
 use toom_core::server::fact::Message;
-use toom_core::server::io::{Page, Select};
+use toom_core::server::io::{Page, Query};
 
-use super::{Complete, Completion, messages};
+use super::{Complete, Completion, pages};
 
 /// Messages that may be kept in memory because they could not be added to the index: all that a full batch of
 /// committed facts can bring, several times over. It is only needed between a failed commit and the end of the
@@ -19,7 +19,7 @@ const MAX_UNSAVED: usize = 16_384;
 #[derive(Debug)]
 pub(super) enum Work {
     /// Answer this.
-    Query(QueryId, Select),
+    Query(QueryId, Query),
     /// Keep this message in memory: it was confirmed, but could not be added to the index.
     Unsaved(Message),
 }
@@ -43,8 +43,8 @@ impl Reader {
     pub(super) fn run(mut self, work: &Receiver<Work>) {
         for work in work {
             match work {
-                Work::Query(query, select) => {
-                    let page = self.answer(&select);
+                Work::Query(query, what) => {
+                    let page = self.answer(&what);
                     (self.complete)(Completion::Found { query, page });
                 }
                 Work::Unsaved(message) if self.unsaved.len() < MAX_UNSAVED => self.unsaved.push(message),
@@ -53,12 +53,12 @@ impl Reader {
         }
     }
 
-    fn answer(&self, select: &Select) -> Option<Page> {
+    fn answer(&self, what: &Query) -> Option<Page> {
         if self.incomplete {
             return None;
         }
-        match messages::page(&self.connection, &self.unsaved, select) {
-            Ok(page) => Some(page),
+        match pages::answer(&self.connection, &self.unsaved, what) {
+            Ok(page) => page,
             Err(error) => {
                 tracing::warn!("a query was not answered: {}", error.sentence(&self.path));
                 None

@@ -13,6 +13,7 @@ use super::checkpoint::{self, Checkpoints};
 use super::facts::{self, ReadError};
 use super::lock::Lock;
 use super::reader::{Reader, Work};
+use super::retention::Retention;
 use super::search::Searches;
 use super::{Complete, Completion, Log, messages, schema, snapshots, spawn};
 
@@ -46,6 +47,8 @@ pub(super) struct Writer {
     /// Writing has ended for good.
     stopped: bool,
     checkpoints: Checkpoints,
+    /// None if messages are kept for ever, or cannot be forgotten.
+    retention: Option<Retention>,
     reader: Sender<Work>,
     reader_thread: std::thread::JoinHandle<()>,
     searches: Searches,
@@ -78,6 +81,7 @@ impl Writer {
             complete,
             last: log.last,
             recorded: log.recorded,
+            retention: log.keep.map(Retention::new),
             data_version: -1,
             stopped: false,
             reader,
@@ -99,7 +103,8 @@ impl Writer {
         }
         let mut next_poll = Instant::now();
         loop {
-            match requests.recv_timeout(next_poll.saturating_duration_since(Instant::now())) {
+            let next = self.retention.as_ref().map_or(next_poll, |retention| retention.due().min(next_poll));
+            match requests.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(first) => self.carry_out(Batch::gather(first, requests)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -107,6 +112,9 @@ impl Writer {
             if Instant::now() >= next_poll {
                 self.poll();
                 next_poll = Instant::now() + POLL_INTERVAL;
+            }
+            if self.retention.as_ref().is_some_and(|retention| Instant::now() >= retention.due()) {
+                self.forget();
             }
         }
         self.end();
@@ -137,9 +145,9 @@ impl Writer {
         }
         for (query, what) in batch.queries {
             match what {
-                // Fails only if the reader panicked; joining it says so.
-                Query::Select(select) => _ = self.reader.send(Work::Query(query, select)),
                 Query::Search(search) => self.searches.search(query, search),
+                // Fails only if the reader panicked; joining it says so.
+                what => _ = self.reader.send(Work::Query(query, what)),
             }
         }
     }
@@ -221,6 +229,31 @@ impl Writer {
             self.data_version = version;
         }
         Ok(())
+    }
+
+    /// Forgets some messages that have become too old.
+    fn forget(&mut self) {
+        let Some(retention) = self.retention.as_mut().filter(|_| !self.stopped) else {
+            self.retention = None;
+            return;
+        };
+        match retention.forget(&mut self.connection) {
+            Ok(forgotten) => {
+                if !forgotten.through.is_empty() {
+                    self.searches.forgotten();
+                }
+                for (conversation, through) in forgotten.through {
+                    (self.complete)(Completion::Forgotten { conversation, through });
+                }
+                self.count_for_checkpoint(forgotten.bytes);
+            }
+            Err(ReadError::Database(error)) => self.stop_writing(schema::sentence(&self.path, &error)),
+            // Damage to what is old does not keep anybody from writing.
+            Err(error) => {
+                tracing::warn!("old messages are not forgotten any more: {}", error.sentence(&self.path));
+                self.retention = None;
+            }
+        }
     }
 
     fn stop_writing(&mut self, reason: String) {

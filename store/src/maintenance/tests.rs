@@ -20,6 +20,7 @@ fn config(data: &Path) -> ServerConfig {
         data: data.to_owned(),
         attempts: 3,
         block: Duration::from_secs(10),
+        keep: None,
         grace: Duration::from_secs(60),
         post_rates: PostRates::default(),
     }
@@ -52,9 +53,19 @@ fn filled() -> tempfile::TempDir {
 
 /// A server starts, keeps what it is, and stops.
 fn run(data: &Path) {
+    run_until(&config(data), || true);
+}
+
+/// Likewise, once something is as it should be.
+fn run_until(config: &ServerConfig, is_done: impl Fn() -> bool) {
     let (hear, _heard) = mpsc::channel();
-    let opened = Opened::open(&config(data), || Instant::ZERO).expect("opened");
+    let opened = Opened::open(config, || Instant::ZERO).expect("opened");
     let (machine, mut data) = opened.start(move |input| drop(hear.send(input)));
+    let give_up = std::time::Instant::now() + Duration::from_secs(60);
+    while !is_done() {
+        assert!(std::time::Instant::now() < give_up, "it takes too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     data.save(&machine);
 }
 
@@ -160,6 +171,30 @@ fn stats_count_what_is_there() {
         search_bytes: stats.search_bytes,
     };
     assert_eq!(stats, expected);
+}
+
+/// Everything in it was said in 1970.
+#[test]
+fn data_of_which_old_messages_are_forgotten_is_whole_and_starts_again() {
+    let data = filled();
+    let keeping = ServerConfig { keep: Some(Duration::from_secs(3_600)), ..config(data.path()) };
+    let count = || {
+        let stats = stats(data.path()).expect("read");
+        (stats.broadcasts, stats.room_messages, stats.direct_messages)
+    };
+    assert_eq!(count(), (2, 1, 1));
+    run_until(&keeping, || count() == (0, 0, 0));
+    for _ in 0..2 {
+        assert_eq!(wrong(data.path()), [""; 0]);
+        for log in ["messagelog.txt", "SR_1_messagelog.txt"] {
+            assert_eq!(std::fs::read_to_string(data.path().join("logs").join(log)).expect("there"), "");
+        }
+        // What the next start reads is the log, without a snapshot.
+        sql(data.path(), "DELETE FROM snapshots");
+        run_until(&keeping, || count() == (0, 0, 0));
+    }
+    let stats = stats(data.path()).expect("read");
+    assert_eq!((stats.accounts, stats.rooms, stats.facts), (2, 1, 7));
 }
 
 #[test]

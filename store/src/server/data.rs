@@ -61,7 +61,7 @@ struct Unsaved {
 impl Opened {
     /// Opens (or makes) the data, and gives the log's facts to a new machine. `now` is the driver's clock.
     pub fn open(config: &ServerConfig, now: impl Fn() -> Instant) -> Result<Opened, ServerError> {
-        let mut log = Log::open(&config.data)?;
+        let mut log = Log::open(&config.data)?.keep(config.keep);
         let key = key_file::load_or_create(&config.data.join(KEY_FILE)).map_err(|e| ServerError(e.to_string()))?;
         let mut machine = new_machine(config)?;
         let (mut out, mut known) = (Vec::new(), Vec::new());
@@ -98,10 +98,12 @@ impl Opened {
 
     /// Starts to write. `hear` is called from threads of the log with what the machine must hear, and must not wait.
     pub fn start(self, hear: impl Fn(Input<'static>) + Send + Sync + 'static) -> (Server, Data) {
+        let forget = self.text_logs.forgetter();
         let log = self.log.start(move |completion| match completion {
             Completion::Committed(committed) => hear(Input::Committed { committed, wall: wall::now() }),
             Completion::ProposalFailed { ticket } => hear(Input::ProposalFailed { ticket }),
             Completion::Found { query, page } => hear(Input::Found { query, page }),
+            Completion::Forgotten { conversation, through } => forget(conversation, through),
             Completion::StoppedWriting { reason } => tracing::error!(
                 "the server cannot write to its disk any more, and accepts nothing that must last: {reason}"
             ),
@@ -219,6 +221,7 @@ mod tests {
             attempts: 3,
             block: Duration::from_secs(10),
             post_rates: PostRates::default(),
+            keep: None,
             grace: Duration::from_secs(60),
         };
         Opened::open(&config, || Instant::ZERO)

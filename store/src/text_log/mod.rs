@@ -3,15 +3,19 @@
 //! # Theory of operation
 //!
 //! All of it is derived: `messagelog.txt` and `SR_<id>_messagelog.txt` from the messages in the database,
-//! `userlog.txt` from who is active now. At start, a message log that is missing, or does not have as many rows
-//! as the database has messages, is written anew; after that rows are only appended. One thread does all
+//! `userlog.txt` from who is active now. At start, a message log that is missing, or does not have the rows of the
+//! messages in the database, is written anew; after that rows are only appended. One thread does all
 //! writing, at most every 50 ms, so that a thousand logins at once do not rewrite `userlog.txt`
 //! a thousand times, and files are open only while they are written, so that a million rooms need no handles.
+//!
+//! A message log that has become long is put aside as `messagelog.txt.1` and a new one is begun; what was put aside
+//! before that is in the database only. What retention takes out of the database is taken out of the files, too.
 //!
 //! A file that cannot be written is reported once and left alone until the next start, which finds its rows
 //! missing and writes it anew. It never stops the server.
 
 mod directory;
+mod rotation;
 pub mod rows;
 mod thread;
 
@@ -22,13 +26,16 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-use toom_core::id::LogIndex;
+use toom_core::id::{LogIndex, MessageNumber};
 use toom_core::server::activity::Activity;
 use toom_core::server::fact::{Conversation, Message};
 
 use crate::log::OpenError;
 use directory::Directory;
 use thread::Event;
+
+/// How long a message log gets before the next one is begun: half a million lines of people, and still quick to open.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The thread that keeps the text logs. Dropping it writes what is waiting, and waits for that.
 #[derive(Debug)]
@@ -44,7 +51,11 @@ pub struct TextLogs {
 impl TextLogs {
     /// Writes what is missing or out of date anew from the log in `data`, and starts to follow.
     pub fn start(data: &Path) -> Result<TextLogs, OpenError> {
-        let directory = Directory::open(data)?;
+        TextLogs::start_with(data, MAX_BYTES)
+    }
+
+    fn start_with(data: &Path, max_bytes: u64) -> Result<TextLogs, OpenError> {
+        let directory = Directory::open(data, max_bytes)?;
         let start = directory.bring_up_to_date(data)?;
         let written_at_start = start.newest;
         let (queue, events) = mpsc::channel();
@@ -73,6 +84,17 @@ impl TextLogs {
             Activity::RoomBuilt { room, .. } => self.send(Event::Room(room.room)),
             Activity::RoomKnown { room } => self.send(Event::Room(*room)),
             _ => {}
+        }
+    }
+
+    /// What to call when the messages of a conversation up to a number are forgotten. The text logs end only after it
+    /// is dropped.
+    pub fn forgetter(&self) -> impl Fn(Conversation, MessageNumber) + Send + Sync + 'static {
+        let queue = self.queue.clone();
+        move |conversation, through| {
+            if let Some(queue) = &queue {
+                let _ = queue.send(Event::Forgotten(conversation, through));
+            }
         }
     }
 

@@ -240,9 +240,9 @@ fn logs_with_too_few_too_many_or_torn_rows_are_written_anew() {
 fn logs_with_the_right_number_of_rows_are_kept() {
     let server = Server::with(&[(BROADCAST, "one"), (BROADCAST, "two")]);
     server.restart();
-    fs::write(server.file("messagelog.txt"), "kept\nas it is\n").expect("written");
+    fs::write(server.file("messagelog.txt"), "1; kept\n2; as it is\n").expect("written");
     server.restart();
-    assert_eq!(server.text("messagelog.txt"), "kept\nas it is\n");
+    assert_eq!(server.text("messagelog.txt"), "1; kept\n2; as it is\n");
 }
 
 #[test]
@@ -300,4 +300,31 @@ fn a_flood_is_followed_completely_and_in_order() {
     server.messages = messages;
     assert!(server.text("messagelog.txt") == server.expected(&BROADCAST));
     assert!(server.text("SR_1_messagelog.txt") == server.expected(&room(1)));
+}
+
+/// What comes next in the queue is written behind what was taken out.
+#[test]
+fn rows_of_forgotten_messages_go_and_a_long_file_is_put_aside() {
+    let mut server = Server::new();
+    let logs = TextLogs::start_with(server.data.path(), 740).expect("started");
+    let forget = logs.forgetter();
+    for number in 1..=8 {
+        logs.record(&server.post(BROADCAST, &format!("{number}{}", "x".repeat(60))));
+    }
+    let expected = server.expected(&BROADCAST);
+    let rows: Vec<&str> = expected.split_inclusive('\n').collect();
+    server.wait_for("messagelog.txt", &rows.concat());
+    logs.record(&server.post(BROADCAST, "nine"));
+    let nine = server.expected(&BROADCAST).split_off(expected.len());
+    server.wait_for("messagelog.txt", &nine);
+    assert_eq!(server.text("messagelog.txt.1"), expected);
+    forget(BROADCAST, MessageNumber(6));
+    server.wait_for("messagelog.txt.1", &rows[6..].concat());
+    assert_eq!(server.text("messagelog.txt"), nine);
+    forget(BROADCAST, MessageNumber(8));
+    forget(direct(), MessageNumber(8));
+    drop(forget);
+    logs.stop();
+    assert_eq!(server.names(), ["messagelog.txt", "userlog.txt"]);
+    assert_eq!(server.text("messagelog.txt"), nine);
 }

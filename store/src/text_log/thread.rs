@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use toom_core::id::{LogIndex, RoomId};
+use toom_core::id::{LogIndex, MessageNumber, RoomId};
 use toom_core::name::UserName;
 use toom_core::server::fact::{Conversation, Message};
 use toom_core::server::io::Presence;
@@ -30,6 +30,8 @@ pub(super) enum Event {
     LoggedOut(UserName),
     /// This room's file has to exist.
     Room(RoomId),
+    /// The messages up to this one are gone.
+    Forgotten(Conversation, MessageNumber),
 }
 
 /// Follows until the handle is gone.
@@ -106,6 +108,7 @@ impl Follower {
                 self.users.logout(&name);
                 self.users_changed = true;
             }
+            Event::Forgotten(conversation, through) => self.forget(&conversation, through),
             Event::Room(room) => self.append(&Conversation::Room(room), ""),
             // A message that comes again is in its file already.
             Event::Message(message) if message.index > self.noted => {
@@ -121,6 +124,16 @@ impl Follower {
         if !self.given_up.contains(&file) {
             self.waiting_bytes += row.len();
             self.waiting.entry(file).or_default().push_str(row);
+        }
+    }
+
+    /// Rows that wait are not in the file yet, so they are written first.
+    fn forget(&mut self, conversation: &Conversation, through: MessageNumber) {
+        self.write();
+        let Some(file) = file_name(conversation).filter(|file| !self.given_up.contains(file)) else { return };
+        if let Err(error) = self.directory.forget(&file, through) {
+            tracing::warn!("{error}; it is left alone, and written anew at the next start");
+            self.given_up.insert(file);
         }
     }
 

@@ -224,6 +224,7 @@ impl Running {
             data: data.to_owned(),
             attempts: 3,
             block: Duration::from_secs(10),
+            keep: None,
             grace: DEFAULT_GRACE,
             post_rates: PostRates::default(),
         };

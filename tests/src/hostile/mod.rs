@@ -17,7 +17,7 @@ mod processes;
 mod report;
 mod requests;
 mod silence;
-mod stranger;
+pub(crate) mod stranger;
 
 use std::io;
 use std::path::PathBuf;

@@ -19,17 +19,17 @@ use toom_core::wire::message::{ReplyBody, Request, RequestBody, ServerMessage};
 use super::processes::PATIENCE;
 
 /// The address of loopback with this last byte: servers count connections and failures of each by themselves.
-pub(super) fn loopback(last: u8) -> IpAddr {
+pub(crate) fn loopback(last: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, last).into()
 }
 
 /// Connects from an address of this computer.
-pub(super) fn connect(server: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect(server: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
     connect_with(server, from, None)
 }
 
 /// Connects; of what the server sends, not much more than `window` bytes fit before they are read.
-pub(super) fn connect_with(server: SocketAddr, from: IpAddr, window: Option<usize>) -> io::Result<TcpStream> {
+pub(crate) fn connect_with(server: SocketAddr, from: IpAddr, window: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
     if let Some(window) = window {
         socket.set_recv_buffer_size(window)?;
@@ -44,7 +44,7 @@ pub(super) fn connect_with(server: SocketAddr, from: IpAddr, window: Option<usiz
 }
 
 /// Whether the other end has closed the connection. What it sent before is thrown away.
-pub(super) fn is_closed(stream: &TcpStream) -> bool {
+pub(crate) fn is_closed(stream: &TcpStream) -> bool {
     let mut stream = stream;
     let mut bytes = [0; 4096];
     if stream.set_nonblocking(true).is_err() {
@@ -61,7 +61,7 @@ pub(super) fn is_closed(stream: &TcpStream) -> bool {
 }
 
 /// Reads until the other end closes; how many bytes came. An error if it does not.
-pub(super) fn read_to_end(mut stream: &TcpStream) -> io::Result<usize> {
+pub(crate) fn read_to_end(mut stream: &TcpStream) -> io::Result<usize> {
     let (mut bytes, mut all) = ([0; 4096], 0);
     loop {
         match stream.read(&mut bytes) {
@@ -76,13 +76,13 @@ pub(super) fn read_to_end(mut stream: &TcpStream) -> io::Result<usize> {
 }
 
 /// A frame with this body, whatever it is.
-pub(super) fn frame(body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes(), body].concat()
 }
 
 /// A connection past the handshake: what is written are frames, and what is read too.
-pub(super) struct Stranger {
-    pub(super) stream: TcpStream,
+pub(crate) struct Stranger {
+    pub(crate) stream: TcpStream,
     link: Link<ServerMessage>,
     arrived: VecDeque<ServerMessage>,
     last: RequestId,
@@ -90,7 +90,7 @@ pub(super) struct Stranger {
 
 impl Stranger {
     /// Does the handshake on `stream` with the server that has this key.
-    pub(super) fn greet(stream: TcpStream, server: PublicKey) -> io::Result<Stranger> {
+    pub(crate) fn greet(stream: TcpStream, server: PublicKey) -> io::Result<Stranger> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut seed = [0x5d; 32];
         seed[..8].copy_from_slice(&NEXT.fetch_add(1, Relaxed).to_be_bytes());
@@ -104,13 +104,13 @@ impl Stranger {
     }
 
     /// Seals and writes frames, or what are none.
-    pub(super) fn write(&mut self, frames: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, frames: &[u8]) -> io::Result<()> {
         let sealed = self.seal(frames)?;
         self.stream.write_all(&sealed)
     }
 
     /// Seals frames, which must be written before anything else.
-    pub(super) fn seal(&mut self, frames: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn seal(&mut self, frames: &[u8]) -> io::Result<Vec<u8>> {
         self.link.outbound.push(frames).map_err(io::Error::other)?;
         self.link.outbound.seal(Instant::ZERO);
         let pending = self.link.outbound.pending().to_vec();
@@ -119,7 +119,7 @@ impl Stranger {
     }
 
     /// Asks for something, and does not wait for the answer.
-    pub(super) fn send(&mut self, body: RequestBody) -> io::Result<RequestId> {
+    pub(crate) fn send(&mut self, body: RequestBody) -> io::Result<RequestId> {
         self.last.0 += 1;
         let id = self.last;
         self.write(&codec::encode(&Request { id, body }))?;
@@ -127,7 +127,7 @@ impl Stranger {
     }
 
     /// Asks for something; the answer. Events that come before are thrown away.
-    pub(super) fn ask(&mut self, body: RequestBody) -> io::Result<ReplyBody> {
+    pub(crate) fn ask(&mut self, body: RequestBody) -> io::Result<ReplyBody> {
         let asked = self.send(body)?;
         loop {
             if let ServerMessage::Reply(reply) = self.next()?
@@ -139,12 +139,12 @@ impl Stranger {
     }
 
     /// Tries to log in.
-    pub(super) fn login(&mut self, name: &str, password: &str) -> io::Result<ReplyBody> {
+    pub(crate) fn login(&mut self, name: &str, password: &str) -> io::Result<ReplyBody> {
         self.ask(login(name, password))
     }
 
     /// The next message, waited for.
-    pub(super) fn next(&mut self) -> io::Result<ServerMessage> {
+    pub(crate) fn next(&mut self) -> io::Result<ServerMessage> {
         loop {
             if let Some(message) = self.arrived.pop_front() {
                 return Ok(message);
@@ -175,12 +175,12 @@ impl Stranger {
 }
 
 /// A login.
-pub(super) fn login(name: &str, password: &str) -> RequestBody {
+pub(crate) fn login(name: &str, password: &str) -> RequestBody {
     RequestBody::Login { name: name.into(), password: Password(password.into()), udp_port: 9 }
 }
 
 /// An offer by `from` of a file that does not exist, sealed as it must be for the device of `to`.
-pub(super) fn offer(from: &str, to: &str, device: PublicKey) -> Option<RequestBody> {
+pub(crate) fn offer(from: &str, to: &str, device: PublicKey) -> Option<RequestBody> {
     let (sender, receiver) = (UserName::new(from).ok()?, UserName::new(to).ok()?);
     let parties = OfferParties { sender: &sender, receiver: &receiver };
     let contents = OfferContents { label: FileLabel::new("nothing"), bytes: u64::MAX, secret: PeerSecret([7; 32]) };

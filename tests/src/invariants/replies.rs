@@ -159,7 +159,7 @@ fn fits(request: &RequestBody, reply: &ReplyBody) -> bool {
         ReplyBody::Rooms(_) => matches!(request, Ask::Rooms),
         ReplyBody::Invited(_) => matches!(request, Ask::Invite { .. }),
         ReplyBody::Left { .. } => matches!(request, Ask::Leave { .. }),
-        ReplyBody::History { .. } => matches!(request, Ask::History { .. }),
+        ReplyBody::History { .. } => matches!(request, Ask::History { .. } | Ask::Latest { .. }),
         ReplyBody::Found { .. } => matches!(request, Ask::Find { .. }),
         ReplyBody::Offered { .. } => matches!(request, Ask::Offer { .. }),
         ReplyBody::Devices(devices) => matches!(request, Ask::Devices { user, .. } if user == devices.user.as_str()),

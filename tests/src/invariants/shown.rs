@@ -176,6 +176,7 @@ impl Screen {
             Sent::Left { user } => Event::Left { user },
             Sent::RoomCreated(room) => Event::RoomCreated(room),
             Sent::RoomChanged(room) => Event::RoomChanged(room),
+            Sent::NewSince(news) => Event::NewSince(news),
             Sent::Granted { positions, .. } => {
                 self.see(None, positions.broadcasts);
                 positions.rooms.into_iter().for_each(|(room, number)| self.see(Some(room), number));

@@ -83,6 +83,7 @@ fn config(directory: &Path) -> ServerConfig {
         attempts: DEFAULT_ATTEMPTS,
         block: DEFAULT_BLOCK,
         post_rates: PostRates::default(),
+        keep: None,
         grace: Duration::ZERO,
     }
 }

@@ -133,6 +133,7 @@ impl World for RealWorld {
             attempts: setup.attempts,
             block: setup.block,
             post_rates: setup.post_rates,
+            keep: None,
             grace: setup.grace,
         });
         self.reconnect = setup.reconnect;

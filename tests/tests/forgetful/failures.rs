@@ -70,7 +70,7 @@ impl Running {
                 Completion::StoppedWriting { reason } => {
                     assert_eq!(stopped.replace(reason), None, "said once");
                 }
-                other @ Completion::Found { .. } => panic!("{other:?}"),
+                other @ (Completion::Found { .. } | Completion::Forgotten { .. }) => panic!("{other:?}"),
             }
         }
     }

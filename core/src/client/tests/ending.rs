@@ -5,7 +5,7 @@ use super::*;
 use crate::client::ending::{ANSWERS_PATIENCE, BYE_PATIENCE, TRANSFERS_PATIENCE};
 use crate::client::event::{Failure, TransferFailure, TransferState};
 use crate::client::io::SourceId;
-use crate::wire::message::{LoginRefusal, OfferEnd};
+use crate::wire::message::{HistoryKind, LoginRefusal, OfferEnd};
 
 const LOST: Event = Event::Error(Failure::ConnectionLost);
 
@@ -204,7 +204,16 @@ fn a_lost_connection_answers_everything_and_is_the_last_event() {
     assert_eq!(world.orders(), []);
     assert_eq!(world.client.deadline(), None);
 
-    for command in [Command::ActiveUsers, Command::Rooms, Command::Leave { room: RoomId(1) }] {
+    let kind = HistoryKind::Broadcast;
+    for command in [
+        Command::ActiveUsers,
+        Command::Rooms,
+        Command::Leave { room: RoomId(1) },
+        Command::History { kind, since: Timestamp::default() },
+        Command::Latest { room: None, count: 1 },
+        Command::Find { text: "x".into() },
+        Command::Verify { user: "luke".into(), confirm: false },
+    ] {
         let mut world = World::logged_in(AcceptPolicy::Ask);
         world.command(command);
         world.input(disconnected());

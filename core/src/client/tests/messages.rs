@@ -105,8 +105,12 @@ fn what_breaks_a_limit_is_refused_without_asking() {
     let many = (0..=MAX_ROOM_MEMBERS).map(|number| format!("user{number}")).collect();
     world.command(Command::BuildRoom { users: many });
     assert!(matches!(&world.events()[..], [Event::Error(Failure::LimitReached(_))]));
-    world.command(broadcast(&long_text[1..]));
-    assert_eq!(world.requests().len(), 1);
+    let user = long_name[1..].to_owned();
+    for command in [broadcast(&long_text[1..]), Command::Invite { room, user }] {
+        let mut world = World::logged_in(AcceptPolicy::Ask);
+        world.command(command);
+        assert_eq!(world.requests().len(), 1);
+    }
 }
 
 #[test]
@@ -143,6 +147,21 @@ fn the_pages_of_a_history_are_one_answer() {
     assert_eq!(world.events(), [Event::Error(Failure::StorageFailed)]);
     world.command(Command::ActiveUsers);
     assert_eq!(world.bodies(), [RequestBody::ActiveUsers]);
+}
+
+#[test]
+fn the_newest_of_a_conversation_are_one_page() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    let room = Some(RoomId(3));
+    let message = PastMessage { room, number: MessageNumber(7), at: AT, from: name("luke"), text: "hi".into() };
+    world.command(Command::Latest { room, count: 9 });
+    let next = Some(Cursor { room, number: MessageNumber(7) });
+    let asked = world.answer(ReplyBody::History { messages: vec![message.clone()], next });
+    assert_eq!(asked, RequestBody::Latest { room, count: 9, before: None });
+    assert_eq!(world.events(), [Event::Latest { room, messages: vec![message], more: true }]);
+    world.command(Command::Latest { room: None, count: 1 });
+    world.answer(ReplyBody::Refused(Refusal::StorageFailed));
+    assert_eq!(world.events(), [Event::Error(Failure::StorageFailed)]);
 }
 
 #[test]

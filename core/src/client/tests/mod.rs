@@ -7,6 +7,7 @@ mod receiving;
 mod reconnecting;
 mod sending;
 mod turns;
+mod usage;
 mod verify;
 
 use core::time::Duration;

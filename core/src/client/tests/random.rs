@@ -147,6 +147,7 @@ fn reply_to(body: &RequestBody, how: u8, fresh: u64) -> ReplyBody {
         RequestBody::BuildRoom { .. } if how < 96 => ReplyBody::RoomExists(room(1)),
         RequestBody::BuildRoom { .. } => ReplyBody::RoomCreated(room(1)),
         RequestBody::Rooms => ReplyBody::Rooms(vec![]),
+        RequestBody::Latest { .. } => ReplyBody::History { messages: vec![], next: None },
         RequestBody::Missed => ReplyBody::Missed { messages: vec![], more: false },
         RequestBody::Ping => ReplyBody::Done,
         RequestBody::Invite { .. } => ReplyBody::Invited(room(1)),

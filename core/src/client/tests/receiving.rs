@@ -53,7 +53,7 @@ fn started(world: &mut World, id: u64) -> PeerIndex {
 }
 
 /// A world in which offer 1 was accepted and runs.
-fn receiving() -> World {
+pub(super) fn receiving() -> World {
     let mut world = World::logged_in(AcceptPolicy::All);
     world.server(offer(1));
     world.answer(ReplyBody::Done);

@@ -117,6 +117,16 @@ fn files_that_cannot_be_opened_are_told() {
 }
 
 #[test]
+fn a_file_that_nobody_waits_for_is_closed() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.orders();
+    world.input(opened(9));
+    assert_eq!(world.orders(), [Output::CloseSource { source: SourceId(9) }]);
+    assert_eq!(world.requests(), []);
+}
+
+#[test]
 fn a_refused_offer_closes_its_file() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(send_file());

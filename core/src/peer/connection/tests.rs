@@ -448,3 +448,47 @@ fn the_newest_packet_that_arrived_is_counted() {
     a.receive(at(9), address(2), PacketNumber(before.0 + 7), &[0], &mut Vec::new());
     assert_eq!(a.counters().largest_received, PacketNumber(before.0 + 7));
 }
+
+#[test]
+fn another_idle_timeout_counts_from_when_it_was_set() {
+    for timeout in [Duration::from_secs(3), Duration::from_secs(90)] {
+        let (mut a, _) = pair();
+        a.set_idle_timeout(at(500), timeout);
+        let mut now = at(500);
+        while !a.is_over() {
+            now = a.deadline().unwrap();
+            a.expire(now);
+            while a.transmit(now, &mut VecDeque::new()).is_some() {}
+        }
+        assert_eq!(now, at(500) + timeout);
+    }
+}
+
+#[test]
+fn bytes_that_are_claimed_again_are_counted() {
+    let (mut a, _) = pair();
+    a.open_sending(FLOW, 1_000, 1_000);
+    assert_eq!(a.claim(FLOW, 1_000), Some(0..1_000));
+    a.sending.get_mut(&FLOW).unwrap().on_lost(100..400);
+    assert_eq!(a.claim(FLOW, 250), Some(100..350));
+    assert_eq!(a.counters().retransmitted_bytes, 250);
+}
+
+/// What grows, how much there is of it, and how much there may be. Whoever adds a table adds it here.
+#[test]
+fn everything_that_grows_is_told_with_its_limit() {
+    let (mut a, _) = pair();
+    a.open_sending(FLOW, 1_000, 1_000);
+    a.open_receiving(FlowId(2), 1_000, 1_000);
+    let mut told = Vec::new();
+    a.usage(&mut |usage| told.push(format!("{}: {} of {}", usage.what, usage.used, usage.limit)));
+    let expected = [
+        "packets that may be outstanding: 1 of 65536",
+        "ranges of packets that have arrived: 0 of 4096",
+        "ranges of a flow to be sent again: 0 of 65536",
+        "ranges of a flow that the other end has: 0 of 131081",
+        "ranges of a flow that have arrived: 0 of 4096",
+        "bytes of a flow that wait for their owner: 0 of 1000",
+    ];
+    assert_eq!(told, expected);
+}

@@ -31,7 +31,8 @@ fn apply(server: &mut Server, first: u64, facts: &[Fact]) -> Vec<Output> {
 
 fn restored(snapshot: &[u8]) -> Result<(Server, Vec<Output>), UnreadableSnapshot> {
     let (mut server, mut out) = (server(), Vec::new());
-    server.restore(snapshot, Instant::ZERO, Timestamp::from_millis(60_000), &mut out)?;
+    let index = server.restore(snapshot, Instant::ZERO, Timestamp::from_millis(60_000), &mut out)?;
+    assert_eq!(server.applied(), index);
     Ok((server, out))
 }
 

@@ -125,7 +125,7 @@ impl Model {
             RequestBody::WithdrawOffer { offer } => Next::Answer(self.withdraw_offer(user, offer)?),
             // Missed messages are fetched at once here, so nothing is ever under way.
             RequestBody::CatchUp | RequestBody::Ping => Next::Answer(ReplyBody::Done),
-            RequestBody::Find { .. } => unreachable!("not among the operations"),
+            RequestBody::Find { .. } | RequestBody::Latest { .. } => unreachable!("not among the operations"),
             RequestBody::Resume { .. } | RequestBody::Missed => unreachable!("not among the operations"),
             RequestBody::Login { .. } | RequestBody::Logout | RequestBody::History { .. } => unreachable!("elsewhere"),
         })

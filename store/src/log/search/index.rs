@@ -25,7 +25,7 @@ use super::super::{messages, schema};
 /// Kept in `user_version`. An index of another version is built anew.
 const VERSION: i64 = 1;
 
-/// `contentless_delete` lets rows be taken out one day. The prefixes make `wo*` as quick as a word.
+/// `contentless_delete` lets rows be taken out. The prefixes make `wo*` as quick as a word.
 const SCHEMA: &str = "
     CREATE VIRTUAL TABLE search USING fts5(
         text, place, content='', contentless_delete=1, prefix='1 2 3', tokenize='unicode61 remove_diacritics 2'
@@ -109,6 +109,12 @@ impl Index {
         Ok(is_of_this_log.then_some(Index { connection, indexed }))
     }
 
+    /// Its file cannot be written from now on, or can again.
+    #[cfg(test)]
+    pub(super) fn keep_from_writing(&self, yes: bool) {
+        self.connection.pragma_update(None, "query_only", yes).expect("set");
+    }
+
     /// Whether its own structure is whole.
     pub(super) fn check(&self) -> Result<(), Trouble> {
         self.connection.execute("INSERT INTO search (search) VALUES ('integrity-check')", [])?;
@@ -129,6 +135,19 @@ impl Index {
         transaction.commit()?;
         self.indexed = newest;
         Ok(next.len() == limit)
+    }
+
+    /// Takes out the messages that are older than all that the log has.
+    pub(super) fn forget(&self, log: &Connection) -> Result<(), Trouble> {
+        let oldest = messages::oldest_recorded(log).map_err(ReadError::from)?;
+        let end = oldest.unwrap_or(LogIndex(self.indexed.0.saturating_add(1)));
+        // The newest of them may have lost its text, by which it was known.
+        let fact = digest(log, self.indexed).map_err(ReadError::from)?;
+        let transaction = self.connection.unchecked_transaction()?;
+        transaction.execute("DELETE FROM search WHERE rowid < ?1", [to_column(end.0)])?;
+        transaction.execute("UPDATE progress SET fact = ?1", [fact])?;
+        transaction.commit()?;
+        Ok(())
     }
 
     /// The page that is looked for; in it is what [`Index::advance`] has added.

@@ -47,6 +47,8 @@ pub(super) struct Searches {
 enum Work {
     /// There are new messages.
     Recorded,
+    /// The oldest messages are gone.
+    Forgotten,
     /// Answer this.
     Search(QueryId, Search),
 }
@@ -67,6 +69,11 @@ impl Searches {
             // Fails only if the thread panicked; joining it says so.
             let _ = self.work.send(Work::Recorded);
         }
+    }
+
+    /// The oldest messages are gone.
+    pub(super) fn forgotten(&self) {
+        let _ = self.work.send(Work::Forgotten);
     }
 
     /// Answers a search, with everything that was recorded before.
@@ -93,11 +100,13 @@ struct Searcher {
     rebuilds: u32,
     /// Whether there may be messages that the index lacks.
     behind: bool,
+    /// Whether they could not be added: what is found then would not be all.
+    failing: bool,
 }
 
 impl Searcher {
     fn new(log_path: PathBuf, complete: Complete, told: Arc<AtomicBool>) -> Searcher {
-        Searcher { log_path, complete, told, open: None, rebuilds: 0, behind: true }
+        Searcher { log_path, complete, told, open: None, rebuilds: 0, behind: true, failing: false }
     }
 
     /// Works until the writer is gone.
@@ -117,6 +126,7 @@ impl Searcher {
                     }
                     self.behind = true;
                 }
+                Ok(Work::Forgotten) => self.forget(),
                 Ok(Work::Search(query, search)) => {
                     let page = self.answer(&search);
                     (self.complete)(Completion::Found { query, page });
@@ -147,6 +157,7 @@ impl Searcher {
         if check {
             index.check()?;
         }
+        index.forget(&log)?;
         Ok(Some((log, index)))
     }
 
@@ -154,8 +165,16 @@ impl Searcher {
     fn advance(&mut self) {
         let Some((log, index)) = &mut self.open else { return };
         match index.advance(log, BATCH) {
-            Ok(more) => self.behind = more,
+            Ok(more) => (self.behind, self.failing) = (more, false),
             Err(trouble) => self.failed(trouble),
+        }
+    }
+
+    /// Takes out what is not in the log any more.
+    fn forget(&mut self) {
+        let Some((log, index)) = &self.open else { return };
+        if let Err(trouble) = index.forget(log) {
+            self.failed(trouble);
         }
     }
 
@@ -171,7 +190,7 @@ impl Searcher {
                 }
                 self.advance();
             }
-            let (log, index) = self.open.as_ref()?;
+            let (log, index) = self.open.as_ref().filter(|_| !self.failing)?;
             match index.find(log, search) {
                 Ok(page) => return Some(page),
                 Err(trouble) => {
@@ -187,7 +206,7 @@ impl Searcher {
 
     /// A damaged index is built anew. With any other trouble it is tried again when there is more to add.
     fn failed(&mut self, trouble: Trouble) {
-        self.behind = false;
+        (self.behind, self.failing) = (false, true);
         match trouble {
             Trouble::Index(error) if is_damage(&error) => self.rebuild(&error.to_string()),
             Trouble::Index(error) => {

@@ -241,3 +241,24 @@ fn an_index_that_is_missing_damaged_or_of_another_log_is_built_anew() {
     fs::copy(&file, path(other.path())).expect("copied");
     assert_eq!(Running::open(other.path()).find("number7 other"), Some(vec![8]));
 }
+
+/// What is not all there was to find is no answer.
+#[test]
+fn an_index_that_cannot_be_written_answers_nothing_until_it_can_be() {
+    let data = tempfile::tempdir().expect("a directory");
+    let messages = messages(vec![(0, "ab one".to_owned()), (0, "ab two".to_owned())]);
+    let running = Running::open(data.path());
+    messages.iter().for_each(|message| running.say(message));
+    assert_eq!(running.find("ab"), Some(vec![2, 1]));
+    drop(running);
+    index::remove(data.path()).expect("removed");
+    let mut searcher = Searcher::new(schema::path(data.path()), Arc::new(|_| {}), Arc::default());
+    searcher.open(false);
+    let keep_from_writing = |searcher: &Searcher, yes| {
+        searcher.open.as_ref().expect("opened").1.keep_from_writing(yes);
+    };
+    keep_from_writing(&searcher, true);
+    assert_eq!([(); 2].map(|()| searcher.answer(&search("ab"))), [None, None]);
+    keep_from_writing(&searcher, false);
+    assert_eq!(searcher.answer(&search("ab")).map(|page| page.messages.len()), Some(2));
+}

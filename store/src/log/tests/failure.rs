@@ -55,7 +55,7 @@ fn what_was_not_committed_is_not_reported_and_not_kept() {
             Completion::Committed(fact) => committed.push(fact.ticket.expect("ours")),
             Completion::ProposalFailed { ticket } => failed.push(ticket),
             Completion::StoppedWriting { .. } => stopped += 1,
-            other @ Completion::Found { .. } => panic!("{other:?}"),
+            other @ (Completion::Found { .. } | Completion::Forgotten { .. }) => panic!("{other:?}"),
         }
     }
     assert!(log.stop().is_empty());

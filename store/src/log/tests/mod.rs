@@ -4,6 +4,7 @@ mod damage;
 mod failure;
 mod feed;
 mod paging;
+mod retention;
 
 use std::path::Path;
 use std::sync::mpsc::Receiver;

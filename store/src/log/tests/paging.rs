@@ -63,6 +63,11 @@ fn spans() -> impl Strategy<Value = Vec<Span>> {
     })
 }
 
+fn in_order(connection: &Connection, select: Select) -> Result<Page, ReadError> {
+    let page = pages::answer(connection, &[], &Query::Select(select))?;
+    Ok(page.expect("a page"))
+}
+
 fn model(messages: &[Message], select: &Select) -> Page {
     let found = select.spans.iter().flat_map(|span| {
         messages.iter().filter(|message| {
@@ -102,8 +107,16 @@ proptest! {
         }
         let not_before = Timestamp::from_millis(not_before);
         let select = Select { spans, not_before, max_messages, max_bytes };
-        let page = messages::page(&connection, &messages[saved..], &select).expect("read");
-        prop_assert_eq!(page, model(&messages, &select));
+        let read = |query: &Query| pages::answer(&connection, &messages[saved..], query).expect("read").expect("a page");
+        prop_assert_eq!(read(&Query::Select(select.clone())), model(&messages, &select));
+
+        let all = Select { max_messages: usize::MAX, max_bytes: usize::MAX, ..select.clone() };
+        let newest = select.last_page(model(&messages, &all).messages.into_iter().rev());
+        prop_assert_eq!(read(&Query::Last(select.clone())), newest);
+
+        let first_of = |span: &Span| model(&messages, &Select { spans: vec![span.clone()], ..all.clone() }).messages;
+        let firsts = select.spans.iter().filter_map(|span| first_of(span).into_iter().next());
+        prop_assert_eq!(read(&Query::First(select.clone())), select.page(firsts));
     }
 
     #[test]
@@ -120,7 +133,7 @@ proptest! {
                 let spans = vec![Span { conversation: conversation(which), first, last: MessageNumber(u64::MAX) }];
                 let not_before = Timestamp::from_millis(0);
                 let select = Select { spans, not_before, max_messages: 3, max_bytes };
-                let page = messages::page(&connection, &[], &select).expect("read");
+                let page = in_order(&connection, select).expect("read");
                 found.extend(page.messages);
                 if !page.more {
                     break;
@@ -142,7 +155,12 @@ fn asking_for_the_newest_does_not_read_the_oldest() {
     // The first two have no facts: whoever reads them fails.
     facts::insert(&connection, LogIndex(3), &broadcast("x")).expect("inserted");
     let select = Select { not_before: Timestamp::from_millis(3000), ..all_broadcasts() };
-    let page = messages::page(&connection, &[], &select).expect("only the third is read");
+    let page = in_order(&connection, select).expect("only the third is read");
     assert_eq!(page.messages, [message(3, 3, "x")]);
-    assert!(messages::page(&connection, &[], &all_broadcasts()).is_err());
+    assert!(in_order(&connection, all_broadcasts()).is_err());
+    let newest = Query::Last(Select { max_messages: 1, ..all_broadcasts() });
+    // One more is read, to know whether there is more.
+    facts::insert(&connection, LogIndex(2), &broadcast("x")).expect("inserted");
+    let page = pages::answer(&connection, &[], &newest).expect("only the newest are read").expect("a page");
+    assert_eq!(page.messages, [message(3, 3, "x")]);
 }

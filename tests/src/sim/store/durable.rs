@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toom_core::id::{LogIndex, MessageNumber, Ticket};
 use toom_core::server::fact::{Committed, Conversation, Fact, Message};
-use toom_core::server::io::{Page, Query, Select};
+use toom_core::server::io::{Page, Query, Select, Span};
 
 /// What survives the server: the log, and the index of messages derived from it.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +71,16 @@ impl Durable {
     pub fn answer(&self, what: &Query) -> Page {
         match what {
             Query::Select(select) => self.read(select),
+            Query::Last(select) => {
+                let all = Select { max_messages: usize::MAX, max_bytes: usize::MAX, ..select.clone() };
+                select.last_page(self.read(&all).messages.into_iter().rev())
+            }
+            Query::First(select) => {
+                let first_of = |span: &Span| Select { spans: vec![span.clone()], max_messages: 1, ..select.clone() };
+                let firsts: Vec<Message> =
+                    select.spans.iter().flat_map(|span| self.read(&first_of(span)).messages).collect();
+                select.page(firsts.into_iter())
+            }
             Query::Search(search) => {
                 let mut all: Vec<&Message> = self.messages.values().flat_map(BTreeMap::values).collect();
                 all.sort_by_key(|message| std::cmp::Reverse(message.index));

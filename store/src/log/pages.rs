@@ -1,0 +1,164 @@
+//! Pages of messages that follow each other, by the table of messages.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{CachedStatement, Connection};
+use toom_core::id::MessageNumber;
+use toom_core::server::fact::Message;
+use toom_core::server::io::{Page, Query};
+use toom_core::server::select::{Select, Span};
+use toom_core::time::Timestamp;
+
+use super::facts::{ReadError, from_column, to_column};
+use super::messages::{key, message};
+
+/// The page that answers a query, of those that the table answers; `None` for another. `unsaved` are newer than all in
+/// the table: they could not be added.
+pub(super) fn answer(connection: &Connection, unsaved: &[Message], query: &Query) -> Result<Option<Page>, ReadError> {
+    // One transaction, so that a page shows one moment.
+    let snapshot = connection.unchecked_transaction()?;
+    Ok(Some(match query {
+        Query::Select(select) => in_order(&snapshot, unsaved, select)?,
+        Query::Last(select) => newest(&snapshot, unsaved, select)?,
+        Query::First(select) => first_of_each(&snapshot, unsaved, select)?,
+        Query::Search(_) => return Ok(None),
+    }))
+}
+
+/// Calls `each` with the messages of `span` not before a moment, in order, until it breaks.
+pub(super) fn visit(
+    connection: &Connection,
+    span: &Span,
+    not_before: Timestamp,
+    each: &mut impl FnMut(Message) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let Some(first) = first_number(connection, span, not_before)? else { return Ok(ControlFlow::Continue(())) };
+    let mut statement = connection.prepare_cached(
+        "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
+         WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number",
+    )?;
+    walk(&mut statement, span, first, each)
+}
+
+/// As [`visit`], from the newest to the oldest.
+fn visit_back(
+    connection: &Connection,
+    span: &Span,
+    not_before: Timestamp,
+    each: &mut impl FnMut(Message) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let Some(first) = first_number(connection, span, not_before)? else { return Ok(ControlFlow::Continue(())) };
+    let mut statement = connection.prepare_cached(
+        "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
+         WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number DESC",
+    )?;
+    walk(&mut statement, span, first, each)
+}
+
+/// The number from which on the messages of `span` are not before a moment.
+fn first_number(
+    connection: &Connection,
+    span: &Span,
+    not_before: Timestamp,
+) -> Result<Option<MessageNumber>, ReadError> {
+    // Times never go backwards in a conversation, so the index of times gives the number to start from; else
+    // asking for the last hour would walk through all the years before it.
+    let mut statement = connection.prepare_cached(
+        "SELECT number FROM messages WHERE conversation = ?1 AND at >= ?2 ORDER BY at, number LIMIT 1",
+    )?;
+    let mut rows = statement.query((key(&span.conversation), not_before.as_millis()))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(MessageNumber(from_column(row.get(0)?)).max(span.first)))
+}
+
+fn walk(
+    statement: &mut CachedStatement<'_>,
+    span: &Span,
+    first: MessageNumber,
+    each: &mut impl FnMut(Message) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let mut rows = statement.query((key(&span.conversation), to_column(first.0), to_column(span.last.0)))?;
+    while let Some(row) = rows.next()? {
+        if each(message(&span.conversation, row)?).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn in_order(connection: &Connection, unsaved: &[Message], select: &Select) -> Result<Page, ReadError> {
+    let mut page = Filling::new(select);
+    for span in &select.spans {
+        let mut rest = unsaved.iter().filter(|message| is_in(message, span, select)).cloned();
+        if visit(connection, span, select.not_before, &mut |message| page.add(message))?.is_break()
+            || rest.try_for_each(|message| page.add(message)).is_break()
+        {
+            break;
+        }
+    }
+    Ok(page.page)
+}
+
+fn newest(connection: &Connection, unsaved: &[Message], select: &Select) -> Result<Page, ReadError> {
+    let mut page = Filling::new(select);
+    for span in select.spans.iter().rev() {
+        let mut rest = unsaved.iter().rev().filter(|message| is_in(message, span, select)).cloned();
+        if rest.try_for_each(|message| page.add(message)).is_break()
+            || visit_back(connection, span, select.not_before, &mut |message| page.add(message))?.is_break()
+        {
+            break;
+        }
+    }
+    page.page.messages.reverse();
+    Ok(page.page)
+}
+
+fn first_of_each(connection: &Connection, unsaved: &[Message], select: &Select) -> Result<Page, ReadError> {
+    let mut page = Filling::new(select);
+    for span in &select.spans {
+        let mut first = None;
+        let found = visit(connection, span, select.not_before, &mut |message| {
+            first = Some(message);
+            ControlFlow::Break(())
+        })?;
+        if found.is_continue() {
+            first = unsaved.iter().find(|message| is_in(message, span, select)).cloned();
+        }
+        if first.is_some_and(|message| page.add(message).is_break()) {
+            break;
+        }
+    }
+    Ok(page.page)
+}
+
+fn is_in(message: &Message, span: &Span, select: &Select) -> bool {
+    message.conversation == span.conversation
+        && (span.first..=span.last).contains(&message.number)
+        && message.at >= select.not_before
+}
+
+/// A page that is being filled.
+struct Filling<'a> {
+    select: &'a Select,
+    page: Page,
+    bytes: usize,
+}
+
+impl<'a> Filling<'a> {
+    fn new(select: &'a Select) -> Filling<'a> {
+        Filling { select, page: Page { messages: Vec::new(), more: false }, bytes: 0 }
+    }
+
+    /// Breaks if it does not fit.
+    fn add(&mut self, message: Message) -> ControlFlow<()> {
+        let bytes = self.bytes.saturating_add(message.text.len());
+        let is_first = self.page.messages.is_empty();
+        if !is_first && bytes > self.select.max_bytes || self.page.messages.len() >= self.select.max_messages {
+            self.page.more = true;
+            return ControlFlow::Break(());
+        }
+        self.bytes = bytes;
+        self.page.messages.push(message);
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,115 @@
+//! A server process, and senders on connections of their own.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use toom_core::name::UserName;
+use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey};
+use toom_core::server::fact::Fact;
+use toom_core::wire::message::{ReplyBody, RequestBody};
+use toom_store::log::append;
+
+use super::{TEXT_BYTES, argument};
+use crate::hostile::stranger::{Stranger, connect, loopback};
+use crate::process::Process;
+
+/// How long a server takes to start, at most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// To all senders.
+    Broadcast,
+    /// To somebody who is not there.
+    Direct,
+}
+
+/// A server that runs.
+pub struct Server {
+    /// Killed with it.
+    _process: Process,
+    address: SocketAddr,
+    key: PublicKey,
+}
+
+impl Server {
+    /// Starts one with so many accounts.
+    pub fn start(toom: &Path, runtime: &str, data: &Path, senders: usize) -> io::Result<Server> {
+        fs::create_dir(data)?;
+        let account = |name: String| Fact::AccountAdded {
+            name: UserName::new(&name).expect("a name"),
+            hash: PasswordHash::new(&Password(name), [7; 16], HashCost::Trivial),
+        };
+        let accounts: Vec<Fact> = (0..senders).map(sender).chain(["away".to_owned()]).map(account).collect();
+        append(data, &accounts).map_err(io::Error::other)?;
+        let (send, lines) = channel();
+        let heard = move |_, line: String| drop(send.send(line));
+        let data = argument(data, "");
+        let args = ["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0", "--post-rate", "0"];
+        let args = [&args[..], &["--post-bytes-rate", "0", "--data", &data]].concat();
+        let process = Process::start(toom, data.as_ref(), &args, heard)?;
+        let line = lines.recv_timeout(PATIENCE).map_err(|_| io::Error::other(process.said.last()))?;
+        thread::spawn(move || lines.into_iter().for_each(drop));
+        let listening: Value = serde_json::from_str(&line)?;
+        let text = |key: &str| listening[key].as_str().unwrap_or_default().to_owned();
+        let address = text("address").parse().map_err(io::Error::other)?;
+        let key = text("key").parse().map_err(io::Error::other)?;
+        Ok(Server { _process: process, address, key })
+    }
+
+    /// Confirmed messages a second.
+    pub fn rate(&self, posted: Posted, senders: usize, time: Duration) -> io::Result<f64> {
+        let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let strangers: Vec<Stranger> = (0..senders).map(|number| self.log_in(number)).collect::<io::Result<_>>()?;
+        let began = Instant::now();
+        let all = thread::scope(|scope| {
+            let post = |mut stranger: Stranger| {
+                while !stop.load(Relaxed) {
+                    match stranger.ask(posted.request())? {
+                        ReplyBody::Sent { .. } => _ = count.fetch_add(1, Relaxed),
+                        other => return Err(io::Error::other(format!("a post was answered with {other:?}"))),
+                    }
+                }
+                // What others still send must not stand in their way.
+                stranger.ask(RequestBody::Logout).map(|_| ())
+            };
+            let threads: Vec<_> = strangers.into_iter().map(|stranger| scope.spawn(move || post(stranger))).collect();
+            thread::sleep(time);
+            let rate = count.load(Relaxed) as f64 / began.elapsed().as_secs_f64();
+            stop.store(true, Relaxed);
+            let ends = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+            ends.collect::<io::Result<Vec<()>>>().map(|_| rate)
+        })?;
+        Ok(all)
+    }
+
+    fn log_in(&self, number: usize) -> io::Result<Stranger> {
+        let mut stranger = Stranger::greet(connect(self.address, loopback(1))?, self.key)?;
+        match stranger.login(&sender(number), &sender(number))? {
+            ReplyBody::Welcome { .. } => Ok(stranger),
+            other => Err(io::Error::other(format!("a login was answered with {other:?}"))),
+        }
+    }
+}
+
+impl Posted {
+    fn request(self) -> RequestBody {
+        let text = "x".repeat(TEXT_BYTES);
+        match self {
+            Posted::Broadcast => RequestBody::Broadcast { text },
+            Posted::Direct => RequestBody::DirectMessage { to: "away".into(), text },
+        }
+    }
+}
+
+fn sender(number: usize) -> String {
+    format!("sender{number}")
+}
