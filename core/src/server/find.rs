@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(page(&mut world, a, find("word", Some(cursor))).0, ["all a word"]);
         // Nor where one is a member now, and was not then.
         world.ask(a, RequestBody::Invite { room: RoomId(1), user: text("c") });
+        world.ask(a, room_message(1, "more"));
         let cursor = FoundCursor { place: FoundIn::Room(RoomId(1)), number: MessageNumber(1) };
         assert_eq!(page(&mut world, c, find("word", Some(cursor))).0, [""; 0]);
     }

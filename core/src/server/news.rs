@@ -46,16 +46,13 @@ impl Server {
 
     /// The first new message of each interval.
     pub(super) fn found_first(&mut self, turn: &mut Turn<'_>, mut asking: Asking, page: Option<Page>) {
-        // They have gone again, or the store cannot read: then there is nothing to say.
-        let Some(page) = page.filter(|page| !page.messages.is_empty()) else { return };
-        if self.sessions.get(&asking.user).is_none_or(|it| it.connection != Some(asking.connection)) {
-            return;
-        }
+        // If the store cannot read there is nothing to say.
+        let Some(page) = page.filter(|page| !page.messages.is_empty() && self.is_still_there(&asking)) else { return };
         asking.count(&page);
         if self.pending.questions.len() >= MAX_QUERIES {
-            return tell(turn, asking);
+            return self.tell_news(turn, asking);
         }
-        let Ok(words) = Search::words(asking.user.as_str()) else { return tell(turn, asking) };
+        let Ok(words) = Search::words(asking.user.as_str()) else { return self.tell_news(turn, asking) };
         let search = Search {
             reader: asking.user.clone(),
             // No direct messages.
@@ -74,7 +71,18 @@ impl Server {
     pub(super) fn found_mentions(&mut self, turn: &mut Turn<'_>, mut asking: Asking, page: Option<Page>) {
         let is_mention = |message: &&Message| message.at > asking.news.since && message.from != asking.user;
         asking.news.mentions = page.map(|page| page.messages.iter().filter(is_mention).count() as u64);
-        tell(turn, asking);
+        self.tell_news(turn, asking);
+    }
+
+    /// Whether they have not gone again.
+    fn is_still_there(&self, asking: &Asking) -> bool {
+        self.sessions.get(&asking.user).is_some_and(|it| it.connection == Some(asking.connection))
+    }
+
+    fn tell_news(&self, turn: &mut Turn<'_>, asking: Asking) {
+        if self.is_still_there(&asking) {
+            turn.event(vec![asking.connection], Event::NewSince(asking.news));
+        }
     }
 }
 
@@ -98,11 +106,6 @@ impl Asking {
             }
         }
     }
-}
-
-/// A connection that is gone is skipped.
-fn tell(turn: &mut Turn<'_>, asking: Asking) {
-    turn.event(vec![asking.connection], Event::NewSince(asking.news));
 }
 
 #[cfg(test)]
@@ -231,13 +234,19 @@ mod tests {
     #[test]
     fn who_has_gone_again_is_told_nothing() {
         let mut world = world();
-        let [luke, yoda] = world.login_all(["luke", "yoda"]);
-        log_out(&mut world, yoda);
-        world.ask(luke, broadcast("x"));
-        world.hold_queries = true;
-        let yoda = world.login("yoda");
-        world.disconnect(yoda);
-        world.find_next(true);
-        assert_eq!((news(&mut world, yoda), world.queries.len()), (None, 0));
+        let [luke, mut yoda] = world.login_all(["luke", "yoda"]);
+        for answers in [0, 1] {
+            log_out(&mut world, yoda);
+            world.ask(luke, broadcast("x"));
+            world.hold_queries = true;
+            yoda = world.login("yoda");
+            (0..answers).for_each(|_| world.find_next(true));
+            world.send(yoda, RequestBody::Logout);
+            world.find_next(true);
+            assert_eq!((news(&mut world, yoda), world.queries.len()), (None, 0));
+            world.hold_queries = false;
+            world.disconnect(yoda);
+            yoda = world.login("yoda");
+        }
     }
 }
