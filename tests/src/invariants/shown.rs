@@ -285,7 +285,9 @@ impl Screen {
                 self.is_news(client, event)?;
                 return self.is_next(client, event);
             }
-            Event::Joined { .. } | Event::Left { .. } | Event::Resumed { .. } => return self.is_next(client, event),
+            Event::Joined { .. } | Event::Left { .. } | Event::Resumed { .. } | Event::NewSince(_) => {
+                return self.is_next(client, event);
+            }
             Event::RoomCreated(room) | Event::RoomChanged(room) => {
                 if self.to_show.front() != Some(event)
                     && let Some(place) = self.own_rooms.iter().position(|own| own == room)
