@@ -177,10 +177,8 @@ impl History {
             ClientInput::Command(Command::History { kind, since }) => reader.wanted.push((*kind, *since)),
             ClientInput::Message(ServerMessage::Reply(reply)) => match &reply.body {
                 ReplyBody::Welcome { user, .. } => reader.user = Some(user.clone()),
-                ReplyBody::History { messages, .. } => {
-                    if !reader.latest.remove(&reply.id) {
-                        reader.pages.extend_from_slice(messages);
-                    }
+                ReplyBody::History { messages, .. } if !reader.latest.remove(&reply.id) => {
+                    reader.pages.extend_from_slice(messages);
                 }
                 _ => {}
             },
