@@ -290,8 +290,11 @@ fn parse_name(text: &str) -> Result<UserName, String> {
     UserName::read(text).map_err(|error| error.to_string())
 }
 
-/// A mistake in it would delete everything.
 fn parse_keep(text: &str) -> Result<Duration, String> {
+    // A mistake in it deletes everything older, so nothing is guessed.
+    if text.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("'{text}' has no unit; say for instance {text}d for days"));
+    }
     let keep = parse_duration(text)?;
     if keep.is_zero() { Err("nothing would be kept; leave it out to keep everything".to_owned()) } else { Ok(keep) }
 }

@@ -77,9 +77,12 @@ pub fn check(data: &Path) -> Result<Vec<Finding>, OpenError> {
     Ok(findings)
 }
 
-/// Copies the database and the key, as they are at one moment; never over a file that is there.
+/// Copies the database and the key, as they are at one moment; never over a file that is there, and not if a fact is
+/// damaged.
 pub fn backup(data: &Path, file: &Path) -> Result<Backup, OpenError> {
     let log = existing(data)?;
+    // A copy of what is damaged would take the place of one that is whole.
+    log.read_after(LogIndex(0), |_| {})?;
     let mut key_file = file.to_owned().into_os_string();
     key_file.push(".key");
     let key_file = PathBuf::from(key_file);

@@ -79,7 +79,7 @@ fn messages_are_forgotten_when_they_are_as_old_as_was_said() {
         let posted = events(&server.client("yoda", &["--json"], "BCM Once more\n"));
         assert!(posted.iter().any(|it| it["event"] == "sent" && it["number"] == json!(2)), "{posted:?}");
     }
-    for (keep, why) in [("0s", "nothing would be kept"), ("long", "is no duration")] {
+    for (keep, why) in [("0s", "nothing would be kept"), ("90", "has no unit"), ("long", "is no duration")] {
         let refused = run(&["server", "--keep", keep], "");
         assert_eq!(code(&refused), Some(2));
         assert!(said(&refused).1.contains(why), "{:?}", said(&refused));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::id::MessageNumber;
 use crate::machine::Usage;
 use crate::name::UserName;
+use crate::time::Timestamp;
 
 /// People whose last message is remembered. Beyond, one is forgotten, so that a message of theirs that the
 /// server repeats would be shown twice.
@@ -21,6 +22,8 @@ pub(super) struct Receipts {
 struct Peer {
     /// The newest number shown.
     shown: MessageNumber,
+    /// Its time.
+    shown_at: Timestamp,
     /// What the last receipt said.
     told: MessageNumber,
     /// Whether that receipt has no reply yet.
@@ -29,14 +32,22 @@ struct Peer {
 
 impl Receipts {
     /// A message arrived; whether it is to be shown.
-    pub(super) fn arrived(&mut self, from: &UserName, number: MessageNumber) -> bool {
+    ///
+    /// One that was shown may come again. A server that was restored from a backup gives numbers again, and then
+    /// another message has one of them: its time tells, for times rise with the numbers.
+    pub(super) fn arrived(&mut self, from: &UserName, number: MessageNumber, at: Timestamp) -> bool {
         if !self.peers.contains_key(from) && self.peers.len() >= MAX_PEERS {
             self.peers.pop_first();
         }
         let peer = self.peers.entry(from.clone()).or_default();
-        let new = number > peer.shown;
+        let went_back = number <= peer.shown && at > peer.shown_at;
+        let new = number > peer.shown || went_back;
         if new {
-            peer.shown = number;
+            (peer.shown, peer.shown_at) = (number, at);
+        }
+        if went_back {
+            // What is on its way speaks of other messages.
+            (peer.told, peer.in_flight) = (MessageNumber(number.0.saturating_sub(1)), false);
         }
         new
     }
@@ -85,11 +96,12 @@ mod tests {
     fn receipts_are_coalesced_and_duplicates_dropped() {
         let (mut receipts, yoda) = (Receipts::default(), UserName::new("yoda").unwrap());
         let [one, two, five] = [1, 2, 5].map(MessageNumber);
-        assert!(receipts.arrived(&yoda, one));
+        let at = Timestamp::default();
+        assert!(receipts.arrived(&yoda, one, at));
         assert_eq!(receipts.due(&yoda), Some(one));
         receipts.told(&yoda, one);
-        assert!(receipts.arrived(&yoda, two) && receipts.arrived(&yoda, five));
-        assert!(!receipts.arrived(&yoda, two) && !receipts.arrived(&yoda, five));
+        assert!(receipts.arrived(&yoda, two, at) && receipts.arrived(&yoda, five, at));
+        assert!(!receipts.arrived(&yoda, two, at) && !receipts.arrived(&yoda, five, at));
         assert_eq!(receipts.due(&yoda), None, "one at a time");
         receipts.answered(&yoda, one);
         assert_eq!(receipts.due(&yoda), Some(five), "the newest wins");
@@ -99,10 +111,27 @@ mod tests {
     }
 
     #[test]
+    fn after_a_server_went_back_numbers_that_were_shown_are_other_messages() {
+        let (mut receipts, yoda) = (Receipts::default(), UserName::new("yoda").unwrap());
+        let mut arrived = |number, at| receipts.arrived(&yoda, MessageNumber(number), Timestamp::from_millis(at));
+        assert!(arrived(5, 10));
+        assert!(!arrived(4, 9) && !arrived(5, 10));
+        assert!(arrived(2, 20), "another one");
+        assert!(!arrived(2, 20), "which comes again");
+        assert!(arrived(3, 21) && arrived(4, 21));
+        assert_eq!(receipts.due(&yoda), Some(MessageNumber(4)));
+        receipts.told(&yoda, MessageNumber(4));
+        receipts.answered(&yoda, MessageNumber(4));
+        assert!(receipts.arrived(&yoda, MessageNumber(1), Timestamp::from_millis(30)));
+        assert_eq!(receipts.due(&yoda), Some(MessageNumber(1)), "it is told again");
+    }
+
+    #[test]
     fn the_number_of_people_remembered_is_bounded() {
         let mut receipts = Receipts::default();
         for n in 0..MAX_PEERS + 10 {
-            assert!(receipts.arrived(&UserName::new(&format!("user{n}")).unwrap(), MessageNumber(1)));
+            let user = UserName::new(&format!("user{n}")).unwrap();
+            assert!(receipts.arrived(&user, MessageNumber(1), Timestamp::default()));
         }
         assert_eq!(receipts.peers.len(), MAX_PEERS);
     }
@@ -133,7 +162,7 @@ mod tests {
                 prop_assert_eq!(receipts.due(name), due);
                 match op {
                     Op::Arrive(number) => {
-                        prop_assert_eq!(receipts.arrived(name, MessageNumber(number)), number > shown[who]);
+                        prop_assert_eq!(receipts.arrived(name, MessageNumber(number), Timestamp::default()), number > shown[who]);
                         shown[who] = shown[who].max(number);
                     }
                     Op::Tell => if let Some(through) = due {

@@ -202,7 +202,7 @@ impl Client {
         out: &mut Vec<Output>,
     ) {
         // After the logout there is no receipt any more: it comes again at the next login.
-        if !self.is_saying_bye() && self.receipts.arrived(&from, number) {
+        if !self.is_saying_bye() && self.receipts.arrived(&from, number, at) {
             out.push(Output::Event(Event::DirectMessage { number, at, from: from.clone(), text }));
             self.confirm(&from);
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::facts::ReadError;
-use super::{OpenError, messages, schema};
+use super::{OpenError, facts, messages, schema, search};
 
 /// Databases up to this size are checked at every start: some 50 ms.
 const MAX_ALWAYS_CHECKED: u64 = 16 * 1024 * 1024;
@@ -36,6 +36,21 @@ pub(super) fn structure(connection: &Connection, path: &Path) -> Result<(), Open
         "{} is damaged ({first}): restore it from a backup, or move it away; it was not touched",
         path.display()
     )))
+}
+
+/// Refuses a log that lacks its newest facts: SQLite takes a write-ahead log that is damaged as one that ends there. The
+/// index of words only ever has what was synced in the log before.
+pub(super) fn end(connection: &Connection, data: &Path, path: &Path) -> Result<(), OpenError> {
+    let last = facts::last(connection).map_err(|error| schema::while_opening(path, &error))?;
+    match search::newest(data).filter(|newest| *newest > last) {
+        None => Ok(()),
+        Some(newest) => Err(OpenError(format!(
+            "{} lacks its newest messages: it ends with fact {last}, and {} has fact {newest}: restore a backup, or delete \
+             the latter to go on with what is left; nothing was touched",
+            path.display(),
+            search::path(data).display()
+        ))),
+    }
 }
 
 /// What is wrong with the table of messages, in words.

@@ -152,6 +152,7 @@ impl Log {
         let connection = schema::open_or_create(data, synchronous)?;
         let reader = open_read_only(data)?.ok_or_else(|| OpenError(format!("{} is gone", path.display())))?;
         let recorded = newest_recorded(&reader).map_err(|error| schema::while_opening(&path, &error))?;
+        check::end(&reader, data, &path)?;
         let mut damage = None;
         if check {
             check::structure(&reader, &path)?;

@@ -7,7 +7,7 @@ use toom_core::id::LogIndex;
 use toom_core::server::fact::{Committed, Message};
 
 use super::facts::{self, ReadError, from_column};
-use super::{OpenError, messages, schema, snapshots};
+use super::{OpenError, check, messages, schema, snapshots};
 use crate::maintenance::Stats;
 
 /// An opened log.
@@ -22,6 +22,7 @@ impl OpenLog {
     pub(crate) fn open(data: &Path) -> Result<Option<OpenLog>, OpenError> {
         let path = schema::path(data);
         let Some(connection) = schema::open_read_only(data)? else { return Ok(None) };
+        check::end(&connection, data, &path)?;
         let failed = |error: rusqlite::Error| schema::while_opening(&path, &error);
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         if version < schema::SCHEMA_VERSION {

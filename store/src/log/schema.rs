@@ -74,6 +74,7 @@ pub(super) fn make_directory(data: &Path) -> Result<(), OpenError> {
 /// Opens the database for writing; makes it if it is missing.
 pub(super) fn open_or_create(data: &Path, synchronous: Synchronous) -> Result<Connection, OpenError> {
     let path = path(data);
+    refuse_to_begin_anew(data, &path)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(|error| {
         OpenError(format!("{} cannot be opened: {}", path.display(), crate::system::in_words(&error)))
     })?;
@@ -90,12 +91,33 @@ pub(super) fn open_or_create(data: &Path, synchronous: Synchronous) -> Result<Co
     Ok(connection)
 }
 
+/// Where a server has been, a database that is missing or empty was lost: whoever made a new one would seal that, and
+/// empty what is derived from it.
+fn refuse_to_begin_anew(data: &Path, path: &Path) -> Result<(), OpenError> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    if length(path) > 0 {
+        return Ok(());
+    }
+    let left = [super::checkpoint::wal(path), super::search::path(data), data.join("logs").join("messagelog.txt")];
+    match left.into_iter().find(|left| length(left) > 0) {
+        None => Ok(()),
+        Some(left) => Err(OpenError(format!(
+            "{} is {}, and yet {} is there: restore it from a backup, or move {} away to begin anew; nothing was touched",
+            path.display(),
+            if path.exists() { "empty" } else { "missing" },
+            left.display(),
+            data.display()
+        ))),
+    }
+}
+
 /// Opens the database for reading; `None` if there is none yet. One that cannot be looked for is an error.
 pub(crate) fn open_read_only(data: &Path) -> Result<Option<Connection>, OpenError> {
     let path = path(data);
     let there = path.try_exists().map_err(|error| {
         OpenError(format!("{} cannot be opened: {}", path.display(), crate::system::in_words(&error)))
     })?;
+    refuse_to_begin_anew(data, &path)?;
     if !there {
         return Ok(None);
     }

@@ -152,6 +152,16 @@ fn a_backup_is_the_data_and_is_never_written_over_a_file() {
 }
 
 #[test]
+fn damaged_data_is_not_copied() {
+    let data = filled();
+    sql(data.path(), "UPDATE log SET body = CAST(replace(body, 'one', 'eno') AS BLOB) WHERE idx = 3");
+    let target = tempfile::tempdir().expect("a directory");
+    let refused = backup(data.path(), &target.path().join("copy.db")).expect_err("refused").to_string();
+    assert!(refused.starts_with("fact 3 of "), "{refused}");
+    assert_eq!(std::fs::read_dir(target.path()).expect("listed").count(), 0);
+}
+
+#[test]
 fn stats_count_what_is_there() {
     let data = filled();
     let stats = stats(data.path()).expect("read");

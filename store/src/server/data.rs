@@ -62,7 +62,9 @@ impl Opened {
     /// Opens (or makes) the data, and gives the log's facts to a new machine. `now` is the driver's clock.
     pub fn open(config: &ServerConfig, now: impl Fn() -> Instant) -> Result<Opened, ServerError> {
         let mut log = Log::open(&config.data)?.keep(config.keep);
-        let key = key_file::load_or_create(&config.data.join(KEY_FILE)).map_err(|e| ServerError(e.to_string()))?;
+        let key_file = config.data.join(KEY_FILE);
+        let has_key = key_file.exists();
+        let key = key_file::load_or_create(&key_file).map_err(|e| ServerError(e.to_string()))?;
         let mut machine = new_machine(config)?;
         let (mut out, mut known) = (Vec::new(), Vec::new());
         let restored = restore(&mut machine, &log, now(), &mut out)?;
@@ -85,6 +87,13 @@ impl Opened {
             machine.handle(now(), input, &mut out);
             gather(&mut out)
         })?;
+        if !has_key && machine.applied() > LogIndex(0) {
+            tracing::warn!(
+                "{} was missing and a new key was made: clients that know this server refuse it until they are told; to keep \
+                 the old one, stop the server and put it back from a backup",
+                key_file.display()
+            );
+        }
         // They follow the index of messages, which is complete now but for what waits.
         let text_logs = TextLogs::start(&config.data)?;
         known.iter().for_each(|activity| text_logs.activity(activity));
@@ -306,6 +315,64 @@ mod tests {
             let opened = open(directory.path()).expect("opened");
             assert_eq!(opened.replayed, replayed, "{damage}");
             assert!(opened.machine.same_conference(&whole) && opened.machine.applied() == LogIndex(6), "{damage}");
+        }
+    }
+
+    /// Of a directory where a server has been.
+    #[test]
+    fn a_database_that_is_gone_or_lost_its_end_is_named_and_not_replaced() {
+        let refused = |data: &Path| {
+            let logged = std::fs::read(data.join("logs/messagelog.txt")).expect("read");
+            let refused = open(data).expect_err("refused").to_string();
+            assert!(
+                append(data, &facts(&["new"])).is_err() || refused.contains("lacks"),
+                "nor does anybody else begin anew"
+            );
+            assert_eq!(std::fs::read(data.join("logs/messagelog.txt")).expect("read"), logged);
+            refused
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        append(directory.path(), &facts(&["one", "two", "three"])).expect("appended");
+        let (_, data, heard) = start(directory.path());
+        assert_eq!(broadcasts(&data, &heard).len(), 3);
+        data.query(QueryId(2), search("one"));
+        heard.recv_timeout(Duration::from_secs(60)).expect("an answer");
+        drop(data);
+        let database = directory.path().join("toom.db");
+        let whole = std::fs::read(&database).expect("read");
+
+        let connection = rusqlite::Connection::open(&database).expect("opened");
+        connection
+            .execute_batch("DELETE FROM log WHERE idx = 4; DELETE FROM messages WHERE fact = 4")
+            .expect("deleted");
+        drop(connection);
+        let said = refused(directory.path());
+        assert!(said.contains("lacks its newest messages: it ends with fact 3"), "{said}");
+        for (content, what) in [(Some(&b""[..]), "empty"), (None, "missing")] {
+            match content {
+                Some(content) => std::fs::write(&database, content).expect("written"),
+                None => std::fs::remove_file(&database).expect("removed"),
+            }
+            let said = refused(directory.path());
+            assert!(said.contains(&format!("toom.db is {what}, and yet ")), "{said}");
+            let checked = crate::maintenance::check(directory.path()).expect_err("refused").to_string();
+            assert_eq!(checked, said);
+        }
+        std::fs::write(&database, whole).expect("written");
+        assert!(open(directory.path()).is_ok());
+    }
+
+    fn search(words: &str) -> toom_core::server::search::Search {
+        use toom_core::server::search::Search;
+        Search {
+            reader: UserName::new("yoda").expect("a name"),
+            direct_after: LogIndex(0),
+            spans: Vec::new(),
+            words: Search::words(words).expect("words"),
+            up_to: LogIndex(u64::MAX),
+            before: None,
+            max_messages: 9,
+            max_bytes: usize::MAX,
         }
     }
 

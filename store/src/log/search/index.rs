@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use toom_core::id::LogIndex;
 use toom_core::name::UserName;
 use toom_core::server::fact::Conversation;
@@ -67,6 +67,13 @@ impl From<rusqlite::Error> for Trouble {
 /// The index of the log in `data`.
 pub(crate) fn path(data: &Path) -> PathBuf {
     data.join("search.db")
+}
+
+/// The newest fact that the index in `data` has, if there is one that can be read.
+pub(crate) fn newest(data: &Path) -> Option<LogIndex> {
+    let connection = Connection::open_with_flags(path(data), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let indexed = connection.query_row("SELECT indexed FROM progress", [], |row| row.get(0)).ok()?;
+    Some(LogIndex(from_column(indexed)))
 }
 
 /// Throws the index away; nothing is lost with it.

@@ -23,7 +23,7 @@ use toom_core::server::search::Search;
 use super::{Complete, Completion, schema, spawn};
 use index::{Index, Trouble};
 
-pub(crate) use index::path;
+pub(crate) use index::{newest, path};
 
 /// Messages added in one transaction: a few milliseconds of work.
 const BATCH: usize = 1_000;
