@@ -332,6 +332,8 @@ pub enum Failure {
     NoSuchOffer,
     /// The text is empty or too long.
     BadText,
+    /// A search without a letter or a digit.
+    NoWords,
     /// A limit of the server, in words.
     LimitReached(String),
     /// The server cannot write to its disk.

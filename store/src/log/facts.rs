@@ -44,6 +44,12 @@ impl ReadError {
         }
     }
 
+    /// Whether there was no room. Then nothing of it was written, unlike after a sync that failed.
+    pub(super) fn is_disk_full(&self) -> bool {
+        let code = |error: &rusqlite::Error| error.sqlite_error_code();
+        matches!(self, ReadError::Database(error) if code(error) == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
     /// As one sentence of someone who has only looked at the database at `path`.
     pub(super) fn while_opening(&self, path: &Path) -> OpenError {
         match self {

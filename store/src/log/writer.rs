@@ -46,6 +46,8 @@ pub(super) struct Writer {
     data_version: i64,
     /// Writing has ended for good.
     stopped: bool,
+    /// It ended for want of room: what others append meanwhile is known to be in the log.
+    full: bool,
     checkpoints: Checkpoints,
     /// None if messages are kept for ever, or cannot be forgotten.
     retention: Option<Retention>,
@@ -84,6 +86,7 @@ impl Writer {
             retention: log.keep.map(Retention::new),
             data_version: -1,
             stopped: false,
+            full: false,
             reader,
             reader_thread,
             _lock: log.lock,
@@ -134,6 +137,7 @@ impl Writer {
                 }
                 Err(reason) => {
                     if let Some(error) = reason {
+                        self.full = !self.stopped && error.is_disk_full();
                         self.stop_writing(error.sentence(&self.path));
                     }
                     self.report_failed(batch.proposals, batch.records);
@@ -213,7 +217,7 @@ impl Writer {
 
     /// Looks for facts that others appended.
     fn poll(&mut self) {
-        if self.stopped {
+        if self.stopped && !self.full {
             return;
         }
         if let Err(error) = self.try_poll() {

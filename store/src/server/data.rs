@@ -114,7 +114,8 @@ impl Opened {
             Completion::Found { query, page } => hear(Input::Found { query, page }),
             Completion::Forgotten { conversation, through } => forget(conversation, through),
             Completion::StoppedWriting { reason } => tracing::error!(
-                "the server cannot write to its disk any more, and accepts nothing that must last: {reason}"
+                "the server cannot write to its disk any more, and accepts nothing that must last until it is started again: \
+                 {reason}"
             ),
         });
         let data = Data {

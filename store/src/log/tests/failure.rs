@@ -83,3 +83,16 @@ fn a_message_that_was_confirmed_but_could_not_be_indexed_is_still_found() {
     log.handle.record(&two);
     assert_eq!(log.broadcasts(), [message(1, 1, "one"), two]);
 }
+
+/// Whoever is removed while the disk is full must not stay.
+#[test]
+fn what_others_append_when_there_is_room_again_is_still_heard() {
+    let data = directory();
+    let log = full(data.path());
+    log.handle.propose(Ticket(1), too_large());
+    assert!(matches!(log.next(), Completion::StoppedWriting { .. }));
+    assert!(matches!(log.next(), Completion::ProposalFailed { .. }));
+    append(data.path(), &[account("luke")]).expect("appended by somebody for whom there is room");
+    let heard = log.next_committed();
+    assert_eq!((heard.index, heard.ticket, heard.fact), (LogIndex(2), None, account("luke")));
+}
