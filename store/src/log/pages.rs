@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 use toom_core::id::MessageNumber;
 use toom_core::server::fact::Message;
 use toom_core::server::io::{Page, Query};
@@ -11,6 +11,11 @@ use toom_core::time::Timestamp;
 
 use super::facts::{ReadError, from_column, to_column};
 use super::messages::{key, message};
+
+const OLDEST_FIRST: &str = "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
+    WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number";
+const NEWEST_FIRST: &str = "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
+    WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number DESC";
 
 /// The page that answers a query, of those that the table answers; `None` for another. `unsaved` are newer than all in
 /// the table: they could not be added.
@@ -32,12 +37,7 @@ pub(super) fn visit(
     not_before: Timestamp,
     each: &mut impl FnMut(Message) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ReadError> {
-    let Some(first) = first_number(connection, span, not_before)? else { return Ok(ControlFlow::Continue(())) };
-    let mut statement = connection.prepare_cached(
-        "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
-         WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number",
-    )?;
-    walk(&mut statement, span, first, each)
+    walk(connection, OLDEST_FIRST, (span, not_before), each)
 }
 
 /// As [`visit`], from the newest to the oldest.
@@ -47,12 +47,7 @@ fn visit_back(
     not_before: Timestamp,
     each: &mut impl FnMut(Message) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ReadError> {
-    let Some(first) = first_number(connection, span, not_before)? else { return Ok(ControlFlow::Continue(())) };
-    let mut statement = connection.prepare_cached(
-        "SELECT number, at, fact, checksum, body FROM messages LEFT JOIN log ON idx = fact
-         WHERE conversation = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number DESC",
-    )?;
-    walk(&mut statement, span, first, each)
+    walk(connection, NEWEST_FIRST, (span, not_before), each)
 }
 
 /// The number from which on the messages of `span` are not before a moment.
@@ -72,11 +67,13 @@ fn first_number(
 }
 
 fn walk(
-    statement: &mut CachedStatement<'_>,
-    span: &Span,
-    first: MessageNumber,
+    connection: &Connection,
+    select: &str,
+    (span, not_before): (&Span, Timestamp),
     each: &mut impl FnMut(Message) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ReadError> {
+    let Some(first) = first_number(connection, span, not_before)? else { return Ok(ControlFlow::Continue(())) };
+    let mut statement = connection.prepare_cached(select)?;
     let mut rows = statement.query((key(&span.conversation), to_column(first.0), to_column(span.last.0)))?;
     while let Some(row) = rows.next()? {
         if each(message(&span.conversation, row)?).is_break() {
