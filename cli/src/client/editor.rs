@@ -14,6 +14,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, ExternalPrinter, Helper};
 
+use super::above::Above;
 use crate::color::Paint;
 
 /// How many lines can be called back with the arrow keys.
@@ -24,9 +25,6 @@ pub(super) struct Editor {
     inner: rustyline::Editor<LastLine, MemHistory>,
 }
 
-/// Prints above the line that is being typed.
-pub(super) type Printer = Box<dyn FnMut(String) -> io::Result<()> + Send>;
-
 /// What came of reading a line.
 pub(super) enum Read {
     Line(String),
@@ -36,8 +34,8 @@ pub(super) enum Read {
 }
 
 impl Editor {
-    /// An editor and two printers that go with it, or `None` if this terminal is none that can be edited on.
-    pub(super) fn open(paint: Paint) -> Option<(Editor, Printer, Printer)> {
+    /// An editor and what prints above its line, or `None` if this terminal is none that can be edited on.
+    pub(super) fn open(paint: Paint) -> Option<(Editor, Above)> {
         let config = Config::builder()
             .max_history_size(HISTORY_LINES)
             .ok()?
@@ -46,9 +44,10 @@ impl Editor {
             .build();
         let history = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, history).ok()?;
-        let printers = (printer(&mut inner)?, printer(&mut inner)?);
+        let mut printer = inner.create_external_printer().ok()?;
+        let above = Above::start(move |text| printer.print(text).map_err(|error| io::Error::other(error.to_string())));
         inner.set_helper(Some(LastLine { line: RefCell::default(), paint }));
-        Some((Editor { inner }, printers.0, printers.1))
+        Some((Editor { inner }, above))
     }
 
     /// Reads one line. Ctrl-C clears what is there; on an empty line, or if it is the `end`, it interrupts.
@@ -72,11 +71,6 @@ impl Editor {
     fn has_text(&self) -> bool {
         self.inner.helper().is_some_and(|last| !last.line.borrow().is_empty())
     }
-}
-
-fn printer(editor: &mut rustyline::Editor<LastLine, MemHistory>) -> Option<Printer> {
-    let mut printer = editor.create_external_printer().ok()?;
-    Some(Box::new(move |text| printer.print(text).map_err(|error| io::Error::other(error.to_string()))))
 }
 
 /// Remembers the line as it is now: the editor does not say what was on it when Ctrl-C came.

@@ -5,6 +5,7 @@
 //! reads only what it is told to want, so that a script cannot run ahead of the answers and a person is asked
 //! for one thing at a time.
 
+mod above;
 mod editor;
 mod input;
 mod pace;

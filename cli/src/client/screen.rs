@@ -7,7 +7,8 @@ use serde_json::Value;
 use toom_core::client::event::{Event, TransferState};
 use toom_core::client::io::AcceptPolicy;
 
-use super::editor::{Editor, Printer};
+use super::above::Above;
+use super::editor::Editor;
 use super::progress::Progress;
 use crate::args::Global;
 use crate::color::Paint;
@@ -31,7 +32,7 @@ pub(super) struct Screen {
 
 enum Kind {
     Plain,
-    Edited(Printer),
+    Edited(Above),
     Json,
 }
 
@@ -46,9 +47,10 @@ impl Screen {
         let open = || if people && !global.json { Editor::open(paint) } else { None };
         let (kind, editor) = match (global.json, open()) {
             (true, _) => (Kind::Json, None),
-            (false, Some((editor, printer, mut log_printer))) => {
-                log::redirect(Some(Box::new(move |line| drop(log_printer(format!("{line}\n"))))));
-                (Kind::Edited(printer), Some(editor))
+            (false, Some((editor, above))) => {
+                let logged = above.clone();
+                log::redirect(Some(Box::new(move |line| drop(logged.print(format!("{line}\n"))))));
+                (Kind::Edited(above), Some(editor))
             }
             (false, None) => (Kind::Plain, None),
         };
@@ -113,7 +115,12 @@ impl Screen {
     /// The editor is gone: from now on lines go straight to standard output.
     pub(super) fn end(&mut self) {
         log::redirect(None);
-        if let Kind::Edited(_) = self.kind {
+        if let Kind::Edited(above) = &self.kind {
+            let rest = above.rest();
+            if !rest.is_empty() {
+                // It is the end anyway, with or without somebody who reads it.
+                let _ = output::line(rest.trim_end_matches('\n'));
+            }
             self.kind = Kind::Plain;
         }
     }
@@ -124,7 +131,7 @@ impl Screen {
 
     fn text(&mut self, text: &str) -> io::Result<()> {
         match &mut self.kind {
-            Kind::Edited(print) => print(format!("{text}\n")),
+            Kind::Edited(above) => above.print(format!("{text}\n")),
             Kind::Plain | Kind::Json => output::line(text),
         }
     }
