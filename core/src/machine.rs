@@ -68,6 +68,19 @@ pub trait Bounded: fmt::Debug {
     }
 }
 
+/// All that something tells of its limits: what, how much there is of it at most, and how much there may be.
+#[cfg(test)]
+pub(crate) fn usage_told(bounded: &dyn Bounded) -> Vec<String> {
+    let mut all = std::collections::BTreeMap::<&str, (usize, usize)>::new();
+    let mut note = |usage: Usage| {
+        let (used, limit) = all.entry(usage.what).or_default();
+        (*used, *limit) = (usage.used.max(*used), usage.limit);
+    };
+    bounded.usage(&mut note);
+    bounded.usage_of_each(&mut note);
+    all.iter().map(|(what, (used, limit))| format!("{what}: {used} of {limit}")).collect()
+}
+
 /// The earlier of two deadlines, where `None` is "never".
 pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {

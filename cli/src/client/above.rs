@@ -7,24 +7,31 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Texts that may wait for a terminal that is slow; then whoever prints waits, too.
 const MAX_WAITING: usize = 1_024;
 
-/// How long the texts that are left are waited for at the end, and how often they are looked for.
-const END: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(5));
+/// How long the texts that are left are waited for at the end.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Prints texts in their order.
 #[derive(Clone)]
 pub(super) struct Above {
-    /// Those that were not printed; the first one maybe half.
-    waiting: Arc<Mutex<VecDeque<String>>>,
+    waiting: Arc<Waiting>,
     /// One word for each of them.
     words: SyncSender<()>,
     failed: Arc<AtomicBool>,
+}
+
+/// The texts that were not printed; the first one maybe half.
+#[derive(Default)]
+struct Waiting {
+    texts: Mutex<VecDeque<String>>,
+    /// One fewer waits.
+    printed: Condvar,
 }
 
 impl Above {
@@ -35,10 +42,11 @@ impl Above {
         let (waiting, failed) = (above.waiting.clone(), above.failed.clone());
         thread::spawn(move || {
             for () in heard {
-                let next = lock(&waiting).front().cloned();
+                let next = waiting.lock().front().cloned();
                 if let Some(text) = next {
                     failed.fetch_or(print(text).is_err(), Ordering::Relaxed);
-                    lock(&waiting).pop_front();
+                    waiting.lock().pop_front();
+                    waiting.printed.notify_all();
                 }
             }
         });
@@ -50,29 +58,28 @@ impl Above {
         if self.failed.load(Ordering::Relaxed) {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        lock(&self.waiting).push_back(text);
+        self.waiting.lock().push_back(text);
         self.words.send(()).map_err(|_| ErrorKind::BrokenPipe.into())
     }
 
     /// The texts that the editor does not take any more, once it is gone.
     pub(super) fn rest(&self) -> String {
-        let (patience, pause) = END;
-        let end = Instant::now() + patience;
-        while !lock(&self.waiting).is_empty() && Instant::now() < end {
-            thread::sleep(pause);
-        }
-        lock(&self.waiting).drain(..).collect()
+        let waited = self.waiting.printed.wait_timeout_while(self.waiting.lock(), PATIENCE, |texts| !texts.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.drain(..).collect()
     }
 }
 
-fn lock(waiting: &Mutex<VecDeque<String>>) -> std::sync::MutexGuard<'_, VecDeque<String>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+    use std::time::Instant;
 
     #[test]
     fn texts_are_printed_in_their_order_and_nothing_is_left() {

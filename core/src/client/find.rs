@@ -9,9 +9,6 @@ pub(super) fn request(text: String) -> Result<RequestBody, Failure> {
     if text.len() > MAX_SEARCH_BYTES {
         return Err(Failure::LimitReached(format!("a search has at most {MAX_SEARCH_BYTES} bytes of words")));
     }
-    if !text.contains(char::is_alphanumeric) {
-        return Err(Failure::NoWords);
-    }
     Ok(RequestBody::Find { text, before: None })
 }
 
@@ -31,13 +28,6 @@ mod tests {
         let text = "a".repeat(MAX_SEARCH_BYTES);
         assert_eq!(request(text.clone()), Ok(RequestBody::Find { text: text.clone(), before: None }));
         assert!(matches!(request(text + "a"), Err(Failure::LimitReached(_))));
-    }
-
-    #[test]
-    fn what_has_no_words_is_not_asked() {
-        for text in ["*", "\"", " - ( "] {
-            assert_eq!(request(text.into()), Err(Failure::NoWords), "{text}");
-        }
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Client {
             }
             (Asked::Latest(_), ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Find, ReplyBody::Found { messages, next }) => show(find::found(messages, next), out),
+            (Asked::Find, ReplyBody::Refused(Refusal::BadText)) => show(Event::Error(Failure::NoWords), out),
             (Asked::Find, ReplyBody::Refused(refusal)) => show(Event::Error(refusal.into()), out),
             (Asked::Offer, ReplyBody::Offered { offer }) => {
                 self.offered(offer, out);

@@ -5,7 +5,7 @@ use super::activity::Activity;
 use super::fact::{Conversation, Message};
 use super::io::Page;
 use super::machine::Server;
-use super::pending::{Asked, MAX_QUERIES, Question};
+use super::pending::{Asked, Question};
 use super::search::Search;
 use super::turn::Turn;
 use crate::name::UserName;
@@ -46,18 +46,13 @@ impl Server {
 
     /// Asks the store.
     pub(super) fn find(&mut self, turn: &mut Turn<'_>, asked: Asked, search: Search) {
-        if self.pending.questions.len() >= MAX_QUERIES {
-            let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
-            return self.refuse(turn, &asked, refusal);
-        }
         let is_own = |it: &&Question| matches!(it, Question::Search { asked: other, .. } if other.user == asked.user);
         if self.pending.questions.values().filter(is_own).count() >= MAX_SEARCHES_PER_USER {
             let refusal = Refusal::LimitReached("searches of one user at the same time".to_owned());
             return self.refuse(turn, &asked, refusal);
         }
-        self.began(asked.connection);
         let is_first = search.before.is_none();
-        self.query(turn, Question::Search { asked, is_first }, search);
+        self.read(turn, asked, |asked| Question::Search { asked, is_first }, search);
     }
 
     /// A page has come: the answer.

@@ -2,9 +2,9 @@
 
 use super::activity::Activity;
 use super::fact::{Conversation, Message};
-use super::io::{Page, Query, Select, Span};
+use super::io::{Page, Select, Span};
 use super::machine::Server;
-use super::pending::{Asked, MAX_QUERIES, Question};
+use super::pending::{Asked, Question};
 use super::requests::Next;
 use super::turn::Turn;
 use crate::id::{MessageNumber, RoomId};
@@ -17,6 +17,23 @@ use crate::wire::message::{Cursor, HistoryKind, PastMessage, Refusal, ReplyBody}
 pub(super) type Wanted = (HistoryKind, Timestamp, Option<Cursor>);
 
 impl Server {
+    /// Asks the store for a page, if there is anything that this user may read.
+    pub(super) fn read_history(
+        &mut self,
+        turn: &mut Turn<'_>,
+        asked: Asked,
+        kind: HistoryKind,
+        not_before: Timestamp,
+        after: Option<Cursor>,
+    ) {
+        match self.select_history(&asked.user, kind, not_before, after) {
+            Some(select) => {
+                self.read(turn, asked, |asked| Question::History { asked, kind, not_before, after }, select)
+            }
+            None => self.no_history(turn, &asked, (kind, not_before, after)),
+        }
+    }
+
     /// What to ask the store, or `None` if there is nothing that this user may read.
     pub(super) fn select_history(
         &self,
@@ -73,16 +90,6 @@ impl Server {
         let max_messages = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_PAGE_MESSAGES);
         let not_before = Timestamp::from_millis(i64::MIN);
         Ok(Next::ReadLatest(Select { spans, not_before, max_messages, max_bytes: MAX_PAGE_BYTES }))
-    }
-
-    /// Asks the store for it.
-    pub(super) fn read_latest(&mut self, turn: &mut Turn<'_>, asked: Asked, select: Select) {
-        if self.pending.questions.len() >= MAX_QUERIES {
-            let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
-            return self.refuse(turn, &asked, refusal);
-        }
-        self.began(asked.connection);
-        self.query(turn, Question::Latest { asked }, Query::Last(select));
     }
 
     /// The newest messages have come: the answer.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::activity::Activity;
 use super::fact::{Committed, Fact, Message};
 use super::search::Search;
-pub use super::select::{Select, Span};
+pub use super::select::{Filling, Select, Span};
 use crate::id::{CheckId, ConnectionId, QueryId, Ticket};
 use crate::name::UserName;
 use crate::secure::{Password, PasswordHash, PublicKey};

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use super::fact::Conversation;
 use super::history::past_message;
-use super::io::{Page, Query, Select, Span};
+use super::io::{Page, Select, Span};
 use super::machine::Server;
-use super::pending::{Asked, MAX_QUERIES, Question};
+use super::pending::{Asked, Question};
 use super::turn::Turn;
 use crate::id::{MessageNumber, RoomId};
 use crate::machine::Usage;
@@ -72,9 +72,8 @@ impl Server {
         if ends.is_empty() {
             return self.show_missed(turn, &asked, Page { messages: Vec::new(), more: false });
         }
-        if self.pending.questions.len() >= MAX_QUERIES {
-            let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
-            return self.refuse(turn, &asked, refusal);
+        if !self.has_room_to_read(turn, &asked) {
+            return;
         }
         let spans = ends.iter().map(|(place, (sent, last))| Span {
             conversation: place.map_or(Conversation::Broadcast, Conversation::Room),
@@ -91,8 +90,7 @@ impl Server {
         if let Some(session) = self.sessions.get_mut(&asked.user) {
             session.missed.asked = Some(covers);
         }
-        self.began(asked.connection);
-        self.query(turn, Question::Missed { asked }, Query::Select(select));
+        self.read(turn, asked, |asked| Question::Missed { asked }, select);
     }
 
     /// The page has come.

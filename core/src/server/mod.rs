@@ -65,7 +65,7 @@ mod resumable;
 mod resuming;
 mod rooms;
 pub mod search;
-pub mod select;
+mod select;
 mod snapshot;
 mod strangers;
 mod timeouts;

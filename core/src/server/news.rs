@@ -5,11 +5,10 @@
 //! (numbers have no gaps), and for the messages with the name among their words.
 
 use super::fact::{Conversation, Message};
-use super::io::{Page, Query};
+use super::io::{Page, Query, Select, Span};
 use super::machine::Server;
 use super::pending::{MAX_QUERIES, Question};
 use super::search::Search;
-use super::select::{Select, Span};
 use super::turn::Turn;
 use crate::id::{ConnectionId, LogIndex};
 use crate::name::UserName;

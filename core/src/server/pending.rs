@@ -14,7 +14,7 @@ use crate::name::UserName;
 use crate::secure::ResumeSecret;
 use crate::time::Timestamp;
 use crate::wire::limits::{MAX_CONNECTIONS, MAX_PASSWORD_CHECKS};
-use crate::wire::message::{Cursor, HistoryKind};
+use crate::wire::message::{Cursor, HistoryKind, Refusal};
 
 /// Proposals that may be on their way to the log. Each connection has its own limit; this one holds when
 /// people who post and hang up come faster than a disk that is slow.
@@ -91,6 +91,30 @@ impl Server {
         let ticket = self.pending.last_ticket;
         self.pending.proposals.insert(ticket, proposal);
         turn.out.push(Output::Propose { ticket, fact });
+    }
+
+    /// Somebody asks the store for something, and waits for it; refused if too many do.
+    pub(super) fn read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        asked: Asked,
+        question: impl FnOnce(Asked) -> Question,
+        what: impl Into<Query>,
+    ) {
+        if self.has_room_to_read(turn, &asked) {
+            self.began(asked.connection);
+            self.query(turn, question(asked), what);
+        }
+    }
+
+    /// Whether one more may ask the store; refused if not.
+    pub(super) fn has_room_to_read(&mut self, turn: &mut Turn<'_>, asked: &Asked) -> bool {
+        let has_room = self.pending.questions.len() < MAX_QUERIES;
+        if !has_room {
+            let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
+            self.refuse(turn, asked, refusal);
+        }
+        has_room
     }
 
     pub(super) fn query(&mut self, turn: &mut Turn<'_>, question: Question, what: impl Into<Query>) -> QueryId {

@@ -8,15 +8,14 @@ use std::collections::BTreeSet;
 use super::activity::Activity;
 use super::connections::State;
 use super::fact::Fact;
-use super::io::CloseReason;
+use super::io::{CloseReason, Query, Select};
 use super::login::Credentials;
 use super::machine::Server;
 use super::offers::Offered;
-use super::pending::{Asked, MAX_PROPOSALS, MAX_QUERIES, Proposal, Question};
+use super::pending::{Asked, MAX_PROPOSALS, Proposal, Question};
 use super::resuming::Claim;
 use super::rooms::NotBuilt;
 use super::search::Search;
-use super::select::Select;
 use super::turn::Turn;
 use crate::id::{ConnectionId, RequestId, RoomId};
 use crate::name::UserName;
@@ -144,8 +143,10 @@ impl Server {
                 self.began(asked.connection);
                 self.propose(turn, Proposal::Offer { asked, to, file }, fact);
             }
-            Ok(Next::Read { kind, not_before, after }) => self.read(turn, asked, kind, not_before, after),
-            Ok(Next::ReadLatest(select)) => self.read_latest(turn, asked, select),
+            Ok(Next::Read { kind, not_before, after }) => self.read_history(turn, asked, kind, not_before, after),
+            Ok(Next::ReadLatest(select)) => {
+                self.read(turn, asked, |asked| Question::Latest { asked }, Query::Last(select));
+            }
             Ok(Next::Find(search)) => self.find(turn, asked, search),
             Ok(Next::CatchUp) => self.catch_up(turn, asked),
             Ok(Next::ReadMissed) => self.read_missed(turn, asked),
@@ -270,25 +271,6 @@ impl Server {
         let rooms: Vec<RoomInfo> = self.conference.rooms.infos_of(user).take_while(fits).collect();
         turn.activity(Activity::ListedRooms { user: user.clone(), rooms: rooms.len() });
         ReplyBody::Rooms(rooms)
-    }
-
-    fn read(
-        &mut self,
-        turn: &mut Turn<'_>,
-        asked: Asked,
-        kind: HistoryKind,
-        not_before: Timestamp,
-        after: Option<Cursor>,
-    ) {
-        let Some(select) = self.select_history(&asked.user, kind, not_before, after) else {
-            return self.no_history(turn, &asked, (kind, not_before, after));
-        };
-        if self.pending.questions.len() >= MAX_QUERIES {
-            let refusal = Refusal::LimitReached("people who read at the same time".to_owned());
-            return self.refuse(turn, &asked, refusal);
-        }
-        self.began(asked.connection);
-        self.query(turn, Question::History { asked, kind, not_before, after }, select);
     }
 
     pub(super) fn began(&mut self, connection: ConnectionId) {

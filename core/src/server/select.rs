@@ -1,5 +1,7 @@
 //! Pages of messages that follow each other in their conversations: which ones the store is asked for.
 
+use core::ops::ControlFlow;
+
 use super::fact::{Conversation, Message};
 use super::io::Page;
 use crate::id::MessageNumber;
@@ -31,19 +33,10 @@ pub struct Span {
 
 impl Select {
     /// The first page of messages that are given in order; as many as are wanted, or fit.
-    pub fn page(&self, messages: impl Iterator<Item = Message>) -> Page {
-        let mut page = Page { messages: Vec::new(), more: false };
-        let mut bytes = 0_usize;
-        for message in messages {
-            bytes = bytes.saturating_add(message.text.len());
-            let too_large = bytes > self.max_bytes && !page.messages.is_empty();
-            if too_large || page.messages.len() >= self.max_messages {
-                page.more = true;
-                break;
-            }
-            page.messages.push(message);
-        }
-        page
+    pub fn page(&self, mut messages: impl Iterator<Item = Message>) -> Page {
+        let mut filling = Filling::new(self);
+        let _ = messages.try_for_each(|message| filling.add(message));
+        filling.page
     }
 
     /// The last page of messages that are given from the newest to the oldest; in order again.
@@ -51,6 +44,35 @@ impl Select {
         let mut page = self.page(newest_first);
         page.messages.reverse();
         page
+    }
+}
+
+/// A page that is being filled, by someone who reads one message after the other.
+#[derive(Debug)]
+pub struct Filling<'a> {
+    select: &'a Select,
+    /// What is in it.
+    pub page: Page,
+    bytes: usize,
+}
+
+impl<'a> Filling<'a> {
+    /// An empty page.
+    pub fn new(select: &'a Select) -> Filling<'a> {
+        Filling { select, page: Page { messages: Vec::new(), more: false }, bytes: 0 }
+    }
+
+    /// Adds a message; breaks if it does not fit any more.
+    pub fn add(&mut self, message: Message) -> ControlFlow<()> {
+        let bytes = self.bytes.saturating_add(message.text.len());
+        let is_first = self.page.messages.is_empty();
+        if !is_first && bytes > self.select.max_bytes || self.page.messages.len() >= self.select.max_messages {
+            self.page.more = true;
+            return ControlFlow::Break(());
+        }
+        self.bytes = bytes;
+        self.page.messages.push(message);
+        ControlFlow::Continue(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::activity::Activity;
 use super::fact::{Committed, Conversation, Fact, Message};
-use super::io::{CloseReason, Input, Output, Page, Query, Select};
+use super::io::{CloseReason, Input, Output, Page, Query, Select, Span};
 use super::{Server, Settings};
 use crate::id::{CheckId, ConnectionId, LogIndex, QueryId, RequestId, RoomId, Ticket};
 use crate::machine::Machine;
@@ -403,23 +403,8 @@ impl World {
         assert!(!select.spans.is_empty(), "a question about nothing");
         let sorted = select.spans.is_sorted_by(|a, b| (&a.conversation, a.last) < (&b.conversation, b.first));
         assert!(sorted, "spans out of order: {:?}", select.spans);
-        let mut page = Page { messages: Vec::new(), more: false };
-        let mut bytes = 0;
-        for span in &select.spans {
-            let all = &self.messages[&span.conversation];
-            for message in &all[span.first.0 as usize - 1..span.last.0 as usize] {
-                if message.at < select.not_before {
-                    continue;
-                }
-                bytes += message.text.len();
-                let full = page.messages.len() >= select.max_messages || bytes > select.max_bytes;
-                if full && !page.messages.is_empty() {
-                    page.more = true;
-                    return page;
-                }
-                page.messages.push(message.clone());
-            }
-        }
-        page
+        let within = |span: &Span| &self.messages[&span.conversation][span.first.0 as usize - 1..span.last.0 as usize];
+        let all = select.spans.iter().flat_map(within).filter(|message| message.at >= select.not_before);
+        select.page(all.cloned())
     }
 }

@@ -46,11 +46,10 @@ impl Bounded for Server {
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
-    use super::*;
     use crate::id::{PeerIndex, RoomId};
+    use crate::machine::usage_told;
     use crate::secure::SealedOffer;
     use crate::wire::message::RequestBody;
-    use std::collections::BTreeMap;
 
     /// What grows, how much there was of it at most, and how much there may be. Whoever adds a table adds it here.
     #[test]
@@ -64,16 +63,8 @@ mod tests {
         world.ask(a, RequestBody::Offer { to: text("b"), device: device(b), index: PeerIndex(1), sealed });
         world.login_with("b", "wrong");
         world.login_with("nobody", "wrong");
-        let mut all: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        let mut note = |usage: Usage| {
-            let (used, limit) = all.entry(usage.what).or_default();
-            (*used, *limit) = (usage.used.max(*used), usage.limit);
-        };
-        world.server.usage(&mut note);
-        world.server.usage_of_each(&mut note);
-        let told: Vec<String> = all.iter().map(|(what, (used, limit))| format!("{what}: {used} of {limit}")).collect();
         assert_eq!(
-            told,
+            usage_told(&world.server),
             [
                 "accounts: 2 of 1000000",
                 "answers to posts of one session: 1 of 256",

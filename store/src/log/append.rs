@@ -8,13 +8,14 @@ use toom_core::id::LogIndex;
 use toom_core::name::UserName;
 use toom_core::server::fact::Fact;
 
-use super::{OpenError, Synchronous, checkpoint, facts, schema};
+use super::{OpenError, Synchronous, check, checkpoint, facts, schema};
 
 /// Appends facts from another process (`toom user`), also while a server runs, which then hears of them. All or
 /// none; makes the log if it is missing.
 pub fn append(data: &Path, facts: &[Fact]) -> Result<(), OpenError> {
     schema::make_directory(data)?;
     let mut connection = schema::open_or_create(data, Synchronous::Full)?;
+    check::end(&connection, data, &schema::path(data))?;
     checkpoint::renew(&connection, &schema::path(data)).map_err(OpenError)?;
     let mut insert_all = || {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -41,8 +41,10 @@ pub(super) fn structure(connection: &Connection, path: &Path) -> Result<(), Open
 /// Refuses a log that lacks its newest facts: SQLite takes a write-ahead log that is damaged as one that ends there. The
 /// index of words only ever has what was synced in the log before.
 pub(super) fn end(connection: &Connection, data: &Path, path: &Path) -> Result<(), OpenError> {
+    // In this order: a server that runs commits meanwhile, and its index follows.
+    let newest = search::newest(data);
     let last = facts::last(connection).map_err(|error| schema::while_opening(path, &error))?;
-    match search::newest(data).filter(|newest| *newest > last) {
+    match newest.filter(|newest| *newest > last) {
         None => Ok(()),
         Some(newest) => Err(OpenError(format!(
             "{} lacks its newest messages: it ends with fact {last}, and {} has fact {newest}: restore a backup, or delete \

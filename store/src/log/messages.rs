@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use toom_core::id::{LogIndex, MessageNumber, RoomId};
 use toom_core::name::UserName;
 use toom_core::server::fact::{Conversation, Fact, Message};
-use toom_core::server::select::Span;
+use toom_core::server::io::Span;
 use toom_core::time::Timestamp;
 
 use super::facts::{ReadError, decode, from_column, to_column};

@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 use rusqlite::Connection;
 use toom_core::id::MessageNumber;
 use toom_core::server::fact::Message;
-use toom_core::server::io::{Page, Query};
-use toom_core::server::select::{Select, Span};
+use toom_core::server::io::{Filling, Page, Query, Select, Span};
 use toom_core::time::Timestamp;
 
 use super::facts::{ReadError, from_column, to_column};
@@ -132,30 +131,4 @@ fn is_in(message: &Message, span: &Span, select: &Select) -> bool {
     message.conversation == span.conversation
         && (span.first..=span.last).contains(&message.number)
         && message.at >= select.not_before
-}
-
-/// A page that is being filled.
-struct Filling<'a> {
-    select: &'a Select,
-    page: Page,
-    bytes: usize,
-}
-
-impl<'a> Filling<'a> {
-    fn new(select: &'a Select) -> Filling<'a> {
-        Filling { select, page: Page { messages: Vec::new(), more: false }, bytes: 0 }
-    }
-
-    /// Breaks if it does not fit.
-    fn add(&mut self, message: Message) -> ControlFlow<()> {
-        let bytes = self.bytes.saturating_add(message.text.len());
-        let is_first = self.page.messages.is_empty();
-        if !is_first && bytes > self.select.max_bytes || self.page.messages.len() >= self.select.max_messages {
-            self.page.more = true;
-            return ControlFlow::Break(());
-        }
-        self.bytes = bytes;
-        self.page.messages.push(message);
-        ControlFlow::Continue(())
-    }
 }

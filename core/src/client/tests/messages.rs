@@ -150,6 +150,16 @@ fn the_pages_of_a_history_are_one_answer() {
 }
 
 #[test]
+fn a_search_without_words_is_told_as_what_it_is() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    for (refusal, failure) in [(Refusal::BadText, Failure::NoWords), (Refusal::StorageFailed, Failure::StorageFailed)] {
+        world.command(Command::Find { text: "*".into() });
+        world.answer(ReplyBody::Refused(refusal));
+        assert_eq!(world.events(), [Event::Error(failure)]);
+    }
+}
+
+#[test]
 fn the_newest_of_a_conversation_are_one_page() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     let room = Some(RoomId(3));

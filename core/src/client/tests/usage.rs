@@ -2,20 +2,8 @@
 
 use super::receiving::receiving;
 use super::*;
-use crate::machine::{Bounded, Usage};
+use crate::machine::usage_told;
 use crate::wire::message::HistoryKind;
-use std::collections::BTreeMap;
-
-fn told(world: &World) -> Vec<String> {
-    let mut all: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    let mut note = |usage: Usage| {
-        let (used, limit) = all.entry(usage.what).or_default();
-        (*used, *limit) = (usage.used.max(*used), usage.limit);
-    };
-    world.client.usage(&mut note);
-    world.client.usage_of_each(&mut note);
-    all.iter().map(|(what, (used, limit))| format!("{what}: {used} of {limit}")).collect()
-}
 
 /// What grows, how much there is of it, and how much there may be. Whoever adds a table adds it here.
 #[test]
@@ -24,7 +12,7 @@ fn everything_that_grows_is_told_with_its_limit() {
     world.command(broadcast("x"));
     world.command(Command::History { kind: HistoryKind::Rooms, since: AT });
     assert_eq!(
-        told(&world),
+        usage_told(&world.client),
         [
             "answers to changes: 1 of 240",
             "commands that wait: 1 of 4096",

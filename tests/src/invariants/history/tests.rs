@@ -72,6 +72,33 @@ fn a_cursor_that_is_not_the_last_message_is_found() {
     assert_eq!(with_page(shorter), None, "a page may have any length");
 }
 
+/// What `a` is told when it asks for the newest `count` of the room, after this change of the page.
+fn with_latest(count: u32, change: fn(&mut Vec<PastMessage>, &mut Option<Cursor>)) -> Option<&'static str> {
+    let (mut stage, [a, ..]) = stage();
+    stage.tamper_replies(move |body| {
+        if let ReplyBody::History { messages, next } = body {
+            change(messages, next);
+        }
+    });
+    stage.ask(a, RequestBody::Latest { room: Some(ROOM), count, before: None });
+    stage.broken()
+}
+
+#[test]
+fn newest_messages_that_are_others_or_fewer_are_found() {
+    assert_eq!([1, 2, 9].map(|count| with_latest(count, |_, _| ())), [None; 3]);
+    assert_eq!(with_latest(2, |messages, _| _ = messages.remove(0)), Some(LATEST));
+    assert_eq!(with_latest(2, |messages, _| _ = messages.pop()), Some(LATEST));
+    assert_eq!(with_latest(2, |messages, _| messages.reverse()), Some(LATEST));
+    assert_eq!(with_latest(1, |_, next| *next = None), Some(LATEST));
+    assert_eq!(with_latest(2, |messages, _| messages[0].from = name("b")), Some(EXACT));
+    let shorter = |messages: &mut Vec<PastMessage>, next: &mut Option<Cursor>| {
+        messages.remove(0);
+        *next = Some(Cursor { room: Some(ROOM), number: MessageNumber(2) });
+    };
+    assert_eq!(with_latest(2, shorter), Some(LATEST), "one more would fit");
+}
+
 #[test]
 fn what_was_said_before_one_came_is_found() {
     let (mut stage, [_, _, c]) = stage();
