@@ -7,8 +7,9 @@
 //!
 //! One writer thread owns the only connection that writes. It takes everything that is queued, puts proposals
 //! and index rows in one transaction (group commit: the more there is to do, the more one sync carries), and
-//! reports each fact only after the commit, in the order of the log. Queries that were queued behind a write go
-//! to the reader thread after that write's commit, so they see it, and never delay the next commit.
+//! reports each fact only after the commit, in the order of the log. Rows may wait a moment for company
+//! (`unrecorded`), but no query waits for them: those that were queued behind a write go to the reader thread after
+//! the commit of all rows, so they see it, and never delay the next commit.
 //!
 //! Another process (`toom user`) may [`append()`] at any time. SQLite's write lock orders us: inside each of our
 //! transactions we first report what others appended meanwhile, then add ours behind it. When idle, the writer
@@ -38,6 +39,7 @@ mod retention;
 mod schema;
 mod search;
 mod snapshots;
+mod unrecorded;
 mod writer;
 
 #[cfg(test)]

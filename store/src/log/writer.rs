@@ -15,6 +15,7 @@ use super::lock::Lock;
 use super::reader::{Reader, Work};
 use super::retention::Retention;
 use super::search::Searches;
+use super::unrecorded::Unrecorded;
 use super::{Complete, Completion, Log, messages, schema, snapshots, spawn};
 
 /// How often an idle writer looks for facts that another process appended.
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     last: LogIndex,
     /// The newest fact that the index of messages covers.
     recorded: LogIndex,
+    unrecorded: Unrecorded,
     /// SQLite's counter of others' commits, as last seen.
     data_version: i64,
     /// Writing has ended for good.
@@ -83,6 +85,7 @@ impl Writer {
             complete,
             last: log.last,
             recorded: log.recorded,
+            unrecorded: Unrecorded::default(),
             retention: log.keep.map(Retention::new),
             data_version: -1,
             stopped: false,
@@ -106,48 +109,45 @@ impl Writer {
         }
         let mut next_poll = Instant::now();
         loop {
-            let next = self.retention.as_ref().map_or(next_poll, |retention| retention.due().min(next_poll));
-            match requests.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            match requests.recv_timeout(self.next_work(next_poll).saturating_duration_since(Instant::now())) {
                 Ok(first) => self.carry_out(Batch::gather(first, requests)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if Instant::now() >= next_poll {
-                self.poll();
-                next_poll = Instant::now() + POLL_INTERVAL;
+            let now = Instant::now();
+            if self.unrecorded.is_due(now) {
+                self.write(Vec::new(), true);
             }
-            if self.retention.as_ref().is_some_and(|retention| Instant::now() >= retention.due()) {
+            if now >= next_poll {
+                self.poll();
+                next_poll = now + POLL_INTERVAL;
+            }
+            if self.retention.as_ref().is_some_and(|retention| now >= retention.due()) {
                 self.forget();
             }
         }
+        self.write(Vec::new(), true);
         self.end();
     }
 
-    fn carry_out(&mut self, mut batch: Batch) {
-        batch.records.retain(|message| message.index > self.recorded);
+    /// When there is something to do that nobody asks for.
+    fn next_work(&self, next_poll: Instant) -> Instant {
+        let retention = self.retention.as_ref().map(Retention::due);
+        [retention, self.unrecorded.due()].into_iter().flatten().fold(next_poll, Instant::min)
+    }
+
+    fn carry_out(&mut self, batch: Batch) {
+        let Batch { proposals, records, queries, snapshot } = batch;
+        let records = records.into_iter().filter(|message| message.index > self.recorded);
+        self.unrecorded.extend(Instant::now(), records);
         if let Some(reason) = self.checkpoints.failure().cloned() {
             self.stop_writing(reason);
         }
-        if !(batch.proposals.is_empty() && batch.records.is_empty()) {
-            let committed = if self.stopped { Err(None) } else { self.commit(&batch).map_err(Some) };
-            match committed {
-                Ok(bytes) => {
-                    self.report_committed(batch.proposals, &batch.records);
-                    self.count_for_checkpoint(bytes);
-                }
-                Err(reason) => {
-                    if let Some(error) = reason {
-                        self.full = !self.stopped && error.is_disk_full();
-                        self.stop_writing(error.sentence(&self.path));
-                    }
-                    self.report_failed(batch.proposals, batch.records);
-                }
-            }
-        }
-        if let Some((index, snapshot)) = batch.snapshot {
+        self.write(proposals, !queries.is_empty() || snapshot.is_some());
+        if let Some((index, snapshot)) = snapshot {
             self.save_snapshot(index, &snapshot);
         }
-        for (query, what) in batch.queries {
+        for (query, what) in queries {
             match what {
                 Query::Search(search) => self.searches.search(query, search),
                 // Fails only if the reader panicked; joining it says so.
@@ -156,18 +156,41 @@ impl Writer {
         }
     }
 
+    /// Writes facts, and the rows that wait if somebody looks for them or it is time.
+    fn write(&mut self, proposals: Vec<(Ticket, Fact)>, must_record: bool) {
+        let must_record = must_record || self.stopped || self.unrecorded.is_due(Instant::now());
+        let records = if must_record { self.unrecorded.take() } else { Vec::new() };
+        if proposals.is_empty() && records.is_empty() {
+            return;
+        }
+        let committed = if self.stopped { Err(None) } else { self.commit(&proposals, &records).map_err(Some) };
+        match committed {
+            Ok(bytes) => {
+                self.report_committed(proposals, &records);
+                self.count_for_checkpoint(bytes);
+            }
+            Err(reason) => {
+                if let Some(error) = reason {
+                    self.full = error.is_disk_full();
+                    self.stop_writing(error.sentence(&self.path));
+                }
+                self.report_failed(proposals, records);
+            }
+        }
+    }
+
     /// One transaction: what others appended is reported, then our own is added behind it; how many bytes the
     /// facts take. If anything fails, dropping the transaction rolls it back.
-    fn commit(&mut self, batch: &Batch) -> Result<usize, ReadError> {
+    fn commit(&mut self, proposals: &[(Ticket, Fact)], records: &[Message]) -> Result<usize, ReadError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         report_foreign(&transaction, &mut self.last, &self.complete)?;
         let mut index = self.last;
         let mut bytes = 0;
-        for (_, fact) in &batch.proposals {
+        for (_, fact) in proposals {
             index = LogIndex(index.0 + 1);
             bytes += facts::insert(&transaction, index, fact)?;
         }
-        for message in &batch.records {
+        for message in records {
             messages::insert(&transaction, message)?;
         }
         transaction.commit()?;

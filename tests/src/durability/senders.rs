@@ -4,16 +4,16 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use toom_core::name::UserName;
 use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey};
 use toom_core::server::fact::Fact;
-use toom_core::wire::message::{ReplyBody, RequestBody};
+use toom_core::wire::message::{Reply, ReplyBody, RequestBody, ServerMessage};
 use toom_store::log::append;
 
 use super::{TEXT_BYTES, argument};
@@ -67,28 +67,28 @@ impl Server {
 
     /// Confirmed messages a second.
     pub fn rate(&self, posted: Posted, senders: usize, time: Duration) -> io::Result<f64> {
-        let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let strangers: Vec<Stranger> = (0..senders).map(|number| self.log_in(number)).collect::<io::Result<_>>()?;
-        let began = Instant::now();
-        let all = thread::scope(|scope| {
-            let post = |mut stranger: Stranger| {
-                while !stop.load(Relaxed) {
-                    match stranger.ask(posted.request())? {
-                        ReplyBody::Sent { .. } => _ = count.fetch_add(1, Relaxed),
-                        other => return Err(io::Error::other(format!("a post was answered with {other:?}"))),
+        let mut strangers: Vec<Stranger> = (0..senders).map(|number| self.log_in(number)).collect::<io::Result<_>>()?;
+        let mut asked = strangers.iter_mut().map(|it| it.send(posted.request())).collect::<io::Result<Vec<_>>>()?;
+        let (began, mut confirmed) = (Instant::now(), 0);
+        while began.elapsed() < time {
+            for number in readable(&strangers)? {
+                let (stranger, asked) = (&mut strangers[number], &mut asked[number]);
+                let is_ours = |it: &ServerMessage| matches!(it, ServerMessage::Reply(reply) if reply.id == *asked);
+                let answer = stranger.heard()?.filter(is_ours).last();
+                match answer {
+                    None => {}
+                    Some(ServerMessage::Reply(Reply { body: ReplyBody::Sent { .. }, .. })) => {
+                        confirmed += 1;
+                        *asked = stranger.send(posted.request())?;
                     }
+                    Some(other) => return Err(io::Error::other(format!("a post was answered with {other:?}"))),
                 }
-                // What others still send must not stand in their way.
-                stranger.ask(RequestBody::Logout).map(|_| ())
-            };
-            let threads: Vec<_> = strangers.into_iter().map(|stranger| scope.spawn(move || post(stranger))).collect();
-            thread::sleep(time);
-            let rate = count.load(Relaxed) as f64 / began.elapsed().as_secs_f64();
-            stop.store(true, Relaxed);
-            let ends = threads.into_iter().map(|thread| thread.join().expect("no panic"));
-            ends.collect::<io::Result<Vec<()>>>().map(|_| rate)
-        })?;
-        Ok(all)
+            }
+        }
+        let rate = f64::from(confirmed) / began.elapsed().as_secs_f64();
+        // What others still send must not stand in their way.
+        strangers.iter_mut().try_for_each(|stranger| stranger.ask(RequestBody::Logout).map(|_| ()))?;
+        Ok(rate)
     }
 
     fn log_in(&self, number: usize) -> io::Result<Stranger> {
@@ -97,6 +97,16 @@ impl Server {
             ReplyBody::Welcome { .. } => Ok(stranger),
             other => Err(io::Error::other(format!("a login was answered with {other:?}"))),
         }
+    }
+}
+
+/// Waits until something can be read; by whom.
+fn readable(strangers: &[Stranger]) -> io::Result<Vec<usize>> {
+    let mut fds: Vec<PollFd<'_>> = strangers.iter().map(|it| PollFd::new(&it.stream, PollFlags::IN)).collect();
+    let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+    match poll(&mut fds, Some(&patience))? {
+        0 => Err(io::Error::other("the server says nothing any more")),
+        _ => Ok(fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty()).map(|(number, _)| number).collect()),
     }
 }
 

@@ -153,6 +153,12 @@ impl Stranger {
         }
     }
 
+    /// Reads once; the messages that came by it.
+    pub(crate) fn heard(&mut self) -> io::Result<impl Iterator<Item = ServerMessage> + '_> {
+        self.read()?;
+        Ok(self.arrived.drain(..))
+    }
+
     /// Reads what is there; whether the handshake was done by it.
     fn read(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16_384];

@@ -92,6 +92,30 @@ fn a_query_sees_every_message_recorded_before_it() {
 }
 
 #[test]
+fn messages_are_recorded_before_long_though_nobody_asks_for_them() {
+    let data = directory();
+    let log = Running::open(data.path());
+    log.commit(broadcast("one"));
+    log.handle.record(&message(1, 1, "one"));
+    let other = open_read_only(data.path()).expect("opened").expect("there");
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while newest_recorded(&other).expect("read") != LogIndex(1) {
+        assert!(std::time::Instant::now() < deadline, "never recorded");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn messages_that_waited_for_company_are_recorded_when_the_log_stops() {
+    let data = directory();
+    let log = Running::open(data.path());
+    log.commit(broadcast("one"));
+    log.handle.record(&message(1, 1, "one"));
+    assert!(log.stop().is_empty());
+    assert_eq!(Log::open(data.path()).expect("opened").recorded(), LogIndex(1));
+}
+
+#[test]
 fn facts_of_other_processes_are_reported_once_in_their_place() {
     let data = directory();
     let log = Running::open(data.path());
