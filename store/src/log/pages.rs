@@ -67,7 +67,8 @@ fn first_number(
     )?;
     while first <= last {
         let middle = first + (last - first) / 2;
-        let found = from.query_row((&key, middle), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).optional()?;
+        let found =
+            from.query_row((&key, middle), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).optional()?;
         match found {
             Some((number, at)) if at < not_before.as_millis() => first = number.saturating_add(1),
             _ => last = middle - 1,

@@ -34,9 +34,10 @@ fn a_newer_schema_is_refused() {
 
 #[test]
 fn a_table_that_is_declared_otherwise_than_it_was_made_is_refused() {
-    for (from, to) in
-        [("idx INTEGER PRIMARY KEY, body", "idx INTEGER PRIOARY KEY, body"), ("number INTEGER NOT", "number INTEGER NOP")]
-    {
+    for (from, to) in [
+        ("idx INTEGER PRIMARY KEY, body", "idx INTEGER PRIOARY KEY, body"),
+        ("number INTEGER NOT", "number INTEGER NOP"),
+    ] {
         let data = closed_log(&[account("yoda")]);
         let mut content = fs::read(path(data.path())).expect("read");
         let place = content.windows(from.len()).position(|it| it == from.as_bytes()).expect("it is declared");
