@@ -22,6 +22,7 @@ from noise.connection import Keypair, NoiseConnection
 
 INITIATOR, RESPONDER, EPHEMERAL = b"\x01" * 32, b"\x02" * 32, b"\x0c" * 32
 SHARED, CONTEXT = b"\x09" * 32, b"\x05" * 32
+TOLD = b"\x07" * 40
 INITIATOR_INDEX, RESPONDER_INDEX = bytes([1, 2, 3, 4]), bytes([5, 6, 7, 8])
 
 
@@ -50,7 +51,7 @@ def answer(question):
     noise.set_keypair_from_private_bytes(Keypair.EPHEMERAL, EPHEMERAL)
     noise.start_handshake()
     assert noise.read_message(question) == b""
-    message = bytes(noise.write_message())
+    message = bytes(noise.write_message(TOLD))
     return message, noise.noise_protocol.cipher_state_encrypt.k
 
 

@@ -118,7 +118,7 @@ pub(crate) fn progress(transfer: &Transfer) -> String {
     match (&transfer.state, transfer.direction) {
         (TransferState::Starting, Direction::Out) => format!("{what}: waiting for the other person"),
         (TransferState::Starting, Direction::In) => format!("{what}: not started yet"),
-        (TransferState::Moving, _) => {
+        (TransferState::Resumed { .. } | TransferState::Moving, _) => {
             let percent = percent(*bytes, *total);
             format!("{what}: {percent} % ({} of {}, {})", size(*bytes), size(*total), rate(*rate_bps))
         }
@@ -231,6 +231,12 @@ fn transfer_line(transfer: &Transfer) -> Option<String> {
     let file = printable(transfer.name.as_str());
     Some(match (&transfer.state, transfer.direction) {
         (TransferState::Moving, _) => return None,
+        (TransferState::Resumed { had }, _) if *had > transfer.bytes => {
+            format!("{file} has changed since {} of it arrived; all of it is sent.", size(*had))
+        }
+        (TransferState::Resumed { had }, _) => {
+            format!("{file} goes on at {} %: {} of it arrived before.", percent(*had, *total), size(*had))
+        }
         (TransferState::Starting, Direction::Out) => {
             format!("{file} ({}) is offered to {peer}; CANCEL {id} takes it back.", size(*total))
         }

@@ -201,13 +201,17 @@ fn transfer(transfer: &Transfer) -> Value {
     });
     object["state"] = match &transfer.state {
         TransferState::Starting => "starting",
-        TransferState::Moving => "moving",
+        TransferState::Resumed { .. } | TransferState::Moving => "moving",
         TransferState::Done { .. } => "done",
         TransferState::Failed(_) => "failed",
     }
     .into();
     match &transfer.state {
         TransferState::Starting | TransferState::Moving => {}
+        TransferState::Resumed { had } => {
+            object["resumed_from"] = transfer.bytes.into();
+            object["source_changed"] = (*had > transfer.bytes).into();
+        }
         TransferState::Done { blake3, saved_as } => {
             object["blake3"] = hex(blake3).into();
             if let Some(saved_as) = saved_as {

@@ -248,6 +248,12 @@ pub enum Direction {
 pub enum TransferState {
     /// Waiting for the other person or for the first packet.
     Starting,
+    /// It goes on where an earlier transfer of the same file ended; said once, and then it is moving.
+    Resumed {
+        /// What the receiver had of it. If the transfer does not begin there, the file has changed since, and all of
+        /// it is sent.
+        had: u64,
+    },
     /// Bytes are moving.
     Moving,
     /// Verified, and under its final name.

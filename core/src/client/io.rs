@@ -94,6 +94,13 @@ pub struct Report {
 /// What is new about a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// The receiver had the beginning of the file from an earlier transfer; said once.
+    Resumed {
+        /// So many bytes are not sent again.
+        bytes: u64,
+        /// So many it had. If those are more, the file has changed since, and all of it is sent.
+        of: u64,
+    },
     /// This many bytes have arrived; said at most ten times a second.
     Moving {
         /// Bytes.

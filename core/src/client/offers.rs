@@ -192,6 +192,12 @@ impl Client {
         let Some(entry) = self.transfers.get_mut(id) else { return };
         let Stage::Running { moving, .. } = &mut entry.stage else { return };
         match progress {
+            Progress::Resumed { bytes, of } => {
+                *moving = true;
+                entry.bytes = bytes;
+                out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Resumed { had: of }))));
+                self.transfers.put_off(id, now + DESERTED_PATIENCE);
+            }
             Progress::Moving { bytes, rate_bps } => {
                 *moving = true;
                 (entry.bytes, entry.rate_bps) = (bytes, rate_bps);

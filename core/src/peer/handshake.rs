@@ -7,6 +7,9 @@
 //! less and less often. The responder answers from wherever the datagram came, with no more bytes than that had,
 //! and says nothing unasked.
 //!
+//! With its answer the responder tells [`HANDSHAKE_TOLD_BYTES`] of its owner's, sealed, so that the initiator knows them
+//! before it sends anything else. Until its owner has said them it answers nothing, and the initiator goes on asking.
+//!
 //! **Why there is no cookie.** A responder that can be made to multiply on the curve by strangers needs one, as in
 //! WireGuard, whose first mac everybody can make who knows a public key. Here the mac needs the shared secret: a
 //! stranger's datagram costs one HMAC and has no answer. Whoever watches the path can repeat the initiator's
@@ -30,8 +33,8 @@ use crate::secure::{
 };
 use crate::time::Instant;
 use crate::wire::packet::{
-    HANDSHAKE_BYTES, HANDSHAKE_HEADER_BYTES, HANDSHAKE_MAC_BYTES, HANDSHAKE_MESSAGE_BYTES, HandshakeHeader,
-    PACKET_VERSION, Role,
+    HANDSHAKE_BYTES, HANDSHAKE_HEADER_BYTES, HANDSHAKE_MAC_BYTES, HANDSHAKE_MESSAGE_BYTES, HANDSHAKE_TOLD_BYTES,
+    HandshakeHeader, PACKET_VERSION, Role,
 };
 
 /// How long the initiator waits for the answer before it asks again: as for any probe before the first sample of
@@ -72,6 +75,8 @@ pub struct HandshakeSetup<'a> {
 pub enum Heard {
     /// Not one of this handshake, or of the other end, or one too many.
     Refused,
+    /// There is no answer yet, since its owner has not said what to tell.
+    NotReady,
     /// The same as before: it is answered in the same way.
     Repeated,
     /// Both ends agree.
@@ -80,6 +85,8 @@ pub enum Heard {
         keys: PacketKeys,
         /// How long the initiator waited, if it asked only once.
         round_trip: Option<Duration>,
+        /// What the responder told; nothing at the responder's own end.
+        told: Option<[u8; HANDSHAKE_TOLD_BYTES]>,
     },
 }
 
@@ -114,6 +121,8 @@ struct Asking {
 /// The responder.
 #[derive(Debug, Default)]
 struct Answering {
+    /// What goes with the answer.
+    tell: Option<[u8; HANDSHAKE_TOLD_BYTES]>,
     /// The mac of the datagram that was answered, and the answer.
     answered: Option<([u8; HANDSHAKE_MAC_BYTES], Vec<u8>)>,
     /// Where answers are due. At most [`ANSWERS_PER_SECOND`] between two moments at which they leave.
@@ -153,6 +162,13 @@ impl Handshake {
         Handshake { suite: agreement.suite, mac, header, noise, side }
     }
 
+    /// What a responder tells with its answer, which it gives from now on.
+    pub fn tell(&mut self, told: [u8; HANDSHAKE_TOLD_BYTES]) {
+        if let Side::Responder(answering) = &mut self.side {
+            answering.tell = Some(told);
+        }
+    }
+
     /// A handshake datagram has arrived.
     pub fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Heard {
         let HandshakeHeader { from: role, receiver, sender } = self.header;
@@ -161,15 +177,18 @@ impl Handshake {
             return Heard::Refused;
         }
         // As long as a header that could be decoded says.
-        let message = &datagram[HANDSHAKE_HEADER_BYTES..HANDSHAKE_HEADER_BYTES + HANDSHAKE_MESSAGE_BYTES];
+        let (message, rest) = datagram[HANDSHAKE_HEADER_BYTES..].split_at(HANDSHAKE_MESSAGE_BYTES);
         match &mut self.side {
             Side::Initiator(asking) => {
-                if asking.next.is_none() || self.noise.read(message).is_err() {
+                if asking.next.is_none() {
                     return Heard::Refused;
                 }
+                let message = [message, &rest[..HANDSHAKE_TOLD_BYTES]].concat();
+                let told = self.noise.read(&message).ok().and_then(|told| told.try_into().ok());
+                let Some(told) = told else { return Heard::Refused };
                 asking.next = None;
                 let round_trip = (asking.asked == 1).then(|| now.saturating_since(asking.asked_at));
-                self.agreed(round_trip)
+                self.agreed(round_trip, Some(told))
             }
             Side::Responder(answering) => {
                 if !answering.may_look(now) {
@@ -185,11 +204,12 @@ impl Handshake {
                     Some(_) => return Heard::Refused,
                     None => {}
                 }
-                let written = self.noise.read(message).and_then(|_| self.noise.write(&[]));
+                let Some(tell) = answering.tell else { return Heard::NotReady };
+                let written = self.noise.read(message).and_then(|_| self.noise.write(&tell));
                 let Ok(message) = written else { return Heard::Refused };
                 answering.answered = Some((mac, self::datagram(&self.header, &message, &self.mac)));
                 answering.due.push_back(from);
-                self.agreed(None)
+                self.agreed(None, None)
             }
         }
     }
@@ -219,9 +239,9 @@ impl Handshake {
         }
     }
 
-    fn agreed(&mut self, round_trip: Option<Duration>) -> Heard {
+    fn agreed(&mut self, round_trip: Option<Duration>, told: Option<[u8; HANDSHAKE_TOLD_BYTES]>) -> Heard {
         match self.noise.keys() {
-            Ok(keys) => Heard::Agreed { keys: PacketKeys::new(self.suite, self.header.from, &keys), round_trip },
+            Ok(keys) => Heard::Agreed { keys: PacketKeys::new(self.suite, self.header.from, &keys), round_trip, told },
             Err(_) => Heard::Refused,
         }
     }

@@ -41,6 +41,11 @@ impl ReceiveFlow {
         ReceiveFlow { length, received: RangeSet::new(), window, consumed: 0, told: window, tell: false }
     }
 
+    /// The sender knows of this credit already.
+    pub(super) fn allow(&mut self, credit: u64) {
+        self.told = self.told.max(credit.min(MAX_VARINT));
+    }
+
     /// The bytes of `range` have arrived; calls `new` for the parts that had not.
     pub(super) fn on_arrived(&mut self, range: Range<u64>, fin: bool, new: impl FnMut(Range<u64>)) -> Arrival {
         if range.end > self.length.min(self.told) || (fin && range.end != self.length) {
@@ -52,6 +57,13 @@ impl ReceiveFlow {
         self.received.for_each_missing(range.clone(), new);
         self.received.insert(range);
         Arrival::Taken
+    }
+
+    /// The owner has the first `bytes` already, and need not be told them.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.length);
+        self.received.insert(0..bytes);
+        self.on_consumed(bytes);
     }
 
     pub(super) fn received(&self) -> u64 {

@@ -74,6 +74,12 @@ impl SendFlow {
         !self.lost.is_empty() || self.next < self.length.min(self.credit)
     }
 
+    /// The other end has the first `bytes` already; nothing was claimed yet.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.next = bytes.min(self.length);
+        self.on_acknowledged(0..self.next);
+    }
+
     pub(super) fn on_credit(&mut self, credit: u64) {
         self.credit = self.credit.max(credit);
     }

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use super::io::{Burst, Counters, Output, SLOTS, SlotId};
 use super::manifest::FILE;
 use super::progress::{Meter, Reading};
-use super::receiver::Receiver;
+use super::receiver::{Disagreement, Receiver};
+use super::resume::{Have, Resumed};
 use super::sender::Sender;
 use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
@@ -69,10 +70,10 @@ enum Work {
 impl ActiveTransfer {
     pub(super) fn new(now: Instant, start: Start, beginning: Beginning<'_>) -> Self {
         let Beginning { device, payload, seeds: [seed, handshake_seed] } = beginning;
-        let mut connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, seed });
+        let connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, seed });
         let (role, work) = match start.side {
-            Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(&mut connection, start.bytes))),
-            Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(&mut connection, start.bytes))),
+            Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(start.bytes))),
+            Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(start.bytes))),
         };
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
         let bytes = start.bytes;
@@ -115,10 +116,10 @@ impl ActiveTransfer {
         self.connection.is_over()
     }
 
-    /// Has its file closed, if it is not.
-    pub(super) fn close_file(&mut self, out: &mut Vec<Output>) {
+    /// Has its file closed, if it is not; whether what was received of it may be of use later.
+    pub(super) fn close_file(&mut self, keep: bool, out: &mut Vec<Output>) {
         if !core::mem::replace(&mut self.closed, true) {
-            out.push(Output::Close { transfer: self.id });
+            out.push(Output::Close { transfer: self.id, keep });
         }
     }
 
@@ -140,18 +141,43 @@ impl ActiveTransfer {
         let heard = self.handshake.as_mut().map_or(Heard::Refused, |it| it.receive(now, from, datagram));
         match heard {
             Heard::Refused => self.handshakes_refused += 1,
+            Heard::NotReady => {}
             Heard::Repeated => self.connection.answer(now, from),
-            Heard::Agreed { keys, round_trip } => {
+            Heard::Agreed { keys, round_trip, told } => {
                 out.push(Output::Listen { index: self.local_index, transfer: self.id, keys });
-                match self.work {
+                match &mut self.work {
                     // The answer proves both that the other end has the keys and where it is.
-                    Work::Send(_) => {
+                    Work::Send(sender) => {
                         self.connection.begin(now, round_trip);
                         self.handshake = None;
+                        if !self.ended {
+                            let have = told.map_or(Have::default(), |told| Have::decode(&told));
+                            sender.on_agreed(now, &mut self.connection, self.id, have, out);
+                        }
                     }
                     Work::Receive(_) => self.connection.answer(now, from),
                 }
             }
+        }
+    }
+
+    /// What is there of the file that is to be received.
+    pub(super) fn on_prepared(&mut self, have: Have) {
+        let Work::Receive(receiver) = &mut self.work else { return };
+        if receiver.on_prepared(&mut self.connection, have)
+            && let Some(handshake) = &mut self.handshake
+        {
+            handshake.tell(have.encode());
+        }
+    }
+
+    /// The hash of as much of the source as the receiver has.
+    pub(super) fn on_compared(&mut self, now: Instant, blake3: [u8; 32], out: &mut Vec<Output>) {
+        let Work::Send(sender) = &mut self.work else { return };
+        if !self.ended
+            && let Some(resumed) = sender.on_compared(now, &mut self.connection, blake3)
+        {
+            self.on_resumed(now, resumed, out);
         }
     }
 
@@ -173,7 +199,23 @@ impl ActiveTransfer {
                 self.on_event(now, event, payload, out);
             }
         }
+        self.resume_if_told(now, out);
         self.verify_if_whole(out);
+    }
+
+    fn resume_if_told(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Work::Receive(receiver) = &mut self.work else { return };
+        match receiver.resumed(now, &mut self.connection, self.id, out) {
+            _ if self.ended => {}
+            Some(Ok(resumed)) => self.on_resumed(now, resumed, out),
+            Some(Err(Disagreement)) => self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out),
+            None => {}
+        }
+    }
+
+    fn on_resumed(&mut self, now: Instant, Resumed { bytes, of }: Resumed, out: &mut Vec<Output>) {
+        self.meter = Meter::resumed(now, bytes);
+        self.report(Progress::Resumed { bytes, of }, out);
     }
 
     fn on_event(&mut self, now: Instant, event: Event, payload: &[u8], out: &mut Vec<Output>) {
@@ -312,6 +354,7 @@ impl ActiveTransfer {
                 sender.read_ahead(&mut self.connection, self.id, out);
                 self.connection.acknowledged(FILE)
             }
+            Work::Receive(receiver) if receiver.is_agreeing() => return,
             Work::Receive(_) => self.connection.arrived(FILE),
         };
         if let Some(reading) = self.meter.update(now, bytes) {
@@ -348,8 +391,10 @@ impl ActiveTransfer {
     fn fail(&mut self, now: Instant, failure: TransferFailure, reason: CloseReason, out: &mut Vec<Output>) {
         if !self.ended {
             self.ended = true;
-            // Whoever hears of the failure and tries again must find the space free.
-            self.close_file(out);
+            // What is not what was sent, or has no room, is of no use to anybody. Whoever hears of the failure and
+            // tries again must find the rest, or the space free.
+            let keep = !matches!(failure, TransferFailure::Integrity | TransferFailure::Write(_));
+            self.close_file(keep, out);
             self.report(Progress::Failed(failure), out);
             self.connection.close(now, reason);
         }

@@ -7,6 +7,7 @@ use crate::client::io::{Report, Start};
 use crate::id::{OfferId, PeerIndex};
 use crate::peer::Packet;
 use crate::secure::PacketKeys;
+use super::resume::Have;
 use crate::wire::packet::{Header, PacketNumber};
 
 /// What has happened.
@@ -29,6 +30,21 @@ pub enum Input<'a> {
         from: SocketAddr,
         /// All of it.
         datagram: &'a [u8],
+    },
+    /// The partial file of a transfer that receives is ready; follows every `Start` of one. Until then the other end
+    /// has no answer.
+    Prepared {
+        /// Which transfer.
+        transfer: OfferId,
+        /// What an earlier transfer left of it.
+        have: Have,
+    },
+    /// `Output::Compare` was carried out.
+    Compared {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Of as many bytes as were asked for.
+        blake3: [u8; 32],
     },
     /// `Output::Read` was carried out: the slot has the bytes.
     Read {
@@ -119,6 +135,19 @@ pub enum Output {
         /// Which transfer.
         transfer: OfferId,
     },
+    /// Hash the beginning of the source; `Compared` follows, before anything is read (and `SourceHashed`, if that was
+    /// all of it).
+    Compare {
+        /// Which transfer.
+        transfer: OfferId,
+        /// How much of it; not more than there is.
+        bytes: u64,
+    },
+    /// What was prepared is the beginning of another file: all of it is written anew.
+    Restart {
+        /// Which transfer.
+        transfer: OfferId,
+    },
     /// Read this range of the source into a slot; `Read` follows (and `SourceHashed` after the first time
     /// that the end is reached; ranges that were never read come in order, so they can be hashed as they are
     /// read).
@@ -153,11 +182,13 @@ pub enum Output {
         /// Which transfer.
         transfer: OfferId,
     },
-    /// The file is needed no more: close it; a partial file that was not published is removed. Said once: before
-    /// a failure is reported, so that whoever tries again finds the space free, or else when all is over.
+    /// The file is needed no more: close it. Said once: before a failure is reported, so that whoever tries again
+    /// finds what is left, or the space free, or else when all is over.
     Close {
         /// Which transfer.
         transfer: OfferId,
+        /// Whether a partial file that was not published may be of use to a later transfer; otherwise it is removed.
+        keep: bool,
     },
     /// For the client machine.
     Report(Report),

@@ -93,7 +93,7 @@ impl Transfers {
                 Side::Send { .. } => TransferFailure::Read(reason),
                 Side::Receive { .. } => TransferFailure::Write(reason),
             };
-            out.push(Output::Close { transfer: id });
+            out.push(Output::Close { transfer: id, keep: true });
             out.push(Output::Report(Report { transfer: id, progress: Progress::Failed(failure) }));
             return;
         }
@@ -174,7 +174,7 @@ impl Transfers {
         }
         self.ended.push_back((id, transfer.counters()));
         out.push(Output::Forget { index, transfer: id });
-        transfer.close_file(out);
+        transfer.close_file(true, out);
     }
 }
 
@@ -216,6 +216,10 @@ impl Machine for Transfers {
                 if let Some(id) = header.ok().and_then(|header| self.by_index.get(&header.receiver).copied()) {
                     self.tell(now, id, out, |t, _, out| t.on_handshake(now, from, datagram, out));
                 }
+            }
+            Input::Prepared { transfer, have } => self.tell(now, transfer, out, |t, _, _| t.on_prepared(have)),
+            Input::Compared { transfer, blake3 } => {
+                self.tell(now, transfer, out, |t, _, out| t.on_compared(now, blake3, out));
             }
             Input::Read { transfer, slot } => self.tell(now, transfer, out, |t, _, _| t.on_read(now, slot)),
             Input::SourceHashed { transfer, blake3 } => {

@@ -14,7 +14,8 @@
 //!
 //! [`Transfers`] has all transfers and wakes them. A fact only changes what a transfer knows; what follows
 //! from it leaves with the next `Woke`, so that a batch of datagrams has one acknowledgement and makes one
-//! burst. A connection has two flows, both from the sender: the manifest and the file.
+//! burst. A connection has two flows, both from the sender: the manifest and the file; and a third one when it goes on
+//! where an earlier one ended.
 //!
 //! Before a connection begins, the ends agree on its keys ([`crate::peer::Handshake`]). Handshake datagrams are the
 //! only ones whose bytes the machine sees and makes: there are two of them.
@@ -25,6 +26,7 @@
 //! | `active` | the life of one transfer: its end, its reports |
 //! | `sender` | what to read into which slot |
 //! | `receiver` | what to write where, and when to verify |
+//! | `resume` | what is sent if a part of the file is there already |
 //! | `progress` | how far it is, and how fast |
 //!
 //! Beside the machine, for its driver: [`Keys`] opens and seals datagrams, [`Counts`] keeps what was counted.
@@ -37,6 +39,7 @@ mod machine;
 mod manifest;
 mod progress;
 mod receiver;
+mod resume;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -44,3 +47,4 @@ mod tests;
 pub use counts::Counts;
 pub use keys::{Keys, Opened, Unopened};
 pub use machine::{MAX_TRANSFERS, Transfers};
+pub use resume::Have;

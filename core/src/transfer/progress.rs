@@ -30,6 +30,11 @@ impl Meter {
         Meter { samples: VecDeque::from([(now, 0)]), due: None }
     }
 
+    /// Of a transfer that has only now begun with so many bytes.
+    pub(super) fn resumed(now: Instant, bytes: u64) -> Self {
+        Meter { samples: VecDeque::from([(now, bytes)]), due: None }
+    }
+
     /// So many bytes are there now; gives a report if one is due.
     pub(super) fn update(&mut self, now: Instant, bytes: u64) -> Option<Reading> {
         let (last_at, last_bytes) = self.samples.back().copied().unwrap_or_default();

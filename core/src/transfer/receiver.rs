@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::io::Output;
 use super::manifest::{FILE, FILE_WINDOW, MANIFEST, MANIFEST_BYTES, Manifest};
+use super::resume::{Have, RESUME, RESUME_BYTES, Resumed};
 use crate::id::OfferId;
 use crate::peer::Connection;
 use crate::time::Instant;
@@ -14,11 +15,18 @@ pub(super) struct Receiver {
     bytes: u64,
     written: u64,
     manifest: [u8; MANIFEST_BYTES],
+    /// What was there before.
+    have: u64,
+    resume: [u8; RESUME_BYTES],
     stage: Stage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// What is there already is not known.
+    Preparing,
+    /// Something was there, and the sender compares it.
+    Agreeing,
     /// Bytes are missing, or not with the file yet.
     Receiving,
     /// The driver hashes the file.
@@ -29,15 +37,64 @@ enum Stage {
     Published,
 }
 
+/// The sender goes on at a place of which nothing was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Disagreement;
+
 /// The file is not what its sender said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mismatch;
 
 impl Receiver {
-    pub(super) fn new(connection: &mut Connection, bytes: u64) -> Self {
+    pub(super) fn new(bytes: u64) -> Self {
+        let (manifest, resume) = ([0; MANIFEST_BYTES], [0; RESUME_BYTES]);
+        Receiver { bytes, written: 0, manifest, have: 0, resume, stage: Stage::Preparing }
+    }
+
+    /// What is there of the file is known; whether that was not before.
+    pub(super) fn on_prepared(&mut self, connection: &mut Connection, have: Have) -> bool {
+        if self.stage != Stage::Preparing {
+            return false;
+        }
         connection.open_receiving(MANIFEST, MANIFEST_BYTES as u64, MANIFEST_BYTES as u64);
-        connection.open_receiving(FILE, bytes, FILE_WINDOW);
-        Receiver { bytes, written: 0, manifest: [0; MANIFEST_BYTES], stage: Stage::Receiving }
+        connection.open_receiving(FILE, self.bytes, FILE_WINDOW);
+        self.have = have.bytes;
+        self.stage = Stage::Receiving;
+        if have.bytes > 0 {
+            connection.open_receiving(RESUME, RESUME_BYTES as u64, RESUME_BYTES as u64);
+            connection.allow_receiving(FILE, FILE_WINDOW.saturating_add(have.bytes));
+            self.stage = Stage::Agreeing;
+        }
+        true
+    }
+
+    /// Whether it is not known where the sender begins.
+    pub(super) fn is_agreeing(&self) -> bool {
+        self.stage == Stage::Agreeing
+    }
+
+    /// The sender has said where it begins, if it has: asked after every packet, and answered once.
+    pub(super) fn resumed(
+        &mut self,
+        now: Instant,
+        connection: &mut Connection,
+        transfer: OfferId,
+        out: &mut Vec<Output>,
+    ) -> Option<Result<Resumed, Disagreement>> {
+        if self.stage != Stage::Agreeing || !connection.is_complete(RESUME) {
+            return None;
+        }
+        self.stage = Stage::Receiving;
+        let bytes = u64::from_be_bytes(self.resume);
+        if bytes == 0 {
+            out.push(Output::Restart { transfer });
+        } else if bytes == self.have {
+            connection.skip_receiving(now, FILE, bytes);
+            self.written = self.written.saturating_add(bytes);
+        } else {
+            return Some(Err(Disagreement));
+        }
+        Some(Ok(Resumed { bytes, of: self.have }))
     }
 
     /// New bytes of a flow, at `range` of `payload`.
@@ -53,7 +110,8 @@ impl Receiver {
             out.push(Output::Write { transfer, offset, range });
             return;
         }
-        let place = usize::try_from(offset).ok().and_then(|at| self.manifest.get_mut(at..at + range.len()));
+        let small = if flow == RESUME { &mut self.resume[..] } else { &mut self.manifest[..] };
+        let place = usize::try_from(offset).ok().and_then(|at| small.get_mut(at..at + range.len()));
         if let (Some(place), Some(bytes)) = (place, payload.get(range)) {
             place.copy_from_slice(bytes);
         }

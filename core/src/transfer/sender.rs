@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::io::{Output, SLOTS, SlotId};
 use super::manifest::{FILE, FILE_WINDOW, MANIFEST, Manifest};
+use super::resume::{Have, RESUME, Resumed};
 use crate::id::OfferId;
 use crate::peer::{Chunk, Connection};
 use crate::time::Instant;
@@ -12,6 +13,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Sender {
     bytes: u64,
+    stage: Stage,
     slots: [Slot; SLOTS as usize],
     /// What is in slots and has not left, in order.
     pub(super) ready: VecDeque<Chunk>,
@@ -19,6 +21,16 @@ pub(super) struct Sender {
     blake3: Option<[u8; 32]>,
     /// An empty file has no range to read, and must be read all the same, to be hashed.
     empty_read_due: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// What the receiver has already is not known.
+    Agreeing,
+    /// The beginning of the source is compared with it.
+    Comparing(Have),
+    /// What it lacks is sent.
+    Sending,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +42,10 @@ enum Slot {
 }
 
 impl Sender {
-    pub(super) fn new(connection: &mut Connection, bytes: u64) -> Self {
-        connection.open_sending(FILE, bytes, FILE_WINDOW);
+    pub(super) fn new(bytes: u64) -> Self {
         Sender {
             bytes,
+            stage: Stage::Agreeing,
             slots: [const { Slot::Free }; SLOTS as usize],
             ready: VecDeque::new(),
             blake3: None,
@@ -46,8 +58,55 @@ impl Sender {
         self.blake3
     }
 
+    /// Both ends agree, and the receiver has some of the file already.
+    pub(super) fn on_agreed(
+        &mut self,
+        now: Instant,
+        connection: &mut Connection,
+        transfer: OfferId,
+        have: Have,
+        out: &mut Vec<Output>,
+    ) {
+        if self.stage != Stage::Agreeing {
+            return;
+        }
+        connection.open_sending(FILE, self.bytes, FILE_WINDOW.saturating_add(have.bytes));
+        match have.bytes {
+            0 => self.begin(now, connection),
+            bytes if bytes <= self.bytes => {
+                self.stage = Stage::Comparing(have);
+                out.push(Output::Compare { transfer, bytes });
+            }
+            // It has more than there is.
+            _ => self.resume(now, connection, 0),
+        }
+    }
+
+    /// The hash of as much as the receiver has: whether it is the same, if that was asked.
+    pub(super) fn on_compared(&mut self, now: Instant, connection: &mut Connection, blake3: [u8; 32]) -> Option<Resumed> {
+        let Stage::Comparing(have) = self.stage else { return None };
+        let is_same = have.blake3 == blake3;
+        let bytes = if is_same { have.bytes } else { 0 };
+        connection.skip_sending(FILE, bytes);
+        self.resume(now, connection, bytes);
+        Some(Resumed { bytes, of: have.bytes })
+    }
+
+    fn resume(&mut self, now: Instant, connection: &mut Connection, bytes: u64) {
+        connection.send_inline(now, RESUME, bytes.to_be_bytes().to_vec());
+        self.begin(now, connection);
+    }
+
+    fn begin(&mut self, now: Instant, connection: &mut Connection) {
+        self.stage = Stage::Sending;
+        connection.wake(now);
+    }
+
     /// Gives every free slot a range to read, as long as there are any.
     pub(super) fn read_ahead(&mut self, connection: &mut Connection, transfer: OfferId, out: &mut Vec<Output>) {
+        if self.stage != Stage::Sending {
+            return;
+        }
         let most = connection.data_per_burst();
         for (slot, state) in (0..).map(SlotId).zip(&mut self.slots) {
             if *state == Slot::Ready && self.ready.iter().all(|chunk| chunk.slot != slot) {

@@ -50,8 +50,11 @@ pub const HANDSHAKE_BYTES: usize = TransferConfig::MIN_PAYLOAD;
 /// What is in front of the Noise message of a handshake datagram.
 pub const HANDSHAKE_HEADER_BYTES: usize = 9;
 
-/// A message of `KKpsk0` without payload: an ephemeral key and a tag.
+/// The first message of `KKpsk0`, without payload: an ephemeral key and a tag.
 pub const HANDSHAKE_MESSAGE_BYTES: usize = 48;
+
+/// What the responder tells with its answer, sealed in its message.
+pub const HANDSHAKE_TOLD_BYTES: usize = 40;
 
 /// The mac at the end of a handshake datagram.
 pub const HANDSHAKE_MAC_BYTES: usize = 16;

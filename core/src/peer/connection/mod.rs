@@ -258,6 +258,21 @@ impl Connection {
         self.sending.insert(flow, SendFlow::new(length, credit));
     }
 
+    /// The other end has the first `bytes` of an outgoing flow already; said before anything is claimed.
+    pub fn skip_sending(&mut self, flow: FlowId, bytes: u64) {
+        if let Some(flow) = self.sending.get_mut(&flow) {
+            flow.skip(bytes);
+        }
+    }
+
+    /// The owner has the first `bytes` of an incoming flow already.
+    pub fn skip_receiving(&mut self, now: Instant, flow: FlowId, bytes: u64) {
+        if let Some(flow) = self.receiving.get_mut(&flow) {
+            flow.skip(bytes);
+            self.wake(now);
+        }
+    }
+
     /// Sends a few bytes, which the connection keeps, as a whole flow.
     pub fn send_inline(&mut self, now: Instant, flow: FlowId, bytes: Vec<u8>) {
         self.sending.insert(flow, SendFlow::inline(bytes));
@@ -267,6 +282,13 @@ impl Connection {
     /// Opens an incoming flow of `length` bytes, of which `window` may be on their way or unconsumed.
     pub fn open_receiving(&mut self, flow: FlowId, length: u64, window: u64) {
         self.receiving.insert(flow, ReceiveFlow::new(length, window));
+    }
+
+    /// The other end begins an incoming flow with more credit than its window.
+    pub fn allow_receiving(&mut self, flow: FlowId, credit: u64) {
+        if let Some(flow) = self.receiving.get_mut(&flow) {
+            flow.allow(credit);
+        }
     }
 
     /// How many bytes of file one packet carries.

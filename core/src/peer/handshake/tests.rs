@@ -1,6 +1,9 @@
 use super::*;
 use crate::secure::PeerSecret;
 
+/// What the responder tells.
+const TOLD: [u8; HANDSHAKE_TOLD_BYTES] = [7; HANDSHAKE_TOLD_BYTES];
+
 fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], port))
 }
@@ -30,7 +33,9 @@ fn end_with(role: Role, change: impl FnOnce(&mut PeerAgreement)) -> Handshake {
         remote: address(if role == Role::Initiator { 2 } else { 1 }),
         seed: [role as u8 + 7; 32],
     };
-    Handshake::new(at(0), &setup)
+    let mut handshake = Handshake::new(at(0), &setup);
+    handshake.tell(TOLD);
+    handshake
 }
 
 fn end(role: Role) -> Handshake {
@@ -73,12 +78,13 @@ fn the_answer_and_the_packets_of_another_implementation_are_understood() {
     let mut answer = hex(concat!(
         "d90102030405060708",
         "97c3b10b4d6c133a78ea5dcc1cf6421d3f81ae37b1f628ce14ca6fce7730f333",
-        "c0e27a6b527938b69b17e5dc761fdacc",
+        "ecec0ac096bb1d5514952380e8a55b01be20b64c8e7780e74e35e8792857df2a",
+        "8876fe3d21694a2d19ca9806a414ac16d3eaf58abe50ec2e",
     ));
     answer.resize(1_184, 0);
-    answer.extend(hex("b35e3bcfd0b89de52936877c58ff42be"));
+    answer.extend(hex("198f97010a3e80c37a81f50fa62c9318"));
     let heard = initiator.receive(at(40), address(2), &answer);
-    let Heard::Agreed { keys, .. } = heard else { panic!("{heard:?}") };
+    let Heard::Agreed { keys, told: Some(TOLD), .. } = heard else { panic!("{heard:?}") };
     let mut opening = keys.opening();
     for packet in [
         "d0010203040000000000000007fe57709520ea22dbfcabb584089dc2987314b2d238",
@@ -98,14 +104,13 @@ fn both_ends_agree_and_open_what_the_other_sealed() {
         assert_eq!((initiator.deadline(), responder.deadline()), (Some(at(0)), None));
         let [(to, question)] = &sent(&mut initiator, at(0))[..] else { panic!("one datagram") };
         assert_eq!((*to, responder.transmit(at(0))), (address(2), None), "nothing unasked");
-        let Heard::Agreed { keys: theirs, round_trip: None } = responder.receive(at(1), address(7), question) else {
-            panic!("no agreement")
-        };
+        let heard = responder.receive(at(1), address(7), question);
+        let Heard::Agreed { keys: theirs, round_trip: None, told: None } = heard else { panic!("no agreement") };
         let [(to, answer)] = &sent(&mut responder, at(1))[..] else { panic!("one answer") };
         assert_eq!((*to, answer.len()), (address(7), question.len()), "where it was asked from, and no more");
         let heard = initiator.receive(at(40), address(2), answer);
-        let Heard::Agreed { keys: ours, round_trip } = heard else { panic!("no agreement") };
-        assert_eq!(round_trip, Some(Duration::from_millis(40)));
+        let Heard::Agreed { keys: ours, round_trip, told } = heard else { panic!("no agreement") };
+        assert_eq!((round_trip, told), (Some(Duration::from_millis(40)), Some(TOLD)));
         assert_ne!(ours, theirs, "each direction has its own");
         assert_eq!((initiator.deadline(), initiator.transmit(at(9_000))), (None, None));
         assert_eq!(initiator.receive(at(41), address(2), answer), Heard::Refused, "once is enough");
@@ -164,6 +169,20 @@ fn a_datagram_without_the_right_mac_costs_no_multiplication_and_has_no_answer() 
     assert_eq!(answering.looked_at, 0, "none of them was looked at");
     assert_eq!(initiator.receive(at(1), address(2), &question), Heard::Refused, "one's own comes back");
     assert!(matches!(responder.receive(at(1), address(1), &question), Heard::Agreed { .. }));
+}
+
+#[test]
+fn nothing_is_answered_before_it_is_known_what_to_tell() {
+    let (mut initiator, mut responder) = ends();
+    let Side::Responder(answering) = &mut responder.side else { panic!("a responder") };
+    answering.tell = None;
+    let question = question(&mut initiator);
+    assert_eq!(responder.receive(at(0), address(1), &question), Heard::NotReady);
+    assert_eq!((responder.transmit(at(0)), responder.deadline()), (None, None));
+    responder.tell(TOLD);
+    assert!(matches!(responder.receive(at(1), address(1), &question), Heard::Agreed { .. }));
+    let (_, answer) = responder.transmit(at(1)).unwrap();
+    assert!(matches!(initiator.receive(at(2), address(2), &answer), Heard::Agreed { told: Some(TOLD), .. }));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::name::UserName;
 use crate::peer::{Handshake, HandshakeSetup};
 use crate::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use crate::text::FileLabel;
+use crate::transfer::Have;
 use crate::transfer::io::SlotId;
 use crate::wire::packet::{Header, PacketNumber, Role};
 use proptest::prelude::*;
@@ -45,6 +46,8 @@ fn handshake_of_other_end(id: u64, question: Option<&[u8]>) -> Vec<u8> {
         },
     );
     if let Some(question) = question {
+        // One of them has something.
+        handshake.tell(Have { bytes: if id == 2 { 70_000 } else { 0 }, blake3: [1; 32] }.encode());
         handshake.receive(BEGIN, SocketAddr::from(([127, 0, 0, 1], 4_001)), question);
     }
     handshake.transmit(BEGIN).map(|(_, datagram)| datagram).unwrap_or_default()
@@ -87,7 +90,7 @@ fn one_transfer_too_many_is_refused_and_a_second_start_ignored() {
     }
     assert_eq!(handle(&mut machine, BEGIN, Input::Start(start(0, true, 5))), []);
     let out = handle(&mut machine, BEGIN, Input::Start(start(1_000, false, 5)));
-    assert!(matches!(out[..], [Output::Close { transfer: OfferId(1_000) }, Output::Report(_)]), "{out:?}");
+    assert!(matches!(out[..], [Output::Close { transfer: OfferId(1_000), .. }, Output::Report(_)]), "{out:?}");
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn what_is_due_does_not_wait_for_ever_for_a_wake() {
 #[test]
 fn a_verdict_is_believed_only_if_it_is_about_the_bytes_that_were_read() {
     use crate::wire::peer_frame::{FlowId, put_verified};
-    for (flow, hashed, verdict, outcome) in [
+    for (flow, hashed, verdict, ref outcome) in [
         (1, true, [1; 32], Progress::Done { blake3: [1; 32], saved_as: None }),
         (1, true, [2; 32], Progress::Failed(TransferFailure::Integrity)),
         (1, false, [1; 32], Progress::Failed(TransferFailure::Protocol)),
@@ -143,10 +146,13 @@ fn a_verdict_is_believed_only_if_it_is_about_the_bytes_that_were_read() {
         let mut out = apply(&mut machine, BEGIN, &Op::Datagram { id: 1, number: 0, payload });
         let before = out.remove(0);
         match outcome {
-            Progress::Failed(_) => assert_eq!(before, Output::Close { transfer: OfferId(1) }),
+            Progress::Failed(failure) => {
+                let keep = *failure != TransferFailure::Integrity;
+                assert_eq!(before, Output::Close { transfer: OfferId(1), keep });
+            }
             _ => assert!(matches!(before, Output::Report(Report { progress: Progress::Moving { .. }, .. }))),
         }
-        assert_eq!(out, [Output::Report(Report { transfer: OfferId(1), progress: outcome })]);
+        assert_eq!(out, [Output::Report(Report { transfer: OfferId(1), progress: outcome.clone() })]);
     }
 }
 
@@ -167,6 +173,8 @@ enum Op {
         number: u64,
         payload: Vec<u8>,
     },
+    Prepared(u64, u64),
+    Compared(u64),
     Read(u64, u8),
     SourceHashed(u64),
     Written(u64, u64),
@@ -196,6 +204,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(id, number, payload)| Op::Datagram { id, number, payload }),
         3 => id().prop_map(Op::Agree),
         1 => prop::collection::vec(any::<u8>(), 1_200).prop_map(Op::Handshake),
+        3 => (id(), prop_oneof![0u64..3, Just(70_000), any::<u64>()]).prop_map(|(id, bytes)| Op::Prepared(id, bytes)),
+        2 => id().prop_map(Op::Compared),
         4 => (id(), 0u8..12).prop_map(|(id, slot)| Op::Read(id, slot)),
         1 => id().prop_map(Op::SourceHashed),
         2 => (id(), any::<u64>()).prop_map(|(id, bytes)| Op::Written(id, bytes)),
@@ -219,6 +229,10 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
         },
         Op::Agree(_) => Input::Woke,
         Op::Handshake(datagram) => Input::Handshake { from: SocketAddr::from(([127, 0, 0, 1], 4_000)), datagram },
+        Op::Prepared(id, bytes) => {
+            Input::Prepared { transfer: transfer(*id), have: Have { bytes: *bytes, blake3: [1; 32] } }
+        }
+        Op::Compared(id) => Input::Compared { transfer: transfer(*id), blake3: [1; 32] },
         Op::Read(id, slot) => Input::Read { transfer: transfer(*id), slot: SlotId(*slot) },
         Op::SourceHashed(id) => Input::SourceHashed { transfer: transfer(*id), blake3: [1; 32] },
         Op::Written(id, bytes) => Input::Written { transfer: transfer(*id), bytes: *bytes },
@@ -270,11 +284,11 @@ proptest! {
                         prop_assert!(alive.contains(&transfer) && !ended.contains(&transfer));
                         let failed = matches!(progress, Progress::Failed(_));
                         prop_assert_eq!(files.contains(&transfer), !failed, "the file is closed if it failed");
-                        if !matches!(progress, Progress::Moving { .. }) {
+                        if matches!(progress, Progress::Done { .. } | Progress::Failed(_)) {
                             ended.push(transfer);
                         }
                     }
-                    Output::Close { transfer } => {
+                    Output::Close { transfer, .. } => {
                         prop_assert!(files.contains(&transfer), "closed twice");
                         files.retain(|id| *id != transfer);
                     }
@@ -288,9 +302,11 @@ proptest! {
                         prop_assert!(files.contains(&transfer));
                         prop_assert!(offset.checked_add(range.len() as u64).is_some());
                     }
-                    Output::Read { transfer, .. } | Output::Verify { transfer } | Output::Publish { transfer } => {
-                        prop_assert!(files.contains(&transfer));
-                    }
+                    Output::Read { transfer, .. }
+                    | Output::Compare { transfer, .. }
+                    | Output::Restart { transfer }
+                    | Output::Verify { transfer }
+                    | Output::Publish { transfer } => prop_assert!(files.contains(&transfer)),
                 }
             }
         }

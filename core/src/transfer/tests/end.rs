@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use ring::digest;
 
 use super::link::Datagram;
-use crate::client::io::{Progress, Start};
+use crate::client::io::{Progress, Side, Start};
 use crate::config::TransferConfig;
 use crate::id::OfferId;
 use crate::machine::Machine;
@@ -15,7 +15,7 @@ use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::secure::SecretKey;
 use crate::time::Instant;
 use crate::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
-use crate::transfer::{Keys, Opened, Transfers};
+use crate::transfer::{Have, Keys, Opened, Transfers};
 
 pub(super) const TRANSFER: OfferId = OfferId(7);
 
@@ -27,6 +27,8 @@ pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {
 /// The answer of a disk to what it was asked.
 #[derive(Debug)]
 enum Answer {
+    Prepared(Have),
+    Compared([u8; 32]),
     Read(SlotId),
     SourceHashed([u8; 32]),
     Written(u64),
@@ -42,6 +44,8 @@ pub(super) struct End {
     pub(super) file: Vec<u8>,
     /// What is read a second time is not what it was.
     pub(super) source_changes: bool,
+    /// How much an earlier transfer left.
+    pub(super) has: usize,
     /// How long the hash of the partial file takes.
     pub(super) slow_hash: Option<Duration>,
     pub(super) reports: Vec<(Instant, Progress)>,
@@ -70,6 +74,7 @@ impl End {
             machine: Transfers::new(config, device, [seed; 32]),
             file,
             source_changes: false,
+            has: 0,
             slow_hash: None,
             reports: Vec::new(),
             dropped: 0,
@@ -90,7 +95,15 @@ impl End {
     }
 
     pub(super) fn start(&mut self, now: Instant, start: Start) {
+        let receives = matches!(start.side, Side::Receive { .. });
         self.handle(now, Input::Start(start), &[]);
+        if receives {
+            let have = match self.has {
+                0 => Have::default(),
+                has => Have { bytes: has as u64, blake3: hash(&self.file[..has]) },
+            };
+            self.answers.push_back((now + self.slow_hash.unwrap_or_default(), Answer::Prepared(have)));
+        }
     }
 
     pub(super) fn cancel(&mut self, now: Instant) {
@@ -131,6 +144,8 @@ impl End {
         let Some((_, answer)) = self.answers.pop_front_if(|(at, _)| *at <= now) else { return false };
         let transfer = TRANSFER;
         let input = match answer {
+            Answer::Prepared(have) => Input::Prepared { transfer, have },
+            Answer::Compared(blake3) => Input::Compared { transfer, blake3 },
             Answer::Read(slot) => Input::Read { transfer, slot },
             Answer::SourceHashed(blake3) => Input::SourceHashed { transfer, blake3 },
             Answer::Written(bytes) => Input::Written { transfer, bytes },
@@ -156,7 +171,7 @@ impl End {
 
     /// How it ended, if it did.
     pub(super) fn outcome(&self) -> Option<&Progress> {
-        let ends = |progress: &&Progress| !matches!(progress, Progress::Moving { .. });
+        let ends = |progress: &&Progress| matches!(progress, Progress::Done { .. } | Progress::Failed(_));
         let outcomes: Vec<_> = self.reports.iter().map(|(_, progress)| progress).filter(ends).collect();
         assert!(outcomes.len() <= 1, "more than one end: {outcomes:?}");
         outcomes.first().copied()
@@ -203,6 +218,15 @@ impl End {
             }
             Output::Burst(burst) => self.send(&burst),
             Output::Read { offset, length, slot, .. } => self.read(now, offset, length, slot),
+            Output::Compare { bytes, .. } => {
+                assert_eq!(self.hashed_to, 0, "before anything is read");
+                self.hashed_to = bytes;
+                self.answers.push_back((now, Answer::Compared(hash(&self.file[..bytes as usize]))));
+                if self.has_read_all() {
+                    self.answers.push_back((now, Answer::SourceHashed(hash(&self.file))));
+                }
+            }
+            Output::Restart { .. } => self.has = 0,
             Output::Write { offset, range, .. } => {
                 let bytes = &payload[range];
                 self.file[offset as usize..][..bytes.len()].copy_from_slice(bytes);
@@ -233,11 +257,10 @@ impl End {
         assert!(length <= SLOT_BYTES);
         let end = offset + length as u64;
         let mut bytes = self.file[offset as usize..end as usize].to_vec();
-        if offset < self.hashed_to {
-            assert!(end <= self.hashed_to, "what was never read must come in order");
+        if end <= self.hashed_to {
             bytes.iter_mut().filter(|_| self.source_changes).for_each(|byte| *byte ^= 1);
         } else {
-            assert_eq!(offset, self.hashed_to, "what was never read must come in order");
+            assert!(offset <= self.hashed_to, "what was never read must come in order");
             self.hashed_to = end;
         }
         self.slots[usize::from(slot.0)] = bytes;

@@ -2,5 +2,6 @@
 
 mod end;
 mod link;
+mod resuming;
 mod scenarios;
 mod world;
