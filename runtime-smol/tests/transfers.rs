@@ -41,7 +41,7 @@ fn done(person: &Person) -> ([u8; 32], Option<String>) {
         Event::Transfer(transfer) => match transfer.state {
             TransferState::Done { blake3, saved_as } => Some((blake3, saved_as)),
             TransferState::Failed(why) => panic!("the transfer failed: {why}"),
-            TransferState::Starting | TransferState::Moving => None,
+            TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => None,
         },
         _ => None,
     })

@@ -44,7 +44,7 @@ fn ended(person: &mut Person) -> Transfer {
     person.find(|event| match event {
         Event::Transfer(transfer) => match transfer.state {
             TransferState::Done { .. } | TransferState::Failed(_) => Some(transfer.clone()),
-            TransferState::Starting | TransferState::Moving => None,
+            TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => None,
         },
         _ => None,
     })
@@ -183,7 +183,7 @@ impl End {
         let end = Instant::now() + PATIENCE;
         loop {
             let report = self.reports.recv_timeout(end - Instant::now()).expect("the transfer ends");
-            if !matches!(report.progress, Progress::Moving { .. }) {
+            if matches!(report.progress, Progress::Done { .. } | Progress::Failed(_)) {
                 return report.progress;
             }
         }

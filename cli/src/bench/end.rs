@@ -95,7 +95,7 @@ impl Ended {
                 (None, Some(blake3::Hash::from_bytes(blake3).to_hex().to_string()), saved_as)
             }
             Progress::Failed(why) => (Some(why.to_string()), None, None),
-            Progress::Moving { .. } => (Some("it has not ended".into()), None, None),
+            Progress::Resumed { .. } | Progress::Moving { .. } => (Some("it has not ended".into()), None, None),
         };
         Ended {
             failure,
@@ -153,7 +153,7 @@ pub(crate) fn run(global: &Global) -> Outcome {
     for happening in &happenings {
         match happening {
             Happening::ParentGone => break,
-            Happening::Report(Report { progress: Progress::Moving { .. }, .. }) => {}
+            Happening::Report(Report { progress: Progress::Resumed { .. } | Progress::Moving { .. }, .. }) => {}
             Happening::Report(_) if said => {}
             Happening::Report(report) => {
                 said = true;

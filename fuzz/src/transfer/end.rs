@@ -15,8 +15,8 @@ use toom_core::secure::{PeerAgreement, PeerSecret, SecretKey, Suite};
 use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Burst, Counters, Input, Output, SLOT_BYTES, SLOTS, SlotId};
-use toom_core::transfer::{Keys, Opened, Transfers};
-use toom_core::wire::packet::{HANDSHAKE_BYTES, HandshakeHeader, Header, Role};
+use toom_core::transfer::{Have, Keys, Opened, Transfers};
+use toom_core::wire::packet::{HANDSHAKE_BYTES, HANDSHAKE_TOLD_BYTES, HandshakeHeader, Header, Role};
 
 /// The only transfer.
 pub const TRANSFER: OfferId = OfferId(7);
@@ -35,6 +35,7 @@ pub struct Datagram {
 /// What the disk was asked.
 #[derive(Clone, Debug)]
 enum Asked {
+    Compare(u64),
     Read(SlotId),
     Hash,
     Write(u64),
@@ -127,7 +128,9 @@ pub fn handshake(now: Instant, role: Role) -> Handshake {
         remote: address(role.other(), PORT),
         seed: [11; 32],
     };
-    Handshake::new(now, &setup)
+    let mut handshake = Handshake::new(now, &setup);
+    handshake.tell([0; HANDSHAKE_TOLD_BYTES]);
+    handshake
 }
 
 /// The port of both ends at first.
@@ -174,6 +177,9 @@ impl End {
             side,
         };
         end.handle(Instant::ZERO, Input::Start(start), &[]);
+        if role == Role::Responder {
+            end.handle(Instant::ZERO, Input::Prepared { transfer: TRANSFER, have: Have::default() }, &[]);
+        }
         end
     }
 
@@ -263,6 +269,7 @@ impl End {
         let transfer = TRANSFER;
         let input = match asked {
             _ if !works => Input::StorageFailed { transfer, reason: "the disk is full".to_owned() },
+            Asked::Compare(bytes) => Input::Compared { transfer, blake3: digest(&self.file[..bytes as usize]) },
             Asked::Read(slot) => Input::Read { transfer, slot },
             Asked::Hash => Input::SourceHashed { transfer, blake3: digest(&self.file) },
             Asked::Write(bytes) => Input::Written { transfer, bytes },
@@ -315,6 +322,15 @@ impl End {
                 assert!(!self.closed, "closed twice");
                 self.closed = true;
             }
+            Output::Compare { bytes, .. } => {
+                assert!(self.hashed_to == 0 && bytes <= self.file.len() as u64, "before anything is read");
+                self.hashed_to = bytes;
+                self.asked.push_back(Asked::Compare(bytes));
+                if bytes == self.file.len() as u64 {
+                    self.asked.push_back(Asked::Hash);
+                }
+            }
+            Output::Restart { .. } => panic!("nothing was there"),
             Output::Burst(burst) => self.send(&burst),
             Output::Read { offset, length, slot, .. } => self.read(offset, length, slot),
             Output::Write { offset, range, .. } => self.write(offset, &payload[range]),
@@ -335,7 +351,7 @@ impl End {
     fn report(&mut self, progress: Progress) {
         assert_eq!(self.outcome, None, "a report after the last one");
         match &progress {
-            Progress::Moving { bytes, .. } => assert!(*bytes <= self.file.len() as u64, "more than there is"),
+            Progress::Resumed { bytes, .. } | Progress::Moving { bytes, .. } => assert!(*bytes <= self.file.len() as u64, "more than there is"),
             Progress::Done { blake3, saved_as } => {
                 assert_eq!(*blake3, digest(&self.file), "done, with another hash");
                 assert_eq!(saved_as.is_some(), self.role == Role::Responder);

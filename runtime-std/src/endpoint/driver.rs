@@ -190,6 +190,8 @@ impl<R: FnMut(Report)> Driver<R> {
             Output::Handshake { to, datagram, .. } => send(&self.socket, to, &datagram, datagram.len()),
             Output::Listen { index, transfer, keys } => self.keys.listen(index, transfer, &keys),
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
+            Output::Compare { transfer, bytes } => self.disk.compare(transfer, bytes),
+            Output::Restart { transfer } => self.disk.restart(transfer),
             Output::Read { transfer, offset, length, slot } => self.disk.read(transfer, offset, length, slot),
             Output::Burst(burst) => self.send(&burst),
             Output::Write { transfer, offset, range } => {
@@ -197,8 +199,8 @@ impl<R: FnMut(Report)> Driver<R> {
             }
             Output::Verify { transfer } => self.disk.verify(transfer),
             Output::Publish { transfer } => self.disk.publish(transfer),
-            Output::Close { transfer } => {
-                self.disk.close(transfer);
+            Output::Close { transfer, keep } => {
+                self.disk.close(transfer, keep);
                 self.counted.with(|counts| counts.ended(transfer));
             }
             Output::Report(report) => {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use toom_core::client::io::{Side, Start};
 use toom_core::id::OfferId;
+use toom_core::transfer::Have;
 use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, SlotId};
 
 use super::{Sink, Source};
@@ -40,6 +41,8 @@ pub struct Finished {
 
 #[derive(Debug)]
 enum Work {
+    Prepared(Sink, Have),
+    Compared(Source, io::Result<[u8; 32]>),
     Hashed(Sink, io::Result<[u8; 32]>),
     Published(io::Result<String>),
 }
@@ -85,10 +88,9 @@ impl Disk {
 
     /// Makes ready for a transfer; `source` for a sending one.
     pub fn open(&mut self, start: &Start, source: Option<Source>) {
+        let transfer = start.transfer;
         let file = match (&start.side, source) {
-            (Side::Send { .. }, Some(source)) => {
-                Ok(File::Source { source, slots: vec![Vec::new(); usize::from(SLOTS)] })
-            }
+            (Side::Send { .. }, Some(source)) => Ok(File::source(source)),
             (Side::Send { .. }, None) => Err(io::Error::other("the file was not opened")),
             (Side::Receive { from, label }, _) => {
                 Sink::create(&self.downloads, from, label, start.bytes).map(File::Sink)
@@ -98,7 +100,40 @@ impl Disk {
             self.failed(start.transfer, &error);
             File::Gone
         });
-        self.files.insert(start.transfer, file);
+        let is_new = matches!(&file, File::Sink(sink) if !sink.is_adopted());
+        let is_adopted = matches!(&file, File::Sink(sink) if sink.is_adopted());
+        self.files.insert(transfer, file);
+        if is_new {
+            self.inputs.push_back(Input::Prepared { transfer, have: Have::default() });
+        }
+        if is_adopted {
+            self.send_away(transfer, |mut sink| {
+                let have = sink.prepare();
+                Work::Prepared(sink, have)
+            });
+        }
+    }
+
+    /// Hashes the beginning of a source, elsewhere.
+    pub fn compare(&mut self, transfer: OfferId, bytes: u64) {
+        match self.files.get_mut(&transfer) {
+            Some(file @ File::Source { .. }) => {
+                let File::Source { mut source, .. } = std::mem::replace(file, File::Away) else { return };
+                (self.start_job)(Box::new(move || {
+                    let hash = source.hash_beginning(bytes);
+                    Finished { transfer, work: Work::Compared(source, hash) }
+                }));
+            }
+            _ => self.failed(transfer, &not_open()),
+        }
+    }
+
+    /// What an earlier transfer left is of another file.
+    pub fn restart(&mut self, transfer: OfferId) {
+        match self.files.get_mut(&transfer) {
+            Some(File::Sink(sink)) => sink.restart(),
+            _ => self.failed(transfer, &not_open()),
+        }
     }
 
     /// Reads a range into a slot; the hash is said too, once the whole file has been read.
@@ -170,8 +205,23 @@ impl Disk {
 
     /// Takes back what a job came to; nothing follows if its transfer is over.
     pub fn finished(&mut self, Finished { transfer, work }: Finished) {
-        let Some(file) = self.files.get_mut(&transfer).filter(|file| matches!(file, File::Away)) else { return };
+        let Some(file) = self.files.get_mut(&transfer).filter(|file| matches!(file, File::Away)) else {
+            if let Work::Prepared(sink, _) | Work::Hashed(sink, _) = work {
+                sink.keep();
+            }
+            return;
+        };
+        let mut read = None;
         let input = match work {
+            Work::Prepared(sink, have) => {
+                *file = File::Sink(sink);
+                Ok(Input::Prepared { transfer, have })
+            }
+            Work::Compared(mut source, hash) => {
+                read = source.take_hash().map(|blake3| Input::SourceHashed { transfer, blake3 });
+                *file = File::source(source);
+                hash.map(|blake3| Input::Compared { transfer, blake3 })
+            }
             Work::Hashed(sink, hash) => {
                 *file = File::Sink(sink);
                 hash.map(|blake3| Input::Verified { transfer, blake3 })
@@ -182,16 +232,22 @@ impl Disk {
             }
         };
         match input {
-            Ok(input) => self.inputs.push_back(input),
+            Ok(input) => self.inputs.extend([input].into_iter().chain(read)),
             Err(error) => self.failed(transfer, &error),
         }
     }
 
-    /// Closes a transfer's file; a partial one is removed.
-    pub fn close(&mut self, transfer: OfferId) {
-        self.files.remove(&transfer);
+    /// Closes a transfer's file; a partial one is left for a later transfer, or removed.
+    pub fn close(&mut self, transfer: OfferId, keep: bool) {
         if self.gathered.transfer == transfer {
-            self.gathered.bytes.clear();
+            match keep {
+                true => self.flush(),
+                false => self.gathered.bytes.clear(),
+            }
+        }
+        match self.files.remove(&transfer) {
+            Some(File::Sink(sink)) if keep => sink.keep(),
+            _ => {}
         }
     }
 
@@ -222,6 +278,12 @@ impl Disk {
 
     fn failed(&mut self, transfer: OfferId, error: &io::Error) {
         self.inputs.push_back(Input::StorageFailed { transfer, reason: in_words(error) });
+    }
+}
+
+impl File {
+    fn source(source: Source) -> File {
+        File::Source { source, slots: vec![Vec::new(); usize::from(SLOTS)] }
     }
 }
 

@@ -27,7 +27,13 @@ impl World {
         World { downloads, disk, jobs }
     }
 
+    /// Begins to receive a file of which nothing is there.
     fn receive(&mut self, transfer: OfferId, bytes: u64) {
+        self.begin(transfer, bytes);
+        assert_eq!(self.heard(), said(&[prepared(transfer, Have::default())]));
+    }
+
+    fn begin(&mut self, transfer: OfferId, bytes: u64) {
         let from = UserName::new("yoda").expect("a name");
         self.disk.open(&start(transfer, Side::Receive { from, label: FileLabel::new("film.mp4") }, bytes), None);
     }
@@ -77,6 +83,10 @@ fn start(transfer: OfferId, side: Side, bytes: u64) -> Start {
     }
 }
 
+fn prepared(transfer: OfferId, have: Have) -> Input<'static> {
+    Input::Prepared { transfer, have }
+}
+
 fn said(inputs: &[Input<'_>]) -> Vec<String> {
     inputs.iter().map(|input| format!("{input:?}")).collect()
 }
@@ -100,7 +110,7 @@ fn a_file_is_written_verified_and_named() {
     assert_eq!(world.heard(), said(&[]));
     world.work();
     assert_eq!(world.heard(), said(&[Input::Published { transfer: TRANSFER, saved_as: "yoda_film.mp4".into() }]));
-    world.disk.close(TRANSFER);
+    world.disk.close(TRANSFER, true);
     assert_eq!(world.files(), ["yoda_film.mp4"]);
 }
 
@@ -168,7 +178,7 @@ fn what_cannot_be_done_is_said_in_words() {
     world.disk.open(&start(TRANSFER, Side::Send { source }, 1), None);
     assert_eq!(world.heard(), failed("the file was not opened"));
     assert_eq!(world.disk.transfers(), [TRANSFER]);
-    world.disk.close(TRANSFER);
+    world.disk.close(TRANSFER, true);
     assert_eq!(world.disk.transfers(), []);
 
     world.send(b"abc");
@@ -181,7 +191,7 @@ fn a_download_directory_that_is_not_there_fails_its_transfer_only() {
     let mut world = World::new();
     let gone = world.downloads.path().join("gone");
     world.disk.downloads = gone.clone();
-    world.receive(TRANSFER, 3);
+    world.begin(TRANSFER, 3);
     let why = format!("{} cannot be used as the download directory: no such file or directory", gone.display());
     assert_eq!(world.heard(), failed(&why));
 }
@@ -195,9 +205,95 @@ fn a_transfer_that_is_closed_while_its_file_is_away_leaves_nothing_behind() {
     // Only one job at a time has the file.
     world.disk.publish(TRANSFER);
     assert_eq!(world.heard().len(), 2);
-    world.disk.close(TRANSFER);
+    world.disk.close(TRANSFER, true);
     world.work();
-    assert_eq!((world.heard(), world.files()), (said(&[]), vec![]));
+    assert_eq!((world.heard(), world.files()), (said(&[]), vec![]), "so little is not worth keeping");
+}
+
+/// More than is worth keeping, and more than a record is about.
+fn film() -> Vec<u8> {
+    (0..10_u64 << 20).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+#[test]
+fn what_is_kept_is_gone_on_with() {
+    let film = film();
+    let half = film.len() / 2;
+    let mut world = World::new();
+    world.receive(TRANSFER, film.len() as u64);
+    film[..half].chunks(65_536).zip(0..).for_each(|(piece, n)| world.disk.write(TRANSFER, n * 65_536, piece));
+    world.disk.close(TRANSFER, true);
+    assert_eq!(world.files().len(), 2, "the partial file and its journal");
+    world.heard();
+    for end in ["while it is looked at", "before anything came", "when all came"] {
+        world.begin(TRANSFER, film.len() as u64);
+        assert_eq!((world.heard(), world.files().len()), (said(&[]), 2));
+        if end == "while it is looked at" {
+            world.disk.close(TRANSFER, true);
+            world.work();
+            assert_eq!(world.heard(), said(&[]));
+            continue;
+        }
+        world.work();
+        let have = Have { bytes: half as u64, blake3: blake3::hash(&film[..half]).into() };
+        assert_eq!(world.heard(), said(&[prepared(TRANSFER, have)]));
+        if end == "before anything came" {
+            world.disk.close(TRANSFER, true);
+        }
+    }
+    world.disk.write(TRANSFER, half as u64, &film[half..]);
+    world.disk.verify(TRANSFER);
+    world.work();
+    world.disk.publish(TRANSFER);
+    world.work();
+    world.disk.close(TRANSFER, true);
+    assert_eq!(world.files(), ["yoda_film.mp4"], "and no journal");
+    assert!(fs::read(world.downloads.path().join("yoda_film.mp4")).expect("read") == film);
+}
+
+#[test]
+fn what_was_of_another_file_is_not_taken_for_its_beginning() {
+    let (film, mut other) = (film(), film());
+    other[7] ^= 1;
+    let mut world = World::new();
+    world.receive(TRANSFER, film.len() as u64);
+    world.disk.write(TRANSFER, 0, &film[..film.len() / 2]);
+    world.disk.close(TRANSFER, true);
+    world.begin(TRANSFER, other.len() as u64);
+    world.work();
+    // Something is sent before it is said where the sender begins.
+    world.disk.write(TRANSFER, 100, &other[100..200]);
+    world.disk.restart(TRANSFER);
+    world.disk.write(TRANSFER, 0, &other[..100]);
+    world.disk.write(TRANSFER, 200, &other[200..]);
+    world.disk.verify(TRANSFER);
+    world.heard();
+    world.work();
+    let verified = Input::Verified { transfer: TRANSFER, blake3: blake3::hash(&other).into() };
+    assert_eq!(world.heard(), said(&[verified]));
+}
+
+#[test]
+fn the_beginning_of_a_source_is_hashed_elsewhere_and_counts_as_read() {
+    for (bytes, rest) in [(4, Some(&b"456789"[..])), (10, None)] {
+        let mut world = World::new();
+        world.send(b"0123456789");
+        world.disk.compare(TRANSFER, bytes);
+        assert_eq!(world.heard(), said(&[]));
+        world.work();
+        let content = &b"0123456789"[..bytes as usize];
+        let compared = Input::Compared { transfer: TRANSFER, blake3: blake3::hash(content).into() };
+        let hashed = Input::SourceHashed { transfer: TRANSFER, blake3: blake3::hash(b"0123456789").into() };
+        match rest {
+            None => assert_eq!(world.heard(), said(&[compared, hashed])),
+            Some(rest) => {
+                assert_eq!(world.heard(), said(&[compared]));
+                world.disk.read(TRANSFER, bytes, rest.len(), SlotId(0));
+                assert_eq!(world.disk.slot(TRANSFER, SlotId(0)), rest);
+                assert_eq!(world.heard(), said(&[Input::Read { transfer: TRANSFER, slot: SlotId(0) }, hashed]));
+            }
+        }
+    }
 }
 
 #[test]
@@ -206,7 +302,7 @@ fn closing_forgets_what_was_gathered_and_removes_the_partial_file() {
     world.receive(TRANSFER, 3);
     world.disk.write(TRANSFER, 0, b"abc");
     assert_eq!(world.files().len(), 1);
-    world.disk.close(TRANSFER);
+    world.disk.close(TRANSFER, false);
     world.disk.flush();
     assert_eq!((world.heard(), world.files()), (said(&[]), vec![]));
 }

@@ -2,12 +2,14 @@
 //!
 //! Both ends hash while the bytes are at hand anyway, so that a large file is not read a second time at its
 //! end. [`Source`] reads at offsets; [`Sink`] writes at offsets into a private partial file beside its final
-//! place, and gives it its name only when asked to, replacing nothing.
+//! place, and gives it its name only when asked to, replacing nothing. What arrived of a file whose transfer ended
+//! halfway stays there, with a journal, and the next transfer of the same file goes on with it.
 //!
 //! [`Disk`] does so for all transfers of an endpoint, as the transfer machine says; [`Sources`] keeps the files
 //! that a client has opened until they are sent.
 
 mod disk;
+mod journal;
 mod part;
 mod sink;
 mod source;

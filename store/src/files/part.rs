@@ -1,8 +1,9 @@
-//! The partial files of a download directory: hidden, private, and locked as long as their process lives.
+//! The partial files of a download directory: hidden, private, and locked as long as somebody writes them.
 //!
-//! A process that is killed leaves its partial files behind, but the system releases their locks. So whoever next
-//! receives a file of the same name can tell them from those that are being written, and removes them. A file that
-//! was made and not locked yet may be taken for one left behind: its maker looks after that, and makes another.
+//! A transfer that ended halfway leaves its partial file behind, as does a process that is killed; the system releases
+//! its lock. So whoever next receives a file of the same name can tell it from those that are being written, goes on
+//! with it if it has a journal ([`super::journal`]), and removes it if not. A file that was made and not locked yet may
+//! be taken for one left behind: its maker looks after that, and makes another.
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
@@ -10,6 +11,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+
+use super::journal;
 
 /// A hidden file beside the final place, so that giving it its name is a rename within one file system.
 pub(super) fn create(directory: &OwnedFd, final_name: &str) -> Result<(String, File), Errno> {
@@ -23,6 +26,25 @@ pub(super) fn create(directory: &OwnedFd, final_name: &str) -> Result<(String, F
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Takes over a partial file for `final_name` that was left behind and has a journal.
+pub(super) fn adopt(directory: &OwnedFd, final_name: &str) -> Option<(String, File)> {
+    let entries = Dir::read_from(directory).ok()?;
+    entries.flatten().find_map(|entry| {
+        let name = entry.file_name().to_str().ok().filter(|name| is_part_of(name, final_name))?;
+        let has_journal = journal::is_there(directory, name);
+        let file = lock_orphan(directory, name).ok().flatten().filter(|file| has_journal && is_private(file))?;
+        Some((name.to_owned(), file.into()))
+    })
+}
+
+/// Whether nobody else can write to a file, by another name or as its owner: what is received must stay what it is.
+fn is_private(file: &OwnedFd) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| {
+        let mode = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXG | Mode::RWXO);
+        stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_nlink == 1 && mode.is_empty()
+    })
 }
 
 /// Removes the partial files for `final_name` whose processes are gone. What cannot be removed stays.
@@ -61,6 +83,16 @@ fn is_part_of(name: &str, final_name: &str) -> bool {
 
 /// Removes a partial file unless a process has its lock.
 fn remove_if_orphan(directory: &OwnedFd, part: &str) -> Result<(), Errno> {
+    // Locked until it is gone, or its maker might begin to use it.
+    if let Some(_locked) = lock_orphan(directory, part)? {
+        rustix::fs::unlinkat(directory, part, AtFlags::empty())?;
+        journal::remove_of(directory, part);
+    }
+    Ok(())
+}
+
+/// Locks a partial file, unless a process has its lock; none if it has got its final name meanwhile.
+fn lock_orphan(directory: &OwnedFd, part: &str) -> Result<Option<OwnedFd>, Errno> {
     // Not through a link, and without waiting for the other end of a pipe.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, part, flags, Mode::empty())?;
@@ -71,10 +103,7 @@ fn remove_if_orphan(directory: &OwnedFd, part: &str) -> Result<(), Errno> {
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     // Before it was locked, it may have got its final name.
     let named = rustix::fs::statat(directory, part, AtFlags::SYMLINK_NOFOLLOW)?;
-    if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino) {
-        rustix::fs::unlinkat(directory, part, AtFlags::empty())?;
-    }
-    Ok(())
+    Ok(((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)).then_some(file))
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use toom_core::name::UserName;
 use toom_core::text::{FileLabel, received_name};
+use toom_core::transfer::Have;
 
+use super::journal::{self, Journal, Record};
 use super::part;
 use super::written::Written;
 
@@ -24,6 +26,8 @@ use super::written::Written;
 const HASH_BLOCK: u64 = 256 * 1024;
 /// What is hashed at once when nothing else is to be done.
 const CATCH_UP_BLOCK: u64 = 1024 * 1024;
+/// A beginning that is shorter is not worth keeping.
+const MIN_KEPT: u64 = 1024 * 1024;
 /// `name (2)`, `name (3)` ... up to this one are tried.
 const MAX_ALTERNATIVES: u32 = 10_000;
 
@@ -42,6 +46,11 @@ pub struct Sink {
     written: Written,
     hasher: blake3::Hasher,
     hashed: u64,
+    journal: Journal,
+    /// How much the newest record of the journal is about.
+    recorded: u64,
+    /// An earlier transfer left something, which nobody has looked at yet.
+    adopted: bool,
     /// The part file has been renamed or removed.
     settled: bool,
 }
@@ -56,8 +65,8 @@ enum Taken {
 }
 
 impl Sink {
-    /// Makes a private partial file in `downloads`. Those for the same file that processes left there when they
-    /// were killed are removed.
+    /// Makes a private partial file in `downloads`, or goes on with one for the same file that an earlier transfer
+    /// left there; others of that kind are removed.
     pub fn create(downloads: &Path, from: &UserName, label: &FileLabel, bytes: u64) -> io::Result<Sink> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(downloads, flags, Mode::empty()).map_err(|error| {
@@ -65,12 +74,18 @@ impl Sink {
             crate::about(downloads, what, &error.into())
         })?;
         let final_name = received_name(from, label, 1);
-        let (part, file) = part::create(&directory, &final_name)
+        let adopted = part::adopt(&directory, &final_name);
+        let is_adopted = adopted.is_some();
+        let (part, file) = adopted
+            .map_or_else(|| part::create(&directory, &final_name), Ok)
             .map_err(|error| crate::about(downloads, "does not let a file be made in it", &error.into()))?;
         part::remove_orphans(&directory, &final_name);
         Ok(Sink {
             directory,
             downloads: downloads.to_owned(),
+            journal: Journal::of(&part),
+            recorded: 0,
+            adopted: is_adopted,
             part,
             file,
             from: from.clone(),
@@ -81,6 +96,59 @@ impl Sink {
             hashed: 0,
             settled: false,
         })
+    }
+
+    /// Whether an earlier transfer left something, so that [`Sink::prepare`] takes its time.
+    pub fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Looks at what an earlier transfer left, before anything is written: as much of its beginning as is what the
+    /// journal says.
+    pub fn prepare(&mut self) -> Have {
+        self.adopted = false;
+        let mut records = self.journal.read(&self.directory);
+        records.retain(|record| record.bytes <= self.bytes);
+        let mut good = 0;
+        for record in &records {
+            let before = self.hasher.clone();
+            // What cannot be read is not there.
+            if self.hash_to(record.bytes).is_err() || *self.hasher.finalize().as_bytes() != record.blake3 {
+                self.hasher = before;
+                break;
+            }
+            good += 1;
+        }
+        records.truncate(good);
+        let last = records.last().copied().unwrap_or(Record { bytes: 0, blake3: [0; 32] });
+        (self.hashed, self.recorded) = (last.bytes, last.bytes);
+        self.written.add(0..last.bytes);
+        let cut = self.file.set_len(last.bytes).and_then(|()| self.journal.write(&self.directory, &records));
+        if let Err(error) = cut {
+            tracing::debug!("{}", self.failed("may have to begin anew if it is interrupted", &error));
+        }
+        Have { bytes: last.bytes, blake3: last.blake3 }
+    }
+
+    /// What was there is of another file: it is not what is written now.
+    pub fn restart(&mut self) {
+        self.written = Written::default();
+        self.hasher.reset();
+        (self.hashed, self.recorded) = (0, 0);
+        self.journal.remove(&self.directory);
+    }
+
+    /// Leaves what was written for a later transfer, if it is worth it.
+    pub fn keep(mut self) {
+        if self.adopted {
+            // Nobody has looked at it, so it is as it was.
+            self.settled = true;
+            return;
+        }
+        let bytes = self.written.prefix();
+        if bytes >= MIN_KEPT && self.is_ours(&self.part) && self.hash_to(bytes).is_ok() {
+            self.settled = bytes == self.recorded || self.record();
+        }
     }
 
     /// Writes `bytes` at `offset`. Hashes what it sees in order.
@@ -95,20 +163,23 @@ impl Sink {
             // The hash must be of what is in the file now.
             self.hasher.reset();
             self.hashed = 0;
+            self.recorded = 0;
+            self.journal.remove(&self.directory);
         }
         self.written.add(offset..end);
         // At most one block a call: the work stays bounded, and still gains on the writes.
         if self.written.prefix() - self.hashed >= HASH_BLOCK {
             self.hash_up_to(self.hashed + HASH_BLOCK)?;
+            if self.hashed - self.recorded >= journal::INTERVAL {
+                self.record();
+            }
         }
         Ok(())
     }
 
     /// The BLAKE3 hash of the whole partial file.
     pub fn hash(&mut self) -> io::Result<[u8; 32]> {
-        while self.hashed < self.bytes {
-            self.hash_up_to(self.bytes.min(self.hashed + CATCH_UP_BLOCK))?;
-        }
+        self.hash_to(self.bytes)?;
         Ok(self.hasher.finalize().into())
     }
 
@@ -123,6 +194,7 @@ impl Sink {
             match self.take(&name, hash) {
                 Ok(Taken::Ours) => {
                     self.settled = true;
+                    self.journal.remove(&self.directory);
                     // So that the name survives a power failure; some file systems cannot, and need not, do that.
                     let _ = rustix::fs::fsync(&self.directory);
                     return Ok(name);
@@ -136,6 +208,24 @@ impl Sink {
         let name = self.downloads.join(received_name(&self.from, &self.label, 1));
         let what = format!("{} and all its alternatives are taken", name.display());
         Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+    }
+
+    /// Notes what was hashed; whether that could be done. Without it a later transfer has to begin earlier.
+    fn record(&mut self) -> bool {
+        let record = Record { bytes: self.hashed, blake3: self.hasher.finalize().into() };
+        let written = self.journal.append(&self.directory, record);
+        match &written {
+            Ok(()) => self.recorded = self.hashed,
+            Err(error) => tracing::debug!("{}", self.failed("has a journal that cannot be written", error)),
+        }
+        written.is_ok()
+    }
+
+    fn hash_to(&mut self, end: u64) -> io::Result<()> {
+        while self.hashed < end {
+            self.hash_up_to(end.min(self.hashed + CATCH_UP_BLOCK))?;
+        }
+        Ok(())
     }
 
     fn hash_up_to(&mut self, end: u64) -> io::Result<()> {
@@ -211,10 +301,11 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if !self.settled
-            && self.is_ours(&self.part)
-            && let Err(error) = rustix::fs::unlinkat(&self.directory, &self.part, AtFlags::empty())
-        {
+        if self.settled || !self.is_ours(&self.part) {
+            return;
+        }
+        self.journal.remove(&self.directory);
+        if let Err(error) = rustix::fs::unlinkat(&self.directory, &self.part, AtFlags::empty()) {
             tracing::warn!("{}", self.failed("cannot be removed", &error.into()));
         }
     }

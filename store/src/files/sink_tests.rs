@@ -311,3 +311,79 @@ proptest! {
         prop_assert!(fs::read(downloads.path().join(name)).expect("read") == model);
     }
 }
+
+/// A partial file as a process that was killed leaves it: nobody removes it, and nobody adds a last record.
+fn left(downloads: &Path, content: &[u8], bytes: u64) {
+    let mut sink = create(downloads, bytes);
+    for (piece, n) in content.chunks(65_536).zip(0..) {
+        sink.write_at(n * 65_536, piece).expect("written");
+    }
+    sink.settled = true;
+}
+
+fn film() -> Vec<u8> {
+    (0..20_u64 << 20).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+fn prepared(downloads: &Path, bytes: u64) -> u64 {
+    let mut sink = create(downloads, bytes);
+    assert!(sink.is_adopted());
+    let have = sink.prepare();
+    // As it was.
+    sink.settled = true;
+    have.bytes
+}
+
+#[test]
+fn what_a_killed_process_left_is_there_up_to_its_last_record() {
+    let (downloads, film) = (directory(), film());
+    left(downloads.path(), &film[..19 << 20], film.len() as u64);
+    let mut sink = create(downloads.path(), film.len() as u64);
+    assert!(sink.is_adopted());
+    let have = sink.prepare();
+    let recorded = have.bytes as usize;
+    assert_eq!((recorded, have.blake3), (16 << 20, blake3::hash(&film[..recorded]).into()));
+    sink.write_at(have.bytes, &film[recorded..]).expect("written");
+    assert_eq!(sink.publish().expect("published"), "yoda_film.mp4");
+    assert!(fs::read(downloads.path().join("yoda_film.mp4")).expect("read") == film);
+    assert_eq!(names(downloads.path()), ["yoda_film.mp4"]);
+}
+
+#[test]
+fn only_what_is_as_the_journal_says_is_gone_on_with() {
+    let film = film();
+    for (damaged, left_over) in [(17 << 20, 16), (16 << 20, 16), ((16 << 20) - 1, 8), (8 << 20, 8), (0, 0)] {
+        let downloads = directory();
+        left(downloads.path(), &film[..19 << 20], film.len() as u64);
+        let part = names(downloads.path()).into_iter().find(|name| name.ends_with(".part")).expect("a part");
+        let path = downloads.path().join(part);
+        let mut content = fs::read(&path).expect("read");
+        content[damaged] ^= 1;
+        fs::write(&path, content).expect("written");
+        assert_eq!(prepared(downloads.path(), film.len() as u64), left_over << 20, "{damaged}");
+        // Of nothing there is no journal.
+        assert_eq!(create(downloads.path(), 1).is_adopted(), left_over > 0, "{damaged}, again");
+    }
+    let downloads = directory();
+    left(downloads.path(), &film[..19 << 20], film.len() as u64);
+    assert_eq!(prepared(downloads.path(), 9 << 20), 8 << 20, "the file is shorter now");
+}
+
+#[test]
+fn a_partial_file_that_others_may_write_to_is_not_gone_on_with() {
+    let film = film();
+    let spoil: [fn(&Path); 3] = [
+        |part| fs::set_permissions(part, fs::Permissions::from_mode(0o620)).expect("set"),
+        |part| fs::hard_link(part, part.with_extension("other")).expect("linked"),
+        |part| fs::remove_file(part.with_extension("journal")).expect("removed"),
+    ];
+    for spoil in spoil {
+        let downloads = directory();
+        left(downloads.path(), &film, film.len() as u64);
+        let part = names(downloads.path()).into_iter().find(|name| name.ends_with(".part")).expect("a part");
+        spoil(&downloads.path().join(&part));
+        let sink = create(downloads.path(), film.len() as u64);
+        assert!(!sink.is_adopted() && sink.part != part);
+        assert!(!names(downloads.path()).contains(&part), "it is removed");
+    }
+}

@@ -13,6 +13,9 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use toom_core::text::FileLabel;
 
+/// What is read at once only to be hashed.
+const HASH_BLOCK: usize = 1024 * 1024;
+
 /// A file that is read to be sent.
 #[derive(Debug)]
 pub struct Source {
@@ -74,6 +77,21 @@ impl Source {
             self.expect_unchanged().inspect_err(|_| self.hash = Hash::Taken)?;
         }
         Ok(())
+    }
+
+    /// The hash of the first `bytes`, of which nothing was read before; they count as read.
+    pub fn hash_beginning(&mut self, bytes: u64) -> io::Result<[u8; 32]> {
+        let (mut buffer, mut offset) = (vec![0; HASH_BLOCK], 0);
+        while offset < bytes {
+            let length = usize::try_from(bytes - offset).unwrap_or(HASH_BLOCK).min(HASH_BLOCK);
+            self.read_at(offset, buffer.get_mut(..length).unwrap_or_default())?;
+            offset += length as u64;
+        }
+        match &self.hash {
+            Hash::Growing { hasher, next } if *next == bytes => Ok(hasher.finalize().into()),
+            Hash::Known(hash) if bytes == self.bytes => Ok(*hash),
+            _ => Err(io::Error::other(format!("{} was read already", self.path.display()))),
+        }
     }
 
     /// The BLAKE3 hash of the whole file, said once, when all of it has been read in order.

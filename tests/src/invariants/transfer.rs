@@ -144,7 +144,7 @@ impl Life {
         let (Output::Listen { transfer, .. }
         | Output::Forget { transfer, .. }
         | Output::Publish { transfer }
-        | Output::Close { transfer }
+        | Output::Close { transfer, .. }
         | Output::Report(Report { transfer, .. })) = output
         else {
             return Ok(());
@@ -196,7 +196,7 @@ impl Life {
         let place = (client, transfer.id);
         let whom = || format!("client {client} tells {transfer:?}");
         let told = match &transfer.state {
-            TransferState::Starting | TransferState::Moving => Told::UnderWay,
+            TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => Told::UnderWay,
             TransferState::Done { .. } | TransferState::Failed(_) => Told::Ended,
         };
         let before = self.told.insert(place, told);
@@ -213,7 +213,7 @@ impl End {
     /// `named` is the hash of what has its final name at the receiver. Answers which invariant is broken.
     fn report(&mut self, progress: &Progress, named: Option<[u8; 32]>) -> Result<(), &'static str> {
         match progress {
-            Progress::Moving { bytes, .. } => {
+            Progress::Resumed { bytes, .. } | Progress::Moving { bytes, .. } => {
                 if *bytes < self.arrived || *bytes > self.bytes {
                     return Err(MOVES_FORWARD);
                 }

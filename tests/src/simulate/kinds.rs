@@ -195,6 +195,7 @@ kinds! {
     /// What became of a transfer.
     transfer(TransferState), TRANSFERS: {
         TransferState::Starting => "Starting",
+        TransferState::Resumed { .. } => "Resumed transfer",
         TransferState::Moving => "Moving",
         TransferState::Done { .. } => "Done",
         TransferState::Failed(TransferFailure::Rejected) => "Failed, rejected",

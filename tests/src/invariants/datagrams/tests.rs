@@ -80,7 +80,7 @@ fn a_replay_that_has_an_effect_is_found() {
             transfer: ID,
             progress: Progress::Moving { bytes: 1, rate_bps: 1 },
         }),
-        Output::Close { transfer: ID },
+        Output::Close { transfer: ID, keep: false },
     ] {
         let mut story = sent(2);
         story.opens(RECEIVER, address(SENDER), 0, &ping());

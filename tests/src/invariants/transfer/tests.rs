@@ -29,7 +29,7 @@ fn over() -> Story {
     for (client, name) in [(RECEIVER, Some(NAME)), (SENDER, None)] {
         story.reports(client, done(name));
         story.says(client, Output::Forget { index: index(client), transfer: ID });
-        story.says(client, Output::Close { transfer: ID });
+        story.says(client, Output::Close { transfer: ID, keep: false });
     }
     story
 }
@@ -120,7 +120,7 @@ fn a_name_comes_when_it_was_asked_for() {
     twice.published(NAME, CONTENT);
     assert_eq!(twice.broken(), Some(NAMED_WHEN_ASKED));
     let mut late = story();
-    late.says(RECEIVER, Output::Close { transfer: ID });
+    late.says(RECEIVER, Output::Close { transfer: ID, keep: false });
     late.fails(RECEIVER, TransferFailure::Cancelled);
     late.says(RECEIVER, Output::Publish { transfer: ID });
     assert_eq!(late.broken(), Some(NAMED_WHEN_ASKED));
@@ -175,7 +175,7 @@ fn a_file_is_closed_once_and_before_a_failure() {
     late.fails(RECEIVER, TransferFailure::Cancelled);
     assert_eq!(late.broken(), Some(CLOSED_BEFORE_FAILED));
     let mut twice = over();
-    twice.says(RECEIVER, Output::Close { transfer: ID });
+    twice.says(RECEIVER, Output::Close { transfer: ID, keep: false });
     assert_eq!(twice.broken(), Some(CLOSED_BEFORE_FAILED));
 }
 
@@ -203,7 +203,7 @@ fn what_has_no_end_is_found_but_the_dead_need_none() {
     let mut listening = named(NAME);
     for (client, name) in [(RECEIVER, Some(NAME)), (SENDER, None)] {
         listening.reports(client, done(name));
-        listening.says(client, Output::Close { transfer: ID });
+        listening.says(client, Output::Close { transfer: ID, keep: false });
     }
     listening.finish();
     assert_eq!(listening.broken(), Some(COMES_TO_AN_END));

@@ -6,6 +6,7 @@ use toom_core::client::event::TransferFailure;
 use toom_core::client::io::{Input, Progress, Report, Side, SourceId, Start};
 use toom_core::id::OfferId;
 use toom_core::text::FileLabel;
+use toom_core::transfer::Have;
 use toom_core::transfer::io::Input as TransferInput;
 
 use super::super::disk::Work;
@@ -26,9 +27,15 @@ impl ClientNode {
             Side::Receive { from, label } => self.disk.create_sink(transfer, from, label, start.bytes),
         };
         self.running.insert(transfer);
+        let receives = matches!(start.side, Side::Receive { .. });
         self.inbox.push_back(Happened::ForTransfers(TransferInput::Start(start)));
-        if let Err(reason) = sink {
-            self.storage_failed(transfer, reason);
+        match sink {
+            Err(reason) => self.storage_failed(transfer, reason),
+            Ok(()) if receives => {
+                let prepared = TransferInput::Prepared { transfer, have: Have::default() };
+                self.inbox.push_back(Happened::ForTransfers(prepared));
+            }
+            Ok(()) => {}
         }
     }
 

@@ -17,6 +17,8 @@ impl ClientNode {
             Output::Handshake { to, datagram, .. } => self.send(ctx, to, &datagram),
             Output::Listen { index, transfer, keys } => self.keys.listen(index, transfer, &keys),
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
+            // Nothing stays of a partial file here, so nobody has anything that could be compared.
+            Output::Compare { .. } | Output::Restart { .. } => unreachable!("nobody has a part of a file"),
             Output::Read { transfer, offset, length, slot } => {
                 self.disk.ask(ctx.now, Work::Read { transfer, offset, length, slot });
             }
@@ -30,7 +32,7 @@ impl ClientNode {
             }
             Output::Verify { transfer } => self.disk.ask(ctx.now, Work::Verify { transfer }),
             Output::Publish { transfer } => self.disk.ask(ctx.now, Work::Publish { transfer }),
-            Output::Close { transfer } => {
+            Output::Close { transfer, .. } => {
                 self.running.remove(&transfer);
                 self.disk.close(transfer);
             }
