@@ -99,6 +99,61 @@ fn input_that_ends_waits_for_the_file_under_way() {
     }
 }
 
+/// A transfer in the middle of which the receiver is killed; the next one of the same file goes on, unless `change` has
+/// made another file of it.
+fn interrupted(runtime: &str, change: impl FnOnce(&fs::File)) -> (Value, Value) {
+    const BYTES: u64 = 400_000_000;
+    let server = Server::start(runtime);
+    let downloads = server.dir.path().join("downloads");
+    fs::create_dir(&downloads).expect("a directory");
+    let options = ["--accept", "all", "--downloads", path(&downloads)];
+    let path_of_film = server.dir.path().join("film");
+    let film = fs::File::create(&path_of_film).expect("a file");
+    film.set_len(BYTES).expect("a long file");
+    let home = server.dir.path().join("luke's home");
+    let mut yoda = Client::start(&server, "yoda", &[]);
+    let mut luke = Client::start_at(&home, &server, "luke", &options);
+    let command = format!("UPD luke {}", path(&path_of_film));
+    yoda.type_line(&command);
+    // More than one record of the journal.
+    luke.find("some of it", |event| event["state"] == "moving" && event["bytes"].as_u64() > Some(17_000_000));
+    luke.interrupt("-KILL");
+    let left = fs::read_dir(&downloads).expect("a directory").count();
+    assert_eq!(left, 2, "a partial file, and what is known of it");
+    change(&film);
+
+    let mut luke = Client::start_at(&home, &server, "luke", &options);
+    yoda.type_line(&command);
+    let is_resumed = |event: &Value| event["resumed_from"].is_u64();
+    let (there, here) = (luke.find("where it goes on", is_resumed), yoda.find("where it goes on", is_resumed));
+    assert_eq!((&there["resumed_from"], &there["source_changed"]), (&here["resumed_from"], &here["source_changed"]));
+    let is_done = |event: &Value| event["state"] == "done" && event["id"] == there["id"];
+    let (received, sent) = (luke.find("the end", is_done), yoda.find("the end", is_done));
+    assert_eq!((&received["blake3"], &received["saved_as"]), (&sent["blake3"], &"yoda_film".into()));
+    let hash = |path| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(path).expect("opened")).expect("read").finalize().to_hex().to_string()
+    };
+    assert_eq!(received["blake3"], hash(downloads.join("yoda_film")));
+    assert_eq!(received["blake3"], hash(path_of_film));
+    assert_eq!(fs::read_dir(&downloads).expect("a directory").count(), 1, "nothing else is left");
+    (there["resumed_from"].clone(), there["source_changed"].clone())
+}
+
+#[test]
+fn a_transfer_whose_receiver_was_killed_goes_on_where_it_was() {
+    for runtime in RUNTIMES {
+        let (from, changed) = interrupted(runtime, |_| {});
+        assert!(from.as_u64() >= Some(16 << 20) && changed == false, "{from} {changed}");
+    }
+}
+
+#[test]
+fn a_file_that_changed_since_its_transfer_was_interrupted_is_sent_anew_and_that_is_said() {
+    let change = |film: &fs::File| std::os::unix::fs::FileExt::write_all_at(film, b"x", 7).expect("written");
+    assert_eq!(interrupted("smol", change), (0.into(), true.into()));
+}
+
 #[test]
 fn the_demo_succeeds_and_says_so() {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -3,11 +3,11 @@
 use core::ops::Range;
 use std::net::SocketAddr;
 
+use super::resume::Have;
 use crate::client::io::{Report, Start};
 use crate::id::{OfferId, PeerIndex};
 use crate::peer::Packet;
 use crate::secure::PacketKeys;
-use super::resume::Have;
 use crate::wire::packet::{Header, PacketNumber};
 
 /// What has happened.

@@ -83,7 +83,12 @@ impl Sender {
     }
 
     /// The hash of as much as the receiver has: whether it is the same, if that was asked.
-    pub(super) fn on_compared(&mut self, now: Instant, connection: &mut Connection, blake3: [u8; 32]) -> Option<Resumed> {
+    pub(super) fn on_compared(
+        &mut self,
+        now: Instant,
+        connection: &mut Connection,
+        blake3: [u8; 32],
+    ) -> Option<Resumed> {
         let Stage::Comparing(have) = self.stage else { return None };
         let is_same = have.blake3 == blake3;
         let bytes = if is_same { have.bytes } else { 0 };

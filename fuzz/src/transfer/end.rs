@@ -351,7 +351,9 @@ impl End {
     fn report(&mut self, progress: Progress) {
         assert_eq!(self.outcome, None, "a report after the last one");
         match &progress {
-            Progress::Resumed { bytes, .. } | Progress::Moving { bytes, .. } => assert!(*bytes <= self.file.len() as u64, "more than there is"),
+            Progress::Resumed { bytes, .. } | Progress::Moving { bytes, .. } => {
+                assert!(*bytes <= self.file.len() as u64, "more than there is")
+            }
             Progress::Done { blake3, saved_as } => {
                 assert_eq!(*blake3, digest(&self.file), "done, with another hash");
                 assert_eq!(saved_as.is_some(), self.role == Role::Responder);
