@@ -57,7 +57,7 @@ fn end(world: &mut dyn World, client: ClientId, id: OfferId) -> TransferState {
     world.pick(client, "the end of the transfer", |event| match event {
         Event::Transfer(Transfer { id: this, state, .. }) if *this == id => match state {
             TransferState::Done { .. } | TransferState::Failed(_) => Some(state.clone()),
-            TransferState::Starting | TransferState::Moving => None,
+            TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => None,
         },
         _ => None,
     })
