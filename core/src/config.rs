@@ -51,11 +51,11 @@ pub struct ClientConfig {
 }
 
 /// How a transfer is packed; a machine's own settings, the same for both directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransferConfig {
-    /// The largest UDP payload, header and tag included, in bytes: at least [`TransferConfig::MIN_PAYLOAD`],
-    /// at most [`TransferConfig::MAX_PAYLOAD`].
-    pub payload: usize,
+    /// The size of UDP payloads, header and tag included, in bytes: at least [`TransferConfig::MIN_PAYLOAD`], at most
+    /// [`TransferConfig::MAX_PAYLOAD`]. Without it, path MTU discovery decides (RFC 8899).
+    pub payload: Option<usize>,
 }
 
 impl TransferConfig {
@@ -63,10 +63,4 @@ impl TransferConfig {
     pub const MIN_PAYLOAD: usize = 1_200;
     /// Somewhat under what a UDP datagram over IPv4 can hold.
     pub const MAX_PAYLOAD: usize = 65_000;
-}
-
-impl Default for TransferConfig {
-    fn default() -> Self {
-        TransferConfig { payload: TransferConfig::MIN_PAYLOAD }
-    }
 }

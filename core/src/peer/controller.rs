@@ -16,6 +16,9 @@ pub(super) trait Controller: fmt::Debug + Send {
     /// Nothing got through for a long time (RFC 9002, section 7.6).
     fn on_persistent_congestion(&mut self);
 
+    /// Packets have this size from now on.
+    fn on_packet_size(&mut self, bytes: u64);
+
     /// How many bytes may be in flight.
     fn window(&self) -> u64;
 

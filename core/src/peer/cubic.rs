@@ -110,6 +110,15 @@ impl Cubic {
 }
 
 impl Controller for Cubic {
+    fn on_packet_size(&mut self, bytes: u64) {
+        // Sizes in segments keep what they were in bytes.
+        let before = core::mem::replace(&mut self.segment, bytes.max(1) as f64);
+        self.w_max *= before / self.segment;
+        self.epoch = None;
+        self.min_window = MIN_WINDOW_PACKETS * bytes.max(1);
+        self.window = self.window.max(self.min_window);
+    }
+
     fn on_acked(&mut self, now: Instant, acked: Acked) {
         let in_recovery = self.recovery_began.is_some_and(|began| acked.sent_at <= began);
         if in_recovery {

@@ -21,6 +21,7 @@
 //! | `sent` | what is outstanding, and what is lost |
 //! | `rtt` | timeouts |
 //! | `controller`, `cubic`, `slow_start` | how much may be in flight |
+//! | `mtu` | how large packets are |
 //! | `pacer` | when the next burst may leave |
 //! | `send_flow`, `receive_flow` | which bytes to send, which are new |
 //!
@@ -32,6 +33,7 @@ mod controller;
 mod cubic;
 mod epoch;
 mod handshake;
+mod mtu;
 mod pacer;
 mod path;
 mod range_set;

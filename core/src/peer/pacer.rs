@@ -33,6 +33,11 @@ impl Pacer {
         Pacer { packet, tokens, filled_at: now, closed_until: None }
     }
 
+    /// Packets have at most this size from now on.
+    pub(super) fn set_packet(&mut self, packet: u64) {
+        self.packet = packet;
+    }
+
     /// Whether `bytes` may leave now, at `rate` bytes a second. If not, [`Pacer::opens_at`] tells when.
     pub(super) fn allows(&mut self, now: Instant, rate: u64, bytes: u64) -> bool {
         let rate = u128::from(rate.max(1));

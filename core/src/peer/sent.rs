@@ -22,6 +22,8 @@ const PACKET_THRESHOLD: u64 = 3;
 pub(super) enum Content {
     /// Frames other than bytes of a file; often none.
     Control(Vec<Control>),
+    /// Nothing, to see whether the path carries a packet of so many bytes.
+    MtuProbe { bytes: u32 },
     /// Bytes of a flow that are somebody else's.
     Data { flow: FlowId, offset: u64, length: u32 },
 }
@@ -62,6 +64,16 @@ pub(super) struct SentPackets {
     bytes_in_flight: u64,
     eliciting_in_flight: usize,
     largest_acked: Option<u64>,
+}
+
+impl Sent {
+    /// How large the packet was, whether or not it counts as being in flight.
+    pub(super) fn size(&self) -> usize {
+        match self.content {
+            Content::MtuProbe { bytes } => bytes as usize,
+            _ => self.bytes as usize,
+        }
+    }
 }
 
 impl SentPackets {

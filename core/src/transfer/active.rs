@@ -34,8 +34,8 @@ pub(super) struct Device {
 #[derive(Debug)]
 pub(super) struct Beginning<'a> {
     pub(super) device: &'a Device,
-    /// The largest datagram.
-    pub(super) payload: usize,
+    /// The size of datagrams, if it was given.
+    pub(super) payload: Option<usize>,
     /// Two times random bytes, never used twice.
     pub(super) seeds: [[u8; 32]; 2],
 }

@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// All the transfers of one UDP socket. [`super`] has the theory.
 #[derive(Debug)]
 pub struct Transfers {
-    payload: usize,
+    payload: Option<usize>,
     device: Device,
     random: ChaCha20Rng,
     transfers: BTreeMap<OfferId, Entry>,
@@ -63,7 +63,7 @@ impl Transfers {
     /// brought within.
     pub fn new(config: TransferConfig, device: SecretKey, seed: [u8; 32]) -> Self {
         Transfers {
-            payload: config.payload.clamp(TransferConfig::MIN_PAYLOAD, TransferConfig::MAX_PAYLOAD),
+            payload: config.payload.map(|it| it.clamp(TransferConfig::MIN_PAYLOAD, TransferConfig::MAX_PAYLOAD)),
             device: Device { public: device.public(), secret: device },
             random: ChaCha20Rng::from_seed(seed),
             transfers: BTreeMap::new(),

@@ -18,6 +18,7 @@ use super::build::Packet;
 use super::controller::Controller;
 use super::cubic::Cubic;
 use super::epoch::SendingEpoch;
+use super::mtu::PathMtu;
 use super::pacer::Pacer;
 use super::path::Path;
 use super::receive_flow::ReceiveFlow;
@@ -51,8 +52,8 @@ const CLOSE_COPIES: u32 = 3;
 pub struct ConnectionConfig {
     /// Where the other end is expected.
     pub remote: SocketAddr,
-    /// The largest UDP payload, header and tag included.
-    pub payload: usize,
+    /// The size of UDP payloads, header and tag included; without it, path MTU discovery decides.
+    pub payload: Option<usize>,
     /// Random bytes, never used twice.
     pub seed: [u8; 32],
 }
@@ -115,7 +116,9 @@ pub struct Flight {
 /// One end of a connection. [`super`] has the theory.
 #[derive(Debug)]
 pub struct Connection {
-    payload: usize,
+    /// The size of packets, if it was given.
+    payload: Option<usize>,
+    mtu: PathMtu,
     random: ChaCha12Rng,
     state: State,
     /// Set once there are keys.
@@ -189,6 +192,7 @@ impl Connection {
     pub fn new(now: Instant, config: ConnectionConfig) -> Self {
         Connection {
             payload: config.payload,
+            mtu: PathMtu::new(config.payload),
             random: ChaCha12Rng::from_seed(config.seed),
             state: State::Open,
             epoch: None,
@@ -196,8 +200,8 @@ impl Connection {
             received: Received::default(),
             sent: SentPackets::default(),
             rtt: Rtt::new(),
-            controller: Box::new(Cubic::new(config.payload as u64)),
-            pacer: Pacer::new(now, config.payload as u64),
+            controller: Box::new(Cubic::new(PathMtu::new(config.payload).current() as u64)),
+            pacer: Pacer::new(now, PathMtu::new(config.payload).current() as u64),
             sending: BTreeMap::new(),
             receiving: BTreeMap::new(),
             due: Due::default(),
@@ -293,12 +297,12 @@ impl Connection {
 
     /// How many bytes of file one packet carries.
     pub fn data_per_packet(&self) -> usize {
-        self.payload.saturating_sub(PACKET_OVERHEAD + STREAM_HEADER_BYTES).max(1)
+        self.mtu.current().saturating_sub(PACKET_OVERHEAD + STREAM_HEADER_BYTES).max(1)
     }
 
     /// How many bytes fill a burst with whole packets: the best length for a [`Chunk`].
     pub fn data_per_burst(&self) -> usize {
-        let packets = (MAX_BURST_BYTES / self.payload).clamp(1, MAX_BURST_PACKETS);
+        let packets = (MAX_BURST_BYTES / self.mtu.current()).clamp(1, MAX_BURST_PACKETS);
         (packets * self.data_per_packet()).min(SLOT_BYTES)
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Connection, Event, State, token};
 use crate::peer::cubic::Cubic;
+use crate::peer::mtu::PathMtu;
 use crate::peer::pacer::Pacer;
 use crate::peer::path::Moved;
 use crate::peer::receive_flow::Arrival;
@@ -88,8 +89,9 @@ impl Connection {
     fn on_response(&mut self, now: Instant, token: [u8; 8]) {
         let Some(moved) = self.path.on_response(now, token) else { return };
         if moved == Moved::Host {
-            self.controller = Box::new(Cubic::new(self.payload as u64));
-            self.pacer = Pacer::new(now, self.payload as u64);
+            self.mtu = PathMtu::new(self.payload);
+            self.controller = Box::new(Cubic::new(self.mtu.current() as u64));
+            self.pacer = Pacer::new(now, self.mtu.current() as u64);
             self.rtt = Rtt::new();
         }
         let mut lost = Vec::new();

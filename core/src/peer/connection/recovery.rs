@@ -12,6 +12,9 @@ use crate::wire::peer_frame::Ack;
 /// noticed within this time, and a link that loses every other packet does not look like a dead one.
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// After so many probe timeouts in a row it may be that only small packets arrive.
+const SILENT_PROBES: u32 = 2;
+
 /// Data packets for one probe timeout (RFC 9002, section 6.2.4).
 const PROBE_PACKETS: u32 = 2;
 
@@ -51,6 +54,9 @@ impl Connection {
         self.timers.probed_at = now;
         self.timers.probes_in_a_row = self.timers.probes_in_a_row.saturating_add(1);
         self.timers.probe_packets = PROBE_PACKETS;
+        if self.timers.probes_in_a_row >= SILENT_PROBES && self.mtu.on_silence() {
+            self.on_packet_size();
+        }
         // A ping needs no bytes of a file, and its acknowledgement tells what else was lost. What is oldest
         // goes along, if its bytes can be had.
         self.due.ping = true;
@@ -84,13 +90,15 @@ impl Connection {
 
     fn tick_off(&mut self, ack: &Ack<'_>) -> NewlyAcked {
         let mut newly = NewlyAcked::default();
-        let Connection { sent, sending, received, due, .. } = self;
+        let mut resized = false;
+        let Connection { sent, sending, received, due, mtu, .. } = self;
         for range in ack.ranges() {
             if range.end <= sent.oldest() {
                 break;
             }
             sent.acknowledge(range, |number, packet| {
                 newly.newest = newly.newest.max(Some((number, packet.at)));
+                resized |= mtu.on_arrived(number, packet.size());
                 if packet.eliciting {
                     newly.bytes += u64::from(packet.bytes);
                     newly.eliciting = true;
@@ -99,6 +107,7 @@ impl Connection {
                     received.acknowledgement_arrived(largest);
                 }
                 match packet.content {
+                    Content::MtuProbe { .. } => {}
                     Content::Data { flow, offset, length } => {
                         if let Some(flow) = sending.get_mut(&flow) {
                             flow.on_acknowledged(offset..offset + u64::from(length));
@@ -120,17 +129,34 @@ impl Connection {
                 }
             });
         }
+        if resized {
+            self.on_packet_size();
+        }
         newly
+    }
+
+    /// Another size is in use.
+    fn on_packet_size(&mut self) {
+        let bytes = self.mtu.current() as u64;
+        self.controller.on_packet_size(bytes);
+        self.pacer.set_packet(bytes);
     }
 
     fn detect_losses(&mut self, now: Instant) {
         let mut lost: Vec<(u64, Sent)> = Vec::new();
         let delay = self.rtt.loss_delay();
+        let (mtu, mut resized) = (&mut self.mtu, false);
         self.timers.lost_at = self.sent.take_lost(now, delay, |number, packet| {
-            if packet.eliciting {
+            let is_probe = matches!(packet.content, Content::MtuProbe { .. });
+            resized |= mtu.on_lost(number, packet.size(), is_probe);
+            // What is lost of them says nothing about congestion (RFC 8899, section 3).
+            if packet.eliciting && !is_probe {
                 lost.push((number, packet));
             }
         });
+        if resized {
+            self.on_packet_size();
+        }
         let Some((_, newest)) = lost.last() else { return };
         self.controller.on_lost(now, newest.at);
         let mut run: Option<LostRun> = None;
@@ -151,6 +177,7 @@ impl Connection {
     /// Gives back what a packet carried to where it came from.
     pub(super) fn send_again(&mut self, content: &Content) {
         match content {
+            Content::MtuProbe { .. } => {}
             Content::Data { flow, offset, length } => {
                 if let Some(flow) = self.sending.get_mut(flow) {
                     flow.on_lost(*offset..*offset + u64::from(*length));

@@ -20,7 +20,7 @@ fn at(millis: u64) -> Instant {
 }
 
 fn connection(remote: u16) -> Connection {
-    Connection::new(at(0), ConnectionConfig { remote: address(remote), payload: 1_200, seed: [remote as u8; 32] })
+    Connection::new(at(0), ConnectionConfig { remote: address(remote), payload: Some(1_200), seed: [remote as u8; 32] })
 }
 
 /// The payloads of packets whose file bytes are all `7`.
@@ -432,7 +432,7 @@ fn acknowledgements_stay_short_once_they_are_acknowledged() {
 #[test]
 fn a_burst_is_filled_with_whole_packets() {
     let (connection, large) = (connection(1), {
-        let config = ConnectionConfig { remote: address(1), payload: 60_000, seed: [1; 32] };
+        let config = ConnectionConfig { remote: address(1), payload: Some(60_000), seed: [1; 32] };
         Connection::new(at(0), config)
     });
     let packets = connection.data_per_burst() / connection.data_per_packet();

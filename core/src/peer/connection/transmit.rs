@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Chunk, Connection, Flight, State};
 use crate::config::TransferConfig;
 use crate::peer::build::{Packet, StreamData};
+use crate::peer::send_flow::SendFlow;
 use crate::peer::sent::{Content, Control, Sent};
 use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::time::Instant;
@@ -46,7 +47,7 @@ impl Connection {
             State::Closing { .. } => self.challenge_packet(now).or_else(|| self.close_packet(now)),
             State::Open => {
                 let control = self.challenge_packet(now).or_else(|| self.control_packet(now));
-                control.or_else(|| self.data_packets(now, chunks))
+                control.or_else(|| self.mtu_probe(now)).or_else(|| self.data_packets(now, chunks))
             }
         };
         if let (Some(flight), Some(epoch)) = (&mut flight, &mut self.epoch) {
@@ -94,7 +95,8 @@ impl Connection {
         if !self.may_send() || !self.has_frames(now) {
             return None;
         }
-        let room = self.payload - PACKET_OVERHEAD;
+        // Every path carries so much, whatever larger packets come to.
+        let room = TransferConfig::MIN_PAYLOAD - PACKET_OVERHEAD;
         let (mut draft, mut padded) = (Draft::default(), false);
         self.put_ack(now, &mut draft, room);
         if let Some(token) = self.due.response.take() {
@@ -104,7 +106,7 @@ impl Connection {
         }
         self.put_news(&mut draft, room);
         self.put_ping(&mut draft);
-        // As large as anything that will follow, so that it proves the size too (RFC 9000, section 8.2.2).
+        // So that it proves the least size too (RFC 9000, section 8.2.2).
         let least = match draft.carried[..] {
             _ if padded => room,
             [] => 0,
@@ -179,6 +181,24 @@ impl Connection {
         };
         let packet = Packet { number: self.record(sent), frames: draft.frames, data: None, padding };
         Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] }
+    }
+
+    /// A packet of nothing, of a size that the path may not carry; only while there is something that would need it.
+    fn mtu_probe(&mut self, now: Instant) -> Option<Flight> {
+        let size = self.mtu.due()?;
+        let is_file = |flow: &SendFlow| flow.inline_bytes().is_none() && flow.has_more();
+        if !self.may_send() || !self.sending.values().any(is_file) {
+            return None;
+        }
+        self.mtu.on_probe_sent();
+        let mut frames = Vec::new();
+        put_ping(&mut frames);
+        let content = Content::MtuProbe { bytes: u32::try_from(size).unwrap_or(u32::MAX) };
+        // It does not count as being in flight: nothing waits for it (RFC 9000, section 14.4).
+        let number = self.record(Sent { at: now, bytes: 0, eliciting: true, acknowledged: None, content });
+        let padding = size.saturating_sub(PACKET_OVERHEAD + frames.len());
+        let packet = Packet { number, frames, data: None, padding };
+        Some(Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] })
     }
 
     /// Packets of file, all full but the last.

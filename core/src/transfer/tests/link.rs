@@ -21,6 +21,8 @@ pub(super) struct Quality {
     pub(super) bending: u64,
     /// An earlier datagram comes again.
     pub(super) replay: u64,
+    /// What is larger is lost.
+    pub(super) mtu: usize,
     /// Bytes a second, and the bytes that may wait; what is too much is dropped.
     pub(super) rate: Option<(u64, u64)>,
 }
@@ -33,6 +35,7 @@ impl Quality {
         duplication: 0,
         bending: 0,
         replay: 0,
+        mtu: 65_535,
         rate: None,
     };
 }
@@ -51,6 +54,8 @@ pub(super) struct Link {
     /// This one is lost, counted from 0.
     pub(super) lose_number: Option<u64>,
     offered: u64,
+    /// How many were.
+    pub(super) too_large: u64,
     random: ChaCha8Rng,
     in_flight: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
@@ -70,6 +75,7 @@ impl Link {
             quality,
             lose_number: None,
             offered: 0,
+            too_large: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -102,6 +108,10 @@ impl Link {
             self.travel(now, datagram.clone());
         }
         self.offered += 1;
+        if datagram.bytes.len() > quality.mtu {
+            self.too_large += 1;
+            return;
+        }
         if !self.happens(quality.loss) && self.lose_number != Some(self.offered - 1) {
             self.travel(now, datagram);
         }

@@ -2,6 +2,7 @@
 
 mod end;
 mod link;
+mod path_mtu;
 mod resuming;
 mod scenarios;
 mod world;

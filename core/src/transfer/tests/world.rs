@@ -51,16 +51,16 @@ fn device(number: u8) -> SecretKey {
 
 impl World {
     /// A transfer that both ends have been told to start.
-    pub(super) fn new(file: Vec<u8>, payload: usize, quality: Quality, seed: u64) -> World {
+    pub(super) fn new(file: Vec<u8>, payload: impl Into<Option<usize>>, quality: Quality, seed: u64) -> World {
         let mut world = World::not_started(file, payload, quality, seed);
         world.start_receiver();
         world.start_sender();
         world
     }
 
-    pub(super) fn not_started(file: Vec<u8>, payload: usize, quality: Quality, seed: u64) -> World {
+    pub(super) fn not_started(file: Vec<u8>, payload: impl Into<Option<usize>>, quality: Quality, seed: u64) -> World {
         let (there, back) = (Link::new(quality, seed), Link::new(quality, !seed));
-        let config = TransferConfig { payload };
+        let config = TransferConfig { payload: payload.into() };
         let address = |last| SocketAddr::from(([10, 0, 0, last], PORT));
         let empty = vec![0; file.len()];
         let sender = End::new(address(1), device(1), config, seed as u8, file);
