@@ -153,6 +153,8 @@ pub enum Output {
     Remember(Person),
     /// End a transfer now; `Report` with `Failed(Cancelled)` follows.
     Cancel {
+        /// Whether it may go on later.
+        keep: bool,
         /// Which.
         transfer: OfferId,
     },

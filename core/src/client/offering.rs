@@ -162,7 +162,7 @@ impl Client {
         entry.stage = Stage::Running { direction: Direction::Out, index, moving: false };
         // It was being taken back, but the answer was faster: the receiver hears of it from this end.
         if entry.ending.is_some() {
-            out.push(Output::Cancel { transfer: offer });
+            out.push(Output::Cancel { transfer: offer, keep: true });
         }
     }
 

@@ -143,7 +143,7 @@ impl Client {
     /// The server refused the answer: the offer was over. What was started for it ends.
     pub(super) fn answer_came_too_late(&mut self, offer: OfferId, out: &mut Vec<Output>) {
         let over = self.transfers.get_mut(offer).and_then(|entry| entry.over.take());
-        self.end_running(offer, over.unwrap_or(TransferFailure::PeerLeft), out);
+        self.end_running(offer, over.unwrap_or(TransferFailure::PeerLeft), true, out);
     }
 
     fn open(&self, from: &UserName, device: &PublicKey, sealed: &SealedOffer) -> Option<OfferContents> {
@@ -182,7 +182,7 @@ impl Client {
                 self.requests.ask(RequestBody::WithdrawOffer { offer: id }, asked, out);
             }
             Some(Entry { stage: Stage::Running { .. }, ending: None, .. }) => {
-                self.end_running(id, TransferFailure::Cancelled, out);
+                self.end_running(id, TransferFailure::Cancelled, false, out);
             }
             _ => fail(Failure::NoSuchOffer, out),
         }
@@ -216,7 +216,7 @@ impl Client {
     /// Gives up what has gone on for too long after its other end has left.
     pub(super) fn give_up_deserted(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some(id) = self.transfers.take_given_up(now) {
-            self.end_running(id, TransferFailure::PeerLeft, out);
+            self.end_running(id, TransferFailure::PeerLeft, true, out);
         }
     }
 
@@ -231,7 +231,7 @@ impl Client {
                     let asked = Asked::Withdraw { offer: id, by_command: false };
                     self.requests.ask_own(RequestBody::WithdrawOffer { offer: id }, asked);
                 }
-                _ => self.end_running(id, TransferFailure::Cancelled, out),
+                _ => self.end_running(id, TransferFailure::Cancelled, true, out),
             }
         }
     }
@@ -239,16 +239,16 @@ impl Client {
     /// Empties the book at once: there is no time, or no server, to do it properly.
     pub(super) fn abandon_transfers(&mut self, why: TransferFailure, out: &mut Vec<Output>) {
         for id in self.transfers.ids() {
-            self.end_running(id, why.clone(), out);
+            self.end_running(id, why.clone(), true, out);
             self.end_transfer(id, why.clone(), out);
         }
     }
 
-    /// Tells the transfer machine to end a transfer, once; its report follows.
-    pub(super) fn end_running(&mut self, id: OfferId, why: TransferFailure, out: &mut Vec<Output>) {
+    /// Tells the transfer machine to end a transfer, once; its report follows. It may go on later, or not.
+    pub(super) fn end_running(&mut self, id: OfferId, why: TransferFailure, keep: bool, out: &mut Vec<Output>) {
         if let Some(Entry { stage: Stage::Running { .. }, ending: ending @ None, .. }) = self.transfers.get_mut(id) {
             *ending = Some(why);
-            out.push(Output::Cancel { transfer: id });
+            out.push(Output::Cancel { transfer: id, keep });
         }
     }
 

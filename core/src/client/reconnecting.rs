@@ -305,7 +305,7 @@ impl Client {
     fn end_offers(&mut self, answers: &[Asked], out: &mut Vec<Output>) {
         for asked in answers {
             if let Asked::Answer { offer, .. } = asked {
-                self.end_running(*offer, TransferFailure::ServerLost, out);
+                self.end_running(*offer, TransferFailure::ServerLost, true, out);
             }
         }
         for id in self.transfers.ids() {

@@ -29,6 +29,9 @@ const CLOSE_ENOUGH: usize = 16;
 /// So many large packets lost behind the newest large one that arrived, and it was not by chance.
 const MAX_LOST_IN_A_ROW: u32 = 6;
 
+/// Larger than anything that is tried.
+const NOTHING: usize = usize::MAX;
+
 /// The size of a connection's packets, header and tag included.
 #[derive(Debug)]
 pub(super) struct PathMtu {
@@ -36,39 +39,32 @@ pub(super) struct PathMtu {
     current: usize,
     /// Nothing is tried.
     is_fixed: bool,
-    search: Search,
-    probe: Probe,
+    /// The least size that the path does not carry.
+    too_large: usize,
+    /// The size of the probe that is on its way.
+    probe: Option<usize>,
+    /// How many of the size that is tried were lost.
+    lost: u32,
     /// The newest packet larger than the least size that arrived, plus one.
     arrived_before: u64,
     lost_in_a_row: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Search {
-    /// This one of [`COMMON`] is next.
-    Common(usize),
-    /// `current` is carried, and this is not.
-    Between(usize),
-    Over,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Probe {
-    /// The next size has been lost so often.
-    Due(u32),
-    /// One of this size is on its way, after so many losses.
-    Sent(usize, u32),
+    /// The search is about packets from this number on.
+    began_at: u64,
 }
 
 impl PathMtu {
     /// Of a new path; with a fixed size nothing is tried.
     pub(super) fn new(fixed: Option<usize>) -> PathMtu {
-        let (current, search) = match fixed {
-            Some(size) => (size, Search::Over),
-            None => (TransferConfig::MIN_PAYLOAD, Search::Common(0)),
-        };
-        let is_fixed = fixed.is_some();
-        PathMtu { current, is_fixed, search, probe: Probe::Due(0), arrived_before: 0, lost_in_a_row: 0 }
+        PathMtu {
+            current: fixed.unwrap_or(TransferConfig::MIN_PAYLOAD),
+            is_fixed: fixed.is_some(),
+            too_large: NOTHING,
+            probe: None,
+            lost: 0,
+            arrived_before: 0,
+            lost_in_a_row: 0,
+            began_at: 0,
+        }
     }
 
     /// The size in use.
@@ -78,19 +74,18 @@ impl PathMtu {
 
     /// The size of the probe that is due, if one is.
     pub(super) fn due(&self) -> Option<usize> {
-        let Probe::Due(_) = self.probe else { return None };
-        match self.search {
-            Search::Common(next) => COMMON.get(next).copied(),
-            Search::Between(too_large) => Some(self.current + (too_large - self.current) / 2),
-            Search::Over => None,
+        if self.is_fixed || self.probe.is_some() {
+            return None;
         }
+        let (current, too_large) = (self.current, self.too_large);
+        let common = COMMON.into_iter().find(|size| (current + 1..too_large).contains(size));
+        let differs = too_large <= COMMON[0] && too_large - current > CLOSE_ENOUGH;
+        common.or(differs.then_some(current + (too_large - current) / 2))
     }
 
     /// The probe that was due has left.
     pub(super) fn on_probe_sent(&mut self) {
-        if let (Some(size), Probe::Due(lost)) = (self.due(), self.probe) {
-            self.probe = Probe::Sent(size, lost);
-        }
+        self.probe = self.due();
     }
 
     /// A packet of this size has arrived at the other end; whether the size in use has changed.
@@ -98,18 +93,14 @@ impl PathMtu {
         if size > TransferConfig::MIN_PAYLOAD && number >= self.arrived_before {
             (self.arrived_before, self.lost_in_a_row) = (number + 1, 0);
         }
-        let Probe::Sent(probe, _) = self.probe else { return false };
-        // Not of a probe before the search began anew.
-        if size != probe || size <= self.current {
+        // Also a probe that was taken for lost; not one of before the search began anew.
+        if self.is_fixed || size <= self.current || number < self.began_at {
             return false;
         }
-        self.current = size;
-        self.probe = Probe::Due(0);
-        self.search = match self.search {
-            Search::Common(next) if next + 1 < COMMON.len() => Search::Common(next + 1),
-            Search::Between(too_large) => self.between(too_large),
-            _ => Search::Over,
-        };
+        (self.current, self.probe, self.lost) = (size, None, 0);
+        if self.too_large <= size {
+            self.too_large = NOTHING;
+        }
         true
     }
 
@@ -123,42 +114,30 @@ impl PathMtu {
         if size > TransferConfig::MIN_PAYLOAD && number >= self.arrived_before {
             self.lost_in_a_row += 1;
         }
-        self.lost_in_a_row >= MAX_LOST_IN_A_ROW && self.begin_anew()
+        self.lost_in_a_row >= MAX_LOST_IN_A_ROW && self.begin_anew(number + 1)
     }
 
-    /// Nothing has arrived for long; whether the size in use has changed.
-    pub(super) fn on_silence(&mut self) -> bool {
-        self.begin_anew()
+    /// Nothing has arrived for long, and the next packet has this number; whether the size in use has changed.
+    pub(super) fn on_silence(&mut self, next: u64) -> bool {
+        self.begin_anew(next)
     }
 
     fn on_probe_lost(&mut self, size: usize) {
-        let Probe::Sent(probe, lost) = self.probe else { return };
-        if size != probe {
+        if self.probe != Some(size) {
             return;
         }
-        self.probe = Probe::Due(lost + 1);
-        if lost + 1 < MAX_PROBES {
-            return;
+        (self.probe, self.lost) = (None, self.lost + 1);
+        if self.lost >= MAX_PROBES {
+            (self.too_large, self.lost) = (size, 0);
         }
-        self.probe = Probe::Due(0);
-        self.search = match self.search {
-            // Below the first one, networks differ.
-            Search::Common(0) => self.between(size),
-            Search::Between(_) => self.between(size),
-            _ => Search::Over,
-        };
-    }
-
-    fn between(&self, too_large: usize) -> Search {
-        if too_large.saturating_sub(self.current) > CLOSE_ENOUGH { Search::Between(too_large) } else { Search::Over }
     }
 
     /// Unless the size is fixed, or the least already.
-    fn begin_anew(&mut self) -> bool {
+    fn begin_anew(&mut self, began_at: u64) -> bool {
         if self.is_fixed || self.current <= TransferConfig::MIN_PAYLOAD {
             return false;
         }
-        *self = PathMtu { arrived_before: self.arrived_before, ..PathMtu::new(None) };
+        *self = PathMtu { arrived_before: self.arrived_before, began_at, ..PathMtu::new(None) };
         true
     }
 }
@@ -222,13 +201,20 @@ mod tests {
         mtu.on_probe_sent();
         assert!(mtu.on_arrived(9, 1_452));
         assert_eq!((mtu.current(), mtu.due()), (1_452, Some(1_472)));
+        for number in 10..13 {
+            mtu.on_probe_sent();
+            mtu.on_lost(number, 1_472, true);
+        }
+        assert_eq!(mtu.due(), None, "it is too large");
+        assert!(mtu.on_arrived(12, 1_472), "it was only late");
+        assert_eq!((mtu.current(), mtu.due()), (1_472, Some(8_952)));
     }
 
     #[test]
     fn a_fixed_size_stays() {
         let mut mtu = PathMtu::new(Some(1_400));
         assert_eq!(mtu.due(), None);
-        assert!((0..100).all(|number| !mtu.on_lost(number, 1_400, false)) && !mtu.on_silence());
+        assert!((0..100).all(|number| !mtu.on_lost(number, 1_400, false)) && !mtu.on_silence(99));
         assert_eq!(mtu.current(), 1_400);
     }
 
@@ -243,11 +229,14 @@ mod tests {
             number += 2;
         }
         assert_eq!(mtu.current(), 1_200);
-        // A probe of before has arrived after all.
-        assert!(!mtu.on_arrived(3, 8_952));
+        assert!(!mtu.on_arrived(3, 8_952), "what was sent before says nothing");
         search(&mut mtu, 1_460, &mut number);
         assert_eq!(mtu.current(), 1_452);
-        assert!(mtu.on_silence() && mtu.current() == 1_200 && !mtu.on_silence());
+        assert!(mtu.on_silence(number) && mtu.current() == 1_200 && !mtu.on_silence(number));
+        assert!(
+            !mtu.on_arrived(number - 1, 1_452) && mtu.on_arrived(number, 1_452),
+            "what was sent before says nothing"
+        );
     }
 
     #[test]
@@ -277,12 +266,12 @@ mod tests {
                     0 => mtu.on_probe_sent(),
                     1 => _ = mtu.on_arrived(number, size),
                     2 => _ = mtu.on_lost(number, size, number % 2 == 0),
-                    _ => _ = mtu.on_silence(),
+                    _ => _ = mtu.on_silence(number),
                 }
                 prop_assert!((TransferConfig::MIN_PAYLOAD..=TransferConfig::MAX_PAYLOAD).contains(&mtu.current()));
                 prop_assert!(mtu.due().is_none_or(|due| due > mtu.current() && due <= TransferConfig::MAX_PAYLOAD));
             }
-            if let Probe::Sent(size, _) = mtu.probe {
+            if let Some(size) = mtu.probe {
                 mtu.on_lost(0, size, true);
             }
             search(&mut mtu, TransferConfig::MAX_PAYLOAD, &mut 1_000);

@@ -230,7 +230,7 @@ impl ActiveTransfer {
             },
             (Event::Closed(reason), _) => {
                 let failure = match reason {
-                    CloseReason::Cancelled => TransferFailure::CancelledByPeer,
+                    CloseReason::Cancelled | CloseReason::Leaving => TransferFailure::CancelledByPeer,
                     CloseReason::Integrity => TransferFailure::Integrity,
                     CloseReason::Storage => TransferFailure::PeerStorage,
                     CloseReason::Done | CloseReason::Protocol | CloseReason::Other => TransferFailure::Protocol,
@@ -299,9 +299,10 @@ impl ActiveTransfer {
         self.fail(now, failure, CloseReason::Storage, out);
     }
 
-    /// The person does not want it any more.
-    pub(super) fn on_cancelled(&mut self, now: Instant, out: &mut Vec<Output>) {
-        self.fail(now, TransferFailure::Cancelled, CloseReason::Cancelled, out);
+    /// The person does not want it any more, or not now.
+    pub(super) fn on_cancelled(&mut self, now: Instant, keep: bool, out: &mut Vec<Output>) {
+        let reason = if keep { CloseReason::Leaving } else { CloseReason::Cancelled };
+        self.fail(now, TransferFailure::Cancelled, reason, out);
     }
 
     /// Does what is due, and sends what may be sent, in at most `bursts` bursts. Answers how many it took.
@@ -391,10 +392,17 @@ impl ActiveTransfer {
     fn fail(&mut self, now: Instant, failure: TransferFailure, reason: CloseReason, out: &mut Vec<Output>) {
         if !self.ended {
             self.ended = true;
-            // What is not what was sent, or has no room, is of no use to anybody. Whoever hears of the failure and
-            // tries again must find the rest, or the space free.
-            let keep = !matches!(failure, TransferFailure::Integrity | TransferFailure::Write(_));
+            // What nobody wants, is not what was sent, or has no room is of no use. Whoever hears of the failure and tries
+            // again must find the rest, or the space free.
+            let is_of_use = !matches!(reason, CloseReason::Cancelled | CloseReason::Integrity);
+            let keep = is_of_use && !matches!(failure, TransferFailure::Write(_));
             self.close_file(keep, out);
+            // Who asks must be told.
+            if let (Work::Receive(receiver), Some(handshake)) = (&mut self.work, &mut self.handshake)
+                && receiver.on_prepared(&mut self.connection, Have::default())
+            {
+                handshake.tell(Have::default().encode());
+            }
             self.report(Progress::Failed(failure), out);
             self.connection.close(now, reason);
         }

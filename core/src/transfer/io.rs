@@ -92,6 +92,8 @@ pub enum Input<'a> {
     Cancel {
         /// Which transfer.
         transfer: OfferId,
+        /// Whether it may go on later.
+        keep: bool,
     },
     /// The deadline passed.
     Woke,

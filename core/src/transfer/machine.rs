@@ -237,7 +237,9 @@ impl Machine for Transfers {
             Input::StorageFailed { transfer, reason } => {
                 self.tell(now, transfer, out, |t, _, out| t.on_storage_failed(now, reason, out));
             }
-            Input::Cancel { transfer } => self.tell(now, transfer, out, |t, _, out| t.on_cancelled(now, out)),
+            Input::Cancel { transfer, keep } => {
+                self.tell(now, transfer, out, |t, _, out| t.on_cancelled(now, keep, out));
+            }
         }
     }
 

@@ -100,6 +100,8 @@ pub enum CloseReason {
     Integrity,
     /// A file could not be read or written.
     Storage,
+    /// A person leaves, and may go on later.
+    Leaving,
     /// A reason of a later version.
     Other,
 }
@@ -112,6 +114,7 @@ impl CloseReason {
             CloseReason::Protocol => 2,
             CloseReason::Integrity => 3,
             CloseReason::Storage => 4,
+            CloseReason::Leaving => 5,
             CloseReason::Other => MAX_VARINT,
         }
     }
@@ -123,6 +126,7 @@ impl CloseReason {
             2 => CloseReason::Protocol,
             3 => CloseReason::Integrity,
             4 => CloseReason::Storage,
+            5 => CloseReason::Leaving,
             _ => CloseReason::Other,
         }
     }

@@ -284,7 +284,7 @@ impl End {
 
     /// The person cancels.
     pub fn cancel(&mut self, now: Instant) {
-        self.handle(now, Input::Cancel { transfer: TRANSFER }, &[]);
+        self.handle(now, Input::Cancel { transfer: TRANSFER, keep: false }, &[]);
     }
 
     fn handle(&mut self, now: Instant, input: Input<'_>, payload: &[u8]) {

@@ -80,7 +80,7 @@ impl<R: FnMut(Report)> Driver<R> {
             self.round(&mut received, None).await;
         }
         for transfer in self.disk.transfers() {
-            self.handle(Input::Cancel { transfer }).await;
+            self.handle(Input::Cancel { transfer, keep: true }).await;
         }
         let give_up = self.clock.now() + STOP_DEADLINE;
         while self.machine.deadline().is_some() && self.clock.now() < give_up {
@@ -129,7 +129,7 @@ impl<R: FnMut(Report)> Driver<R> {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Start(start, source) => self.start(start, source).await,
-            Command::Cancel(transfer) => self.handle(Input::Cancel { transfer }).await,
+            Command::Cancel(transfer, keep) => self.handle(Input::Cancel { transfer, keep }).await,
             Command::Finished(work) => {
                 self.disk.finished(work);
                 self.carry_out(&[]).await;

@@ -153,7 +153,7 @@ impl<E: FnMut(Event)> Driver<E> {
                 self.endpoint.start(start, source);
             }
             Output::Remember(person) => return self.people.remember(&person),
-            Output::Cancel { transfer } => self.endpoint.cancel(transfer),
+            Output::Cancel { transfer, keep } => self.endpoint.cancel(transfer, keep),
         }
         None
     }

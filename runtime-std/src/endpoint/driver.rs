@@ -83,7 +83,7 @@ impl<R: FnMut(Report)> Driver<R> {
             self.round(&mut received, None);
         }
         for transfer in self.disk.transfers() {
-            self.handle(Input::Cancel { transfer });
+            self.handle(Input::Cancel { transfer, keep: true });
         }
         let give_up = self.clock.now() + STOP_DEADLINE;
         while self.machine.deadline().is_some() && self.clock.now() < give_up {
@@ -118,7 +118,7 @@ impl<R: FnMut(Report)> Driver<R> {
     fn command(&mut self, command: Command) {
         match command {
             Command::Start(start, source) => self.start(start, source),
-            Command::Cancel(transfer) => self.handle(Input::Cancel { transfer }),
+            Command::Cancel(transfer, keep) => self.handle(Input::Cancel { transfer, keep }),
             Command::Finished(work) => {
                 self.disk.finished(work);
                 self.carry_out(&[]);

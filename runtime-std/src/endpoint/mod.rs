@@ -49,7 +49,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 enum Command {
     Start(Start, Option<Source>),
-    Cancel(OfferId),
+    Cancel(OfferId, bool),
     /// Slow work on a file is done.
     Finished(Finished),
     Stop,
@@ -89,9 +89,9 @@ impl Endpoint {
         self.posts.post(Command::Start(start, source));
     }
 
-    /// Ends a transfer.
-    pub fn cancel(&self, transfer: OfferId) {
-        self.posts.post(Command::Cancel(transfer));
+    /// Ends a transfer, which may go on later if what is there of it is kept.
+    pub fn cancel(&self, transfer: OfferId, keep: bool) {
+        self.posts.post(Command::Cancel(transfer, keep));
     }
 
     /// The counters of a transfer that is under way or has just ended, as of its latest report.

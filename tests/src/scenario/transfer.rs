@@ -139,8 +139,8 @@ pub fn logging_out_ends_transfers(world: &mut dyn World) {
     moves(world, luke, id);
     world.log_out(yoda);
     let failure = failed(world, luke, id);
+    // What has arrived may stay: it can go on later.
     assert!(matches!(failure, TransferFailure::CancelledByPeer | TransferFailure::PeerLeft), "{failure:?}");
-    nothing_is_left(world, luke);
 }
 
 /// When there is nothing more to ask, what was asked is finished first: the answers and the file.

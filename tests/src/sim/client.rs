@@ -384,8 +384,8 @@ impl ClientNode {
                 Some(known) => *known = person,
                 None => self.people.push(person),
             },
-            Output::Cancel { transfer } => {
-                self.inbox.push_back(Happened::ForTransfers(TransferInput::Cancel { transfer }));
+            Output::Cancel { transfer, keep } => {
+                self.inbox.push_back(Happened::ForTransfers(TransferInput::Cancel { transfer, keep }));
             }
         }
     }

@@ -87,7 +87,7 @@ fn a_silent_server_keeps_nobody_from_leaving() {
 fn a_logout_ends_transfers_before_it_is_asked() {
     let mut world = receiving();
     world.command(Command::Logout);
-    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
     assert_eq!(world.requests(), []);
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
     assert_eq!(world.transfer().state, TransferState::Failed(TransferFailure::Cancelled));
@@ -171,7 +171,7 @@ fn who_is_finishing_can_still_log_out_at_once() {
     world.command(Command::Finish);
     assert_eq!(world.orders(), []);
     world.command(Command::Logout);
-    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
     world.events();
     says_bye(&mut world);
@@ -239,7 +239,7 @@ fn a_lost_connection_fails_offers_and_cancels_transfers() {
     world.input(disconnected());
     let [Event::Transfer(transfer), last] = &world.events()[..] else { panic!() };
     assert_eq!((&transfer.state, last), (&lost, &connection_lost(true)));
-    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
     assert_eq!(world.events(), []);
 }

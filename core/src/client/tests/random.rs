@@ -295,7 +295,9 @@ impl Books {
                 }
                 prop_assert!(self.running.insert(start.transfer), "started twice");
             }
-            Output::Cancel { transfer } => prop_assert!(self.running.contains(&transfer), "cancelled and not started"),
+            Output::Cancel { transfer, .. } => {
+                prop_assert!(self.running.contains(&transfer), "cancelled and not started")
+            }
             Output::Disconnect => {
                 prop_assert!(self.over || self.server.granted);
                 self.lose(false);

@@ -134,7 +134,7 @@ fn an_acceptance_that_comes_too_late_ends_the_transfer_once() {
     world.orders();
     world.server(wire::Event::OfferEnded { offer: OfferId(1), reason: OfferEnd::Withdrawn });
     world.answer(ReplyBody::Refused(Refusal::NoSuchOffer));
-    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
     assert_eq!(world.events(), []);
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
     assert_eq!(world.events(), [entry(1, TransferState::Failed(TransferFailure::Withdrawn), 0)]);
@@ -166,7 +166,7 @@ fn a_cancelled_transfer_is_answered_by_its_end() {
     ] {
         let mut world = receiving();
         world.command(Command::Cancel { transfer: OfferId(1) });
-        assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+        assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: false }]);
         assert_eq!(world.events(), []);
         world.command(Command::Cancel { transfer: OfferId(1) });
         assert_eq!(world.events(), [Event::Error(Failure::NoSuchOffer)]);
@@ -242,7 +242,10 @@ fn a_transfer_whose_other_end_has_left_is_given_up_after_a_while() {
     assert_eq!(world.orders(), []);
     assert_eq!(world.client.deadline(), Some(world.now + DESERTED_PATIENCE / 2));
     world.wait(DESERTED_PATIENCE / 2);
-    assert_eq!((world.orders(), world.client.deadline()), (vec![Output::Cancel { transfer: OfferId(1) }], None));
+    assert_eq!(
+        (world.orders(), world.client.deadline()),
+        (vec![Output::Cancel { transfer: OfferId(1), keep: true }], None)
+    );
     world.events();
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
     assert_eq!(world.events(), [entry(1, TransferState::Failed(TransferFailure::PeerLeft), 0)]);

@@ -414,7 +414,7 @@ fn an_answer_to_an_offer_and_its_withdrawal_end_with_the_connection() {
     world.orders();
     assert_eq!(world.requests().len(), 1);
     world.input(disconnected());
-    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
     world.events();
     world.report(1, Progress::Failed(TransferFailure::Cancelled));
     assert_eq!(world.transfer().state, TransferState::Failed(TransferFailure::ServerLost));
@@ -459,7 +459,7 @@ fn a_transfer_that_still_moves_goes_on_though_the_server_says_that_its_other_end
     }
     assert_eq!(world.orders(), []);
     world.wait(DESERTED_PATIENCE);
-    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1) }]);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
 }
 
 #[test]

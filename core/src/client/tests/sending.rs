@@ -170,7 +170,7 @@ fn an_acceptance_that_crosses_a_cancel_starts_and_cancels_so_that_the_receiver_h
     let (mut world, _) = offering();
     world.command(Command::Cancel { transfer: OfferId(1) });
     world.server(accepted(1));
-    assert!(matches!(&world.orders()[..], [Output::Start(_), Output::Cancel { transfer: OfferId(1) }]));
+    assert!(matches!(&world.orders()[..], [Output::Start(_), Output::Cancel { transfer: OfferId(1), keep: true }]));
     world.answer(ReplyBody::Refused(Refusal::NoSuchOffer));
     assert_eq!((world.events(), world.orders()), (vec![], vec![]));
     world.report(1, Progress::Failed(TransferFailure::Cancelled));

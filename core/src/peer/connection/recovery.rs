@@ -54,7 +54,7 @@ impl Connection {
         self.timers.probed_at = now;
         self.timers.probes_in_a_row = self.timers.probes_in_a_row.saturating_add(1);
         self.timers.probe_packets = PROBE_PACKETS;
-        if self.timers.probes_in_a_row >= SILENT_PROBES && self.mtu.on_silence() {
+        if self.timers.probes_in_a_row >= SILENT_PROBES && self.mtu.on_silence(self.sent.next_number().0) {
             self.on_packet_size();
         }
         // A ping needs no bytes of a file, and its acknowledgement tells what else was lost. What is oldest

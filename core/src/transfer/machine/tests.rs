@@ -117,7 +117,7 @@ fn every_transfer_has_its_turn_within_bounded_calls() {
 fn what_is_due_does_not_wait_for_ever_for_a_wake() {
     let mut machine = machine();
     handle(&mut machine, BEGIN, Input::Start(start(1, true, 5)));
-    let other = || Input::Cancel { transfer: OfferId(99) };
+    let other = || Input::Cancel { transfer: OfferId(99), keep: true };
     assert_eq!(handle(&mut machine, BEGIN, other()), []);
     assert_eq!(handle(&mut machine, BEGIN + PATIENCE / 2, other()), []);
     assert!(!handle(&mut machine, BEGIN + PATIENCE, other()).is_empty());
@@ -239,7 +239,7 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
         Op::Verified(id) => Input::Verified { transfer: transfer(*id), blake3: [1; 32] },
         Op::Published(id) => Input::Published { transfer: transfer(*id), saved_as: "x".into() },
         Op::StorageFailed(id) => Input::StorageFailed { transfer: transfer(*id), reason: "x".into() },
-        Op::Cancel(id) => Input::Cancel { transfer: transfer(*id) },
+        Op::Cancel(id) => Input::Cancel { transfer: transfer(*id), keep: id % 2 == 0 },
         Op::Woke | Op::Sleep(_) => Input::Woke,
     };
     handle(machine, now, input)

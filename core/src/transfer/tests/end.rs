@@ -107,7 +107,7 @@ impl End {
     }
 
     pub(super) fn cancel(&mut self, now: Instant) {
-        self.handle(now, Input::Cancel { transfer: TRANSFER }, &[]);
+        self.handle(now, Input::Cancel { transfer: TRANSFER, keep: false }, &[]);
     }
 
     pub(super) fn storage_fails(&mut self, now: Instant) {

@@ -43,7 +43,7 @@ fn packets_are_as_large_as_the_path_carries() {
 #[test]
 fn a_size_is_found_in_spite_of_losses_and_file_is_never_lost_for_its_size() {
     for seed in 0..8 {
-        let quality = Quality { mtu: 9_000, loss: 50, jitter: Duration::from_millis(2), ..Quality::PERFECT };
+        let quality = Quality { mtu: 9_000, loss: 50, ..Quality::PERFECT };
         let world = run(quality, seed);
         assert!(world.there.too_large <= 3);
         assert!(world.sender_counters().packets_sent < packets(1_452), "{}", world.sender_counters().packets_sent);

@@ -19,6 +19,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// 5 % loss, reordering and duplication.
 const BAD: Quality = Quality {
+    mtu: 65_535,
     delay: Duration::from_millis(10),
     jitter: Duration::from_millis(2),
     loss: 50,
@@ -423,6 +424,7 @@ fn counters_of_the_transfers_that_ended_last_are_kept() {
 fn nasty() -> impl Strategy<Value = Quality> {
     (0u64..30, 0u64..30, 0u64..400, 0u64..200, 0u64..100, 0u64..100, prop::bool::ANY).prop_map(
         |(delay, jitter, loss, duplication, bending, replay, narrow)| Quality {
+            mtu: 65_535,
             delay: Duration::from_millis(delay),
             jitter: Duration::from_millis(jitter),
             loss,
