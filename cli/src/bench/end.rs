@@ -16,12 +16,12 @@ use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, SecretKey, Suite};
 use toom_core::text::FileLabel;
-use toom_core::transfer::io::Counters;
 use toom_store::files::Source;
 
 use super::usage;
 use crate::args::Global;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::runtime::Endpoint;
 use crate::{output, random};
 
 /// The first order.
@@ -80,6 +80,8 @@ pub(super) struct Ended {
     pub(super) retransmitted_bytes: u64,
     /// Acknowledgements that left.
     pub(super) acks: u64,
+    /// System calls for datagrams and files.
+    pub(super) system_calls: u64,
     /// The hash of the file, as this end says it.
     pub(super) blake3: Option<String>,
     /// The name that a receiver gave it.
@@ -88,8 +90,9 @@ pub(super) struct Ended {
 
 impl Ended {
     /// What it came to, now that it is over.
-    fn of(progress: Progress, counters: Counters, began: Duration, cpu_before: Duration) -> Ended {
+    fn of(progress: Progress, endpoint: &Endpoint, began: Duration, cpu_before: Duration) -> Ended {
         let (ended, cpu) = (usage::monotonic(), usage::cpu() - cpu_before);
+        let counters = endpoint.counters(TRANSFER).unwrap_or_default();
         let (failure, blake3, saved_as) = match progress {
             Progress::Done { blake3, saved_as } => {
                 (None, Some(blake3::Hash::from_bytes(blake3).to_hex().to_string()), saved_as)
@@ -106,6 +109,7 @@ impl Ended {
             packets: counters.packets_sent,
             retransmitted_bytes: counters.retransmitted_bytes,
             acks: counters.acks_sent,
+            system_calls: endpoint.system_calls(),
             blake3,
             saved_as,
         }
@@ -157,8 +161,7 @@ pub(crate) fn run(global: &Global) -> Outcome {
             Happening::Report(_) if said => {}
             Happening::Report(report) => {
                 said = true;
-                let counters = endpoint.counters(TRANSFER).unwrap_or_default();
-                answer(&Ended::of(report.progress, counters, began, cpu_before))?;
+                answer(&Ended::of(report.progress, &endpoint, began, cpu_before))?;
             }
         }
     }

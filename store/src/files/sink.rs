@@ -18,6 +18,7 @@ use toom_core::text::{FileLabel, received_name};
 
 use super::part;
 use super::written::Written;
+use crate::system::SystemCalls;
 
 /// What is hashed at once while writing: large enough for BLAKE3 to use all of the processor's width, small
 /// enough not to hold up the datagrams behind it.
@@ -42,6 +43,7 @@ pub struct Sink {
     written: Written,
     hasher: blake3::Hasher,
     hashed: u64,
+    calls: SystemCalls,
     /// The part file has been renamed or removed.
     settled: bool,
 }
@@ -79,8 +81,14 @@ impl Sink {
             written: Written::default(),
             hasher: blake3::Hasher::new(),
             hashed: 0,
+            calls: SystemCalls::default(),
             settled: false,
         })
+    }
+
+    /// Counts its writes and reads in `calls` from now on.
+    pub(super) fn count_in(&mut self, calls: SystemCalls) {
+        self.calls = calls;
     }
 
     /// Writes `bytes` at `offset`. Hashes what it sees in order.
@@ -90,6 +98,7 @@ impl Sink {
             let what = format!("{} would get more bytes than were offered", self.part_path().display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         };
+        self.calls.count();
         self.file.write_all_at(bytes, offset).map_err(|error| self.failed("cannot be written", &error))?;
         if offset < self.hashed && offset < end {
             // The hash must be of what is in the file now.
@@ -140,6 +149,7 @@ impl Sink {
 
     fn hash_up_to(&mut self, end: u64) -> io::Result<()> {
         let mut block = vec![0; usize::try_from(end - self.hashed).unwrap_or(0)];
+        self.calls.count();
         self.file.read_exact_at(&mut block, self.hashed).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 io::Error::new(error.kind(), format!("{} is not complete", self.part_path().display()))
