@@ -43,6 +43,8 @@ pub struct Sink {
     written: Written,
     hasher: blake3::Hasher,
     hashed: u64,
+    /// What is being hashed; kept for its memory.
+    block: Vec<u8>,
     calls: SystemCalls,
     /// The part file has been renamed or removed.
     settled: bool,
@@ -81,6 +83,7 @@ impl Sink {
             written: Written::default(),
             hasher: blake3::Hasher::new(),
             hashed: 0,
+            block: Vec::new(),
             calls: SystemCalls::default(),
             settled: false,
         })
@@ -148,15 +151,15 @@ impl Sink {
     }
 
     fn hash_up_to(&mut self, end: u64) -> io::Result<()> {
-        let mut block = vec![0; usize::try_from(end - self.hashed).unwrap_or(0)];
+        self.block.resize(usize::try_from(end - self.hashed).unwrap_or(0), 0);
         self.calls.count();
-        self.file.read_exact_at(&mut block, self.hashed).map_err(|error| match error.kind() {
+        self.file.read_exact_at(&mut self.block, self.hashed).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 io::Error::new(error.kind(), format!("{} is not complete", self.part_path().display()))
             }
             _ => self.failed("cannot be read", &error),
         })?;
-        self.hasher.update(&block);
+        self.hasher.update(&self.block);
         self.hashed = end;
         Ok(())
     }

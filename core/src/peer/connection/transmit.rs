@@ -193,6 +193,10 @@ impl Connection {
             if !fits || !self.may_send_data(now, size as u64) {
                 break;
             }
+            if packets.is_empty() {
+                // Memory for all that fit, with one allocation.
+                packets.reserve(MAX_BURST_PACKETS.min(MAX_BURST_BYTES / size));
+            }
             packets.push(self.data_packet(now, chunk, length));
             bytes += size;
             segment_size = segment_size.max(size);
