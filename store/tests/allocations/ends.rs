@@ -53,7 +53,7 @@ pub(crate) fn transfer(directory: &Path, bytes: u64) -> Outcome {
     std::fs::File::create(&path).and_then(|file| file.set_len(bytes)).expect("a file");
     let (mut sender, mut receiver) = (End::new(directory, 1), End::new(directory, 2));
     let (source, ..) = Source::open(&path).expect("opened");
-    let (for_sender, for_receiver) = (sender.device.clone(), receiver.device.clone());
+    let (for_sender, for_receiver) = (sender.device, receiver.device);
     receiver.start(start(1, 2, bytes, for_sender, receiving()), None);
     sender.start(start(2, 1, bytes, for_receiver, Side::Send { source: SourceId(1) }), Some(source));
 
