@@ -89,7 +89,8 @@ pub(super) fn fact_from(
 
 /// Whether every row is one that was written here: what is wrong, in words, if anything is.
 pub(super) fn check(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
-    let mut statement = connection.prepare("SELECT number, at, fact, checksum, conversation FROM messages")?;
+    let mut statement = connection
+        .prepare("SELECT number, at, fact, checksum, conversation FROM messages ORDER BY conversation, number")?;
     let mut rows = statement.query([])?;
     let mut previous: Option<(String, i64)> = None;
     while let Some(row) = rows.next()? {

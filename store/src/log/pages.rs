@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use toom_core::id::MessageNumber;
 use toom_core::server::fact::Message;
 use toom_core::server::io::{Filling, Page, Query, Select, Span};
@@ -55,14 +55,26 @@ fn first_number(
     span: &Span,
     not_before: Timestamp,
 ) -> Result<Option<MessageNumber>, ReadError> {
-    // Times never go backwards in a conversation, so the index of times gives the number to start from; else
-    // asking for the last hour would walk through all the years before it.
-    let mut statement = connection.prepare_cached(
-        "SELECT number FROM messages WHERE conversation = ?1 AND at >= ?2 ORDER BY at, number LIMIT 1",
+    let (mut first, mut last) = (to_column(span.first.0), to_column(span.last.0));
+    let key = key(&span.conversation);
+    let mut newest = connection.prepare_cached("SELECT max(number) FROM messages WHERE conversation = ?1")?;
+    let Some(newest) = newest.query_row([&key], |row| row.get::<_, Option<i64>>(0))? else { return Ok(None) };
+    last = last.min(newest);
+    // Times never go backwards in a conversation, so halving what is left finds the number to start from; else asking
+    // for the last hour would walk through all the years before it.
+    let mut from = connection.prepare_cached(
+        "SELECT number, at FROM messages WHERE conversation = ?1 AND number >= ?2 ORDER BY number LIMIT 1",
     )?;
-    let mut rows = statement.query((key(&span.conversation), not_before.as_millis()))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(MessageNumber(from_column(row.get(0)?)).max(span.first)))
+    while first <= last {
+        let middle = first + (last - first) / 2;
+        let found =
+            from.query_row((&key, middle), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).optional()?;
+        match found {
+            Some((number, at)) if at < not_before.as_millis() => first = number.saturating_add(1),
+            _ => last = middle - 1,
+        }
+    }
+    Ok((first <= newest).then(|| MessageNumber(from_column(first))))
 }
 
 fn walk(

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::OpenError;
 
 /// The schema that this version writes, kept in the database's `user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 /// How long to wait while another process writes. `toom user import` of many accounts takes a second or two.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,25 +32,24 @@ pub enum Synchronous {
 /// The truth. It has been the same since schema 1.
 const LOG: &str = "CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);";
 
-/// What is derived from it.
+/// What is derived from it. A row of `messages` is added at the end of the table; only the index has to find a place
+/// for it, which with many conversations is a page of its own for each.
 const DERIVED: &str = "
     CREATE TABLE messages (
+        fact INTEGER PRIMARY KEY,
         conversation TEXT NOT NULL,
         number INTEGER NOT NULL,
         at INTEGER NOT NULL,
-        fact INTEGER NOT NULL,
-        checksum INTEGER NOT NULL,
-        PRIMARY KEY (conversation, number)
-    ) WITHOUT ROWID;
-    CREATE INDEX messages_by_time ON messages (conversation, at);
-    CREATE INDEX messages_by_fact ON messages (fact);
+        checksum INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX messages_by_number ON messages (conversation, number);
     CREATE TABLE snapshots (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);
-    PRAGMA user_version = 2;
+    PRAGMA user_version = 3;
 ";
 
-/// From schema 1: its messages had neither a checksum nor an index by fact. They are derived, so they go, and the
-/// start that follows makes them anew from the log.
-const FROM_1: &str = "DROP TABLE messages;";
+/// From an earlier schema, whose messages had other columns or indexes: what is derived goes, and the start that
+/// follows makes it anew from the log.
+const FROM_EARLIER: &str = "DROP TABLE messages; DROP TABLE IF EXISTS snapshots;";
 
 /// The database of the data directory `data`.
 pub(crate) fn path(data: &Path) -> PathBuf {
@@ -218,7 +217,7 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, OpenError>
 /// and then its rows are there and are not found: nothing else would say so.
 fn is_as_made(connection: &Connection, version: i64) -> Result<bool, rusqlite::Error> {
     let declared = |connection: &Connection| -> Result<Vec<(String, String)>, rusqlite::Error> {
-        // What schema 1 had beside the log is made anew.
+        // What an earlier schema had beside the log is made anew.
         let which = if version == SCHEMA_VERSION { "sql IS NOT NULL" } else { "name = 'log'" };
         let mut statement =
             connection.prepare(&format!("SELECT name, sql FROM sqlite_schema WHERE {which} ORDER BY name"))?;
@@ -235,7 +234,7 @@ fn bring_up_to_date(connection: &mut Connection) -> Result<(), rusqlite::Error> 
     // Another process may have been faster.
     match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
         0_i64 => transaction.execute_batch(&[LOG, DERIVED].concat())?,
-        1 => transaction.execute_batch(&[FROM_1, DERIVED].concat())?,
+        1..SCHEMA_VERSION => transaction.execute_batch(&[FROM_EARLIER, DERIVED].concat())?,
         _ => {}
     }
     transaction.commit()

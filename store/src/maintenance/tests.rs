@@ -91,7 +91,7 @@ fn whole_data_is_well_and_each_damage_is_found_where_it_is() {
         ("UPDATE messages SET number = 3 WHERE conversation = 'broadcast' AND number = 2", "messages"),
         ("UPDATE messages SET at = 1 WHERE conversation = 'room/1'", "messages"),
         ("DELETE FROM messages WHERE number = 2", "messages"),
-        ("INSERT INTO messages VALUES ('room/9', 1, 1, 1, 1)", "messages"),
+        ("INSERT INTO messages VALUES (1, 'room/9', 1, 1, 1)", "messages"),
         ("UPDATE snapshots SET body = x'01'", "snapshots"),
         ("UPDATE snapshots SET idx = idx + 1", "snapshots"),
     ] {

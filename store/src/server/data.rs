@@ -396,33 +396,40 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_schema_1_is_brought_up_to_date_and_keeps_everything() {
-        let directory = tempfile::tempdir().expect("a directory");
-        append(directory.path(), &facts(&["one", "two"])).expect("appended");
-        let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
-        // What schema 1 was.
-        connection
-            .execute_batch(
-                "DROP TABLE messages; DROP TABLE snapshots; PRAGMA user_version = 1;
-                CREATE TABLE messages (
-                    conversation TEXT NOT NULL,
-                    number INTEGER NOT NULL,
-                    at INTEGER NOT NULL,
-                    fact INTEGER NOT NULL,
-                    PRIMARY KEY (conversation, number)
-                ) WITHOUT ROWID;
-                CREATE INDEX messages_by_time ON messages (conversation, at);
+    fn a_database_of_an_earlier_schema_is_brought_up_to_date_and_keeps_everything() {
+        let columns = "conversation TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, fact INTEGER NOT NULL";
+        let messages = |more: &str| {
+            format!("CREATE TABLE messages ({columns}{more}, PRIMARY KEY (conversation, number)) WITHOUT ROWID;")
+        };
+        let by_time = "CREATE INDEX messages_by_time ON messages (conversation, at);";
+        let schemas = [
+            messages("")
+                + by_time
+                + "DROP TABLE snapshots; PRAGMA user_version = 1;
                 INSERT INTO messages VALUES ('broadcast', 1, 5, 2), ('broadcast', 2, 5, 3);",
-            )
-            .expect("made");
-        drop(connection);
-        for _ in 0..2 {
-            let (_machine, data, heard) = start(directory.path());
-            assert_eq!(broadcasts(&data, &heard), ["one", "two"]);
+            messages(", checksum INTEGER NOT NULL")
+                + by_time
+                + "CREATE INDEX messages_by_fact ON messages (fact); PRAGMA user_version = 2;
+                INSERT INTO messages VALUES ('broadcast', 1, 5, 2, 0), ('broadcast', 2, 5, 3, 0);",
+        ];
+        for schema in schemas {
+            let directory = tempfile::tempdir().expect("a directory");
+            append(directory.path(), &facts(&["one", "two"])).expect("appended");
+            let (machine, mut data, _heard) = start(directory.path());
+            // A snapshot that the new version must not begin with: it makes the rows before it anew.
+            data.save(&machine);
+            drop(data);
+            let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+            connection.execute_batch(&("DROP TABLE messages;".to_owned() + &schema)).expect("made");
+            drop(connection);
+            for _ in 0..2 {
+                let (_machine, data, heard) = start(directory.path());
+                assert_eq!(broadcasts(&data, &heard), ["one", "two"], "{schema}");
+            }
+            let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
+            let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
+            assert_eq!(version, 3);
         }
-        let connection = rusqlite::Connection::open(directory.path().join("toom.db")).expect("opened");
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
-        assert_eq!(version, 2);
     }
 
     /// A number, a time, a conversation or a fact that changed on the disk, and a row that is gone.
@@ -434,7 +441,7 @@ mod tests {
         for damage in [
             "UPDATE messages SET number = 9 WHERE number = 3",
             "UPDATE messages SET at = at + 1 WHERE number = 1",
-            "UPDATE messages SET fact = 2 WHERE number = 3",
+            "UPDATE messages SET fact = 1 WHERE number = 3",
             "UPDATE messages SET conversation = 'room/7' WHERE number = 2",
             "UPDATE messages SET checksum = checksum + 1 WHERE number = 2",
             "DELETE FROM messages WHERE number = 2",

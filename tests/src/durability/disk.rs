@@ -24,7 +24,8 @@ pub fn appended(folder: &Path, batch: usize, time: Duration) -> io::Result<f64> 
 
 /// Messages a second when each batch is a transaction of SQLite: a write-ahead log, synced at each commit.
 pub fn inserted(folder: &Path, batch: usize, time: Duration) -> io::Result<f64> {
-    let connection = Connection::open(folder.join("alone.db")).map_err(io::Error::other)?;
+    let folder = tempfile::tempdir_in(folder)?;
+    let connection = Connection::open(folder.path().join("alone.db")).map_err(io::Error::other)?;
     let begin = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
         CREATE TABLE log (idx INTEGER PRIMARY KEY, body BLOB NOT NULL);";
     connection.execute_batch(begin).map_err(io::Error::other)?;

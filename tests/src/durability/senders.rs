@@ -1,9 +1,10 @@
 //! A server process, and senders on connections of their own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +39,17 @@ pub struct Server {
     _process: Process,
     address: SocketAddr,
     key: PublicKey,
+    /// Where SQLite counts its transactions.
+    index: PathBuf,
+}
+
+/// What the senders saw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Confirmed {
+    /// Messages a second.
+    pub rate: f64,
+    /// Messages in one transaction of the server, as far as that can be seen from outside.
+    pub batch: f64,
 }
 
 impl Server {
@@ -53,6 +65,7 @@ impl Server {
         let (send, lines) = channel();
         let heard = move |_, line: String| drop(send.send(line));
         let data = argument(data, "");
+        let index = Path::new(&data).join("toom.db-shm");
         let args = ["--runtime", runtime, "server", "--json", "--listen", "127.0.0.1:0", "--post-rate", "0"];
         let args = [&args[..], &["--post-bytes-rate", "0", "--data", &data]].concat();
         let process = Process::start(toom, data.as_ref(), &args, heard)?;
@@ -62,14 +75,14 @@ impl Server {
         let text = |key: &str| listening[key].as_str().unwrap_or_default().to_owned();
         let address = text("address").parse().map_err(io::Error::other)?;
         let key = text("key").parse().map_err(io::Error::other)?;
-        Ok(Server { _process: process, address, key })
+        Ok(Server { _process: process, address, key, index })
     }
 
-    /// Confirmed messages a second.
-    pub fn rate(&self, posted: Posted, senders: usize, time: Duration) -> io::Result<f64> {
+    /// Has so many senders post.
+    pub fn rate(&self, posted: Posted, senders: usize, time: Duration) -> io::Result<Confirmed> {
         let mut strangers: Vec<Stranger> = (0..senders).map(|number| self.log_in(number)).collect::<io::Result<_>>()?;
         let mut asked = strangers.iter_mut().map(|it| it.send(posted.request())).collect::<io::Result<Vec<_>>>()?;
-        let (began, mut confirmed) = (Instant::now(), 0);
+        let (began, mut confirmed, transactions) = (Instant::now(), 0, self.transactions()?);
         while began.elapsed() < time {
             for number in readable(&strangers)? {
                 let (stranger, asked) = (&mut strangers[number], &mut asked[number]);
@@ -86,9 +99,18 @@ impl Server {
             }
         }
         let rate = f64::from(confirmed) / began.elapsed().as_secs_f64();
+        let batch = f64::from(confirmed) / f64::from(self.transactions()?.wrapping_sub(transactions).max(1));
         // What others still send must not stand in their way.
         strangers.iter_mut().try_for_each(|stranger| stranger.ask(RequestBody::Logout).map(|_| ()))?;
-        Ok(rate)
+        Ok(Confirmed { rate, batch })
+    }
+
+    /// How many transactions there were: `iChange` of the index of the write-ahead log, which each one increments
+    /// (<https://sqlite.org/walformat.html>).
+    fn transactions(&self) -> io::Result<u32> {
+        let mut change = [0; 4];
+        File::open(&self.index)?.read_exact_at(&mut change, 8)?;
+        Ok(u32::from_ne_bytes(change))
     }
 
     fn log_in(&self, number: usize) -> io::Result<Stranger> {
