@@ -1,11 +1,12 @@
 //! The command line. Every option has a `TOOM_*` variable of the same name, except secrets, which are never
 //! arguments: they come from files, from inherited file descriptors, or from the person.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use toom_core::client::io::AcceptPolicy;
 use toom_core::config::TransferConfig;
 use toom_core::name::UserName;
@@ -13,7 +14,7 @@ use toom_core::wire::limits::{DEFAULT_POST_BYTES_RATE, DEFAULT_POST_RATE};
 
 use crate::runtime::Runtime;
 use crate::trust::Trust;
-use crate::units::{parse_duration, parse_server, parse_size};
+use crate::units::{parse_duration, parse_rate, parse_server, parse_size};
 
 /// Messaging, rooms and file transfer for people who want no cloud: server and client in one binary.
 #[derive(Debug, Parser)]
@@ -273,16 +274,31 @@ pub(crate) enum BenchCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("link").args(["rate", "delay", "loss"]).multiple(true))]
 pub(crate) struct BenchTransferArgs {
-    /// How much to move, for instance 1073741824 or 64MiB
-    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = parse_size)]
-    pub(crate) size: u64,
-    /// The largest UDP payload, header and tag included
+    /// How much to move, for instance 1073741824 or 64MiB [default: 1GiB; with --rate what that carries in ten
+    /// seconds, if it is less; over another link 64MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    pub(crate) size: Option<u64>,
+    /// The size of UDP payloads, header and tag included [default: what path MTU discovery finds]
     #[arg(long, value_name = "BYTES", value_parser = parse_payload)]
     pub(crate) payload: Option<usize>,
     /// How often; the figures are medians
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
+    /// Over a link of this rate in each direction, for instance 100mbit or 1gbit, with a queue for what is under way
+    /// in a round trip; headers of IP and UDP take their share
+    #[arg(long, value_name = "BITS", value_parser = parse_link_rate)]
+    pub(crate) rate: Option<u64>,
+    /// Over a link that takes so long in each direction, for instance 25ms
+    #[arg(long, value_name = "DURATION", value_parser = parse_link_delay)]
+    pub(crate) delay: Option<Duration>,
+    /// Over a link that loses so many of 100 datagrams at random in each direction, for instance 1 or 0.1
+    #[arg(long, value_name = "PERCENT", value_parser = parse_link_loss)]
+    pub(crate) loss: Option<f64>,
+    /// What the link's random losses follow from: the same again, or others
+    #[arg(long, value_name = "N", default_value = "1", requires = "link")]
+    pub(crate) seed: u64,
 }
 
 /// A name that an account may have; for a new one there are stricter rules.
@@ -307,6 +323,33 @@ fn parse_payload(text: &str) -> Result<usize, String> {
     }
 }
 
+fn parse_link_rate(text: &str) -> Result<u64, String> {
+    let rate = parse_rate(text)?;
+    if LINK_RATES.contains(&rate) { Ok(rate) } else { Err("it is between 64kbit and 100gbit".to_owned()) }
+}
+
+fn parse_link_delay(text: &str) -> Result<Duration, String> {
+    let delay = parse_duration(text)?;
+    if delay <= MAX_LINK_DELAY { Ok(delay) } else { Err("it is at most 10s".to_owned()) }
+}
+
+fn parse_link_loss(text: &str) -> Result<f64, String> {
+    // What is no number, infinity and the like are not in the range either.
+    match text.parse() {
+        Ok(loss) if LINK_LOSSES.contains(&loss) => Ok(loss),
+        _ => Err("it is a number between 0 and 50, without a sign of percent".to_owned()),
+    }
+}
+
+/// One datagram takes 150 ms at the slowest; no process copies datagrams faster than the fastest.
+const LINK_RATES: RangeInclusive<u64> = 64_000..=100_000_000_000;
+
+/// Less than what ends a connection that hears nothing, there and back.
+const MAX_LINK_DELAY: Duration = Duration::from_secs(10);
+
+/// Nothing gets through a link that loses more, in a time that anybody waits for.
+const LINK_LOSSES: RangeInclusive<f64> = 0.0..=50.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,6 +369,20 @@ mod tests {
     }
 
     #[test]
+    fn a_link_has_any_of_its_three_properties() {
+        for (line, link) in [
+            ("toom bench transfer", (None, None, None)),
+            ("toom bench transfer --rate 64kbit --seed 2", (Some(64_000), None, None)),
+            ("toom bench transfer --delay 10s --loss 0", (None, Some(MAX_LINK_DELAY), Some(0.0))),
+            ("toom bench transfer --rate 100gbit --loss 50", (Some(100_000_000_000), None, Some(50.0))),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Command::Bench(BenchCommand::Transfer(args)) = cli.command else { panic!("{line}") };
+            assert_eq!((args.rate, args.delay, args.loss), link, "{line}");
+        }
+    }
+
+    #[test]
     fn names_and_payloads_are_checked_here() {
         for line in [
             "toom user add a;b",
@@ -333,6 +390,13 @@ mod tests {
             "toom bench transfer --payload 1199",
             "toom bench transfer --payload 65001",
             "toom bench transfer --runs 0",
+            "toom bench transfer --rate 63kbit",
+            "toom bench transfer --rate 101gbit",
+            "toom bench transfer --delay 10001ms",
+            "toom bench transfer --loss -1",
+            "toom bench transfer --loss 50.1",
+            "toom bench transfer --loss NaN",
+            "toom bench transfer --seed 2",
             "toom client host:0",
             "toom -q -v demo",
         ] {

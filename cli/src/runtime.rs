@@ -165,6 +165,14 @@ impl Endpoint {
         }
     }
 
+    /// Calls that sent and received datagrams, and read and wrote files, so far.
+    pub(crate) fn system_calls(&self) -> u64 {
+        match self {
+            Endpoint::Smol(endpoint) => endpoint.system_calls(),
+            Endpoint::Std(endpoint) => endpoint.system_calls(),
+        }
+    }
+
     /// Ends all transfers, telling the other ends, and the thread.
     pub(crate) fn stop(self) {
         match self {

@@ -34,6 +34,20 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(bytes).ok_or_else(wrong)
 }
 
+/// `100mbit`, `1gbit`, `64kbit`, in whatever case; a number alone means bits a second.
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no rate; say for instance 100mbit, 1gbit or 1000000");
+    let (number, unit) = number_and_unit(text).ok_or_else(wrong)?;
+    let bits: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "bit" => 1,
+        "kbit" => 1_000,
+        "mbit" => 1_000_000,
+        "gbit" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(bits).ok_or_else(wrong)
+}
+
 /// The port of a server that is named without one.
 pub(crate) const DEFAULT_PORT: u16 = 4000;
 
@@ -88,6 +102,16 @@ mod tests {
         }
         for text in ["", "MiB", "1mib", "-1", "1.5GiB", "99999999999999GiB"] {
             assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_have_units() {
+        for (text, bits) in [("0", 0), ("64kbit", 64_000), ("100 Mbit", 100_000_000), ("2gbit", 2_000_000_000)] {
+            assert_eq!(parse_rate(text), Ok(bits), "{text}");
+        }
+        for text in ["", "mbit", "1mb", "1MB", "-1", "1.5gbit", "99999999999gbit", "1gbit/s"] {
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use toom_core::secure::{self, PacketKeys, Suite};
 use toom_core::transfer::io::{Burst, SlotId};
 use toom_core::transfer::{Keys, Opened};
 use toom_core::wire::packet::{HEADER_BYTES, PACKET_OVERHEAD, PacketNumber, Role};
-use toom_core::wire::peer_frame::{FlowId, STREAM_HEADER_BYTES, put_stream_header};
+use toom_core::wire::peer_frame::{FlowId, STREAM_HEADER_BYTES};
 
 const DATAGRAM: usize = 1_400;
 const PACKETS: u64 = 46;
@@ -68,10 +68,10 @@ impl Ours {
             keys
         };
         let packet = |number: u64| {
-            let (mut frames, start) = (Vec::new(), number as usize * DATA);
-            put_stream_header(&mut frames, FlowId(1), start as u64, DATA, false);
-            let data = Some(StreamData { slot: SlotId(0), start, length: DATA });
-            Packet { number: PacketNumber(number), frames, data, padding: 0 }
+            let (flow, start) = (FlowId(1), number as usize * DATA);
+            let (offset, slot) = (start as u64, SlotId(0));
+            let data = Some(StreamData { flow, offset, fin: false, slot, start, length: DATA });
+            Packet { number: PacketNumber(number), frames: Vec::new(), data, padding: 0 }
         };
         let (to, packets) = (([127, 0, 0, 1], 1).into(), (0..PACKETS).map(packet).collect());
         Ours {

@@ -16,12 +16,12 @@ use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, SecretKey, Suite};
 use toom_core::text::FileLabel;
-use toom_core::transfer::io::Counters;
 use toom_store::files::Source;
 
 use super::usage;
 use crate::args::Global;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::runtime::Endpoint;
 use crate::{output, random};
 
 /// The first order.
@@ -33,8 +33,8 @@ pub(super) struct Setup {
     pub(super) downloads: PathBuf,
     /// Its size.
     pub(super) bytes: u64,
-    /// The largest UDP payload.
-    pub(super) payload: usize,
+    /// The size of UDP payloads; without it, path MTU discovery decides.
+    pub(super) payload: Option<usize>,
     /// What datagrams to this end carry.
     pub(super) local_index: PeerIndex,
     /// What datagrams to the other end carry.
@@ -74,12 +74,16 @@ pub(super) struct Ended {
     pub(super) cpu_s: f64,
     /// The most memory that this process ever had.
     pub(super) peak_rss: u64,
+    /// The size of the last packets of file.
+    pub(super) payload: usize,
     /// Packets that left.
     pub(super) packets: u64,
     /// File bytes that were sent again.
     pub(super) retransmitted_bytes: u64,
     /// Acknowledgements that left.
     pub(super) acks: u64,
+    /// System calls for datagrams and files.
+    pub(super) system_calls: u64,
     /// The hash of the file, as this end says it.
     pub(super) blake3: Option<String>,
     /// The name that a receiver gave it.
@@ -88,8 +92,9 @@ pub(super) struct Ended {
 
 impl Ended {
     /// What it came to, now that it is over.
-    fn of(progress: Progress, counters: Counters, began: Duration, cpu_before: Duration) -> Ended {
+    fn of(progress: Progress, endpoint: &Endpoint, began: Duration, cpu_before: Duration) -> Ended {
         let (ended, cpu) = (usage::monotonic(), usage::cpu() - cpu_before);
+        let counters = endpoint.counters(TRANSFER).unwrap_or_default();
         let (failure, blake3, saved_as) = match progress {
             Progress::Done { blake3, saved_as } => {
                 (None, Some(blake3::Hash::from_bytes(blake3).to_hex().to_string()), saved_as)
@@ -103,9 +108,11 @@ impl Ended {
             ended_ns: ended.as_nanos() as u64,
             cpu_s: cpu.as_secs_f64(),
             peak_rss: usage::peak_rss(),
+            payload: counters.payload,
             packets: counters.packets_sent,
             retransmitted_bytes: counters.retransmitted_bytes,
             acks: counters.acks_sent,
+            system_calls: endpoint.system_calls(),
             blake3,
             saved_as,
         }
@@ -157,8 +164,7 @@ pub(crate) fn run(global: &Global) -> Outcome {
             Happening::Report(_) if said => {}
             Happening::Report(report) => {
                 said = true;
-                let counters = endpoint.counters(TRANSFER).unwrap_or_default();
-                answer(&Ended::of(report.progress, counters, began, cpu_before))?;
+                answer(&Ended::of(report.progress, &endpoint, began, cpu_before))?;
             }
         }
     }

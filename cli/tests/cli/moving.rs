@@ -198,10 +198,53 @@ fn the_bench_prints_one_object_with_the_agreed_keys() {
         for key in ["payload", "goodput_bps", "sender_peak_rss", "receiver_peak_rss", "packets", "acks"] {
             assert!(result[key].as_u64().is_some_and(|figure| figure > 0), "{key}: {result}");
         }
+        for key in ["sender_system_calls", "receiver_system_calls"] {
+            assert!(result[key].as_u64().is_some_and(|calls| calls > 48), "3 MiB do not fit less bursts: {result}");
+        }
+        assert!(result["rate_bps"].is_null() && result["link_lost"].is_null(), "{result}");
         for key in ["sender_cpu_s", "receiver_cpu_s"] {
             assert!(result[key].as_f64().is_some_and(|figure| figure > 0.0), "{key}: {result}");
         }
         assert!(result["retransmitted_bytes"].is_u64());
         assert_eq!(stderr.lines().count(), 3, "a heading and a row for each run: {stderr}");
+    }
+}
+
+#[test]
+fn a_bench_over_a_link_that_loses_and_delays_verifies_and_says_what_the_link_did() {
+    for runtime in RUNTIMES {
+        let link = ["--rate", "200mbit", "--delay", "2ms", "--loss", "2", "--seed", "7"];
+        let bench = ["--runtime", runtime, "bench", "transfer", "--size", "2MiB", "--runs", "1"];
+        let output = run(&[&bench[..], &link].concat(), "");
+        let (stdout, stderr) = said(&output);
+        assert_eq!(code(&output), Some(0), "{stderr}");
+        let result: Value = serde_json::from_str(stdout.trim_end()).expect("one line of JSON");
+        assert_eq!(result["verified"], true);
+        assert_eq!((&result["rate_bps"], &result["loss_percent"]), (&200_000_000.into(), &2.0.into()));
+        assert_eq!(result["delay_ms"], 2.0);
+        // Of 1,800 datagrams and their acknowledgements; the same decisions each time.
+        assert!(result["link_lost"].as_u64().is_some_and(|lost| lost > 10), "{result}");
+        assert!(result["retransmitted_bytes"].as_u64().is_some_and(|bytes| bytes > 10_000), "{result}");
+        assert!(result["link_dropped"].is_u64());
+        assert!(result["link_lateness_us"]["mean"].as_u64() <= result["link_lateness_us"]["max"].as_u64());
+        let share = result["goodput_share"].as_f64().expect("a share");
+        assert!(share > 0.0 && share < 1.0, "no link carries more than its rate: {result}");
+    }
+}
+
+#[test]
+fn a_link_that_cannot_be_is_refused_in_a_sentence() {
+    for (option, value, sentence) in [
+        ("--loss", "51", "it is a number between 0 and 50, without a sign of percent"),
+        ("--loss", "1%", "it is a number between 0 and 50, without a sign of percent"),
+        ("--rate", "1gigabit", "'1gigabit' is no rate; say for instance 100mbit, 1gbit or 1000000"),
+        ("--rate", "1kbit", "it is between 64kbit and 100gbit"),
+        ("--delay", "soon", "'soon' is no duration; say for instance 10s, 500ms or 2m"),
+        ("--delay", "11s", "it is at most 10s"),
+    ] {
+        let output = run(&["bench", "transfer", option, value], "");
+        let (stdout, stderr) = said(&output);
+        assert_eq!((code(&output), stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(stderr.contains(sentence), "{option} {value}: {stderr}");
     }
 }

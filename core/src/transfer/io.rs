@@ -230,6 +230,8 @@ pub struct Dropped {
 pub struct Counters {
     /// Handshake datagrams that were not of this transfer, had no right mac, or were too many.
     pub handshakes_refused: u64,
+    /// The size of packets of file, header and tag included.
+    pub payload: usize,
     /// Packets that left.
     pub packets_sent: u64,
     /// Packets that arrived and could be opened.

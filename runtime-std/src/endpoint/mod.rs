@@ -29,6 +29,7 @@ use toom_core::secure::SecretKey;
 use toom_core::transfer::io::{Counters, Dropped};
 use toom_core::transfer::{Counts, Transfers};
 use toom_store::files::{Disk, Finished, Source};
+use toom_store::system::SystemCalls;
 use toom_store::system::udp::Socket;
 
 use crate::mailbox::{Posts, mailbox};
@@ -42,6 +43,8 @@ pub struct Endpoint {
     port: u16,
     posts: Posts<Command>,
     counted: Counted,
+    /// Of the socket and of the files.
+    calls: [SystemCalls; 2],
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,11 +75,12 @@ impl Endpoint {
         let finished = posts.clone();
         let worker = Worker::start(move |work| finished.post(Command::Finished(work)))?;
         let disk = Disk::new(downloads, move |job| worker.work(job));
+        let calls = [socket.system_calls().clone(), disk.system_calls().clone()];
         let counted = Counted::default();
         let machine = Transfers::new(config, device, seed);
         let driver = Driver::new(machine, socket, mailbox, disk, counted.clone(), on_report);
         let thread = spawn_thread("toom-endpoint", move || driver.run())?;
-        Ok(Endpoint { port, posts, counted, thread: Some(thread) })
+        Ok(Endpoint { port, posts, counted, calls, thread: Some(thread) })
     }
 
     /// The port really bound.
@@ -97,6 +101,11 @@ impl Endpoint {
     /// The counters of a transfer that is under way or has just ended, as of its latest report.
     pub fn counters(&self, transfer: OfferId) -> Option<Counters> {
         self.counted.with(|counts| counts.transfer(transfer))
+    }
+
+    /// Calls that sent and received datagrams, and read and wrote files, so far.
+    pub fn system_calls(&self) -> u64 {
+        self.calls.iter().map(SystemCalls::total).sum()
     }
 
     /// Datagrams that belonged to no transfer, so far.

@@ -14,7 +14,7 @@ use toom_core::transfer::Have;
 use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, SlotId};
 
 use super::{Sink, Source};
-use crate::system::in_words;
+use crate::system::{SystemCalls, in_words};
 
 /// How much is gathered before it is written to a file: what a few receiving buffers hold.
 const GATHERED_BYTES: usize = 256 * 1024;
@@ -29,6 +29,7 @@ pub struct Disk {
     gathered: Gathered,
     /// What the machine must hear.
     inputs: VecDeque<Input<'static>>,
+    calls: SystemCalls,
     start_job: Box<dyn FnMut(Job) + Send>,
 }
 
@@ -72,8 +73,19 @@ struct Gathered {
 impl Disk {
     /// Received files go to `downloads`. `start_job` has slow work done elsewhere, and must not wait for it.
     pub fn new(downloads: PathBuf, start_job: impl FnMut(Job) + Send + 'static) -> Disk {
-        let (files, gathered, inputs) = (BTreeMap::new(), Gathered::default(), VecDeque::new());
-        Disk { downloads, files, gathered, inputs, start_job: Box::new(start_job) }
+        Disk {
+            downloads,
+            files: BTreeMap::new(),
+            gathered: Gathered::default(),
+            inputs: VecDeque::new(),
+            calls: SystemCalls::default(),
+            start_job: Box::new(start_job),
+        }
+    }
+
+    /// Reading and writing system calls.
+    pub fn system_calls(&self) -> &SystemCalls {
+        &self.calls
     }
 
     /// The next thing that the machine must hear.
@@ -90,10 +102,16 @@ impl Disk {
     pub fn open(&mut self, start: &Start, source: Option<Source>) {
         let transfer = start.transfer;
         let file = match (&start.side, source) {
-            (Side::Send { .. }, Some(source)) => Ok(File::source(source)),
+            (Side::Send { .. }, Some(mut source)) => {
+                source.count_in(self.calls.clone());
+                Ok(File::source(source))
+            }
             (Side::Send { .. }, None) => Err(io::Error::other("the file was not opened")),
             (Side::Receive { from, label }, _) => {
-                Sink::create(&self.downloads, from, label, start.bytes).map(File::Sink)
+                Sink::create(&self.downloads, from, label, start.bytes).map(|mut sink| {
+                    sink.count_in(self.calls.clone());
+                    File::Sink(sink)
+                })
             }
         };
         let file = file.unwrap_or_else(|error| {

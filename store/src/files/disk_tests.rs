@@ -128,6 +128,7 @@ fn neighbours_are_gathered_and_anything_else_is_written_apart() {
     world.disk.flush();
     world.disk.flush();
     assert_eq!(world.heard(), said(&[written(other, 10)]));
+    assert_eq!(world.disk.system_calls().total(), 4, "one for each of these");
 }
 
 #[test]
@@ -160,6 +161,7 @@ fn a_source_is_read_into_slots_and_its_hash_follows_the_end() {
     world.disk.read(TRANSFER, 2, 3, SlotId(0));
     assert_eq!(world.heard(), said(&[read(0)]));
     assert_eq!(world.disk.slot(TRANSFER, SlotId(0)), b"234");
+    assert_eq!(world.disk.system_calls().total(), 3);
 }
 
 #[test]

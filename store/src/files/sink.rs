@@ -20,6 +20,7 @@ use toom_core::transfer::Have;
 use super::journal::{self, Journal, Record};
 use super::part;
 use super::written::Written;
+use crate::system::SystemCalls;
 
 /// What is hashed at once while writing: large enough for BLAKE3 to use all of the processor's width, small
 /// enough not to hold up the datagrams behind it.
@@ -51,6 +52,9 @@ pub struct Sink {
     recorded: u64,
     /// An earlier transfer left something, which nobody has looked at yet.
     adopted: bool,
+    /// What is being hashed; kept for its memory.
+    block: Vec<u8>,
+    calls: SystemCalls,
     /// The part file has been renamed or removed.
     settled: bool,
 }
@@ -94,6 +98,8 @@ impl Sink {
             written: Written::default(),
             hasher: blake3::Hasher::new(),
             hashed: 0,
+            block: Vec::new(),
+            calls: SystemCalls::default(),
             settled: false,
         })
     }
@@ -151,6 +157,11 @@ impl Sink {
         }
     }
 
+    /// Counts its writes and reads in `calls` from now on.
+    pub(super) fn count_in(&mut self, calls: SystemCalls) {
+        self.calls = calls;
+    }
+
     /// Writes `bytes` at `offset`. Hashes what it sees in order.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let end = offset.checked_add(bytes.len() as u64).filter(|end| *end <= self.bytes);
@@ -158,6 +169,7 @@ impl Sink {
             let what = format!("{} would get more bytes than were offered", self.part_path().display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         };
+        self.calls.count();
         self.file.write_all_at(bytes, offset).map_err(|error| self.failed("cannot be written", &error))?;
         if offset < self.hashed && offset < end {
             // The hash must be of what is in the file now.
@@ -229,14 +241,15 @@ impl Sink {
     }
 
     fn hash_up_to(&mut self, end: u64) -> io::Result<()> {
-        let mut block = vec![0; usize::try_from(end - self.hashed).unwrap_or(0)];
-        self.file.read_exact_at(&mut block, self.hashed).map_err(|error| match error.kind() {
+        self.block.resize(usize::try_from(end - self.hashed).unwrap_or(0), 0);
+        self.calls.count();
+        self.file.read_exact_at(&mut self.block, self.hashed).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 io::Error::new(error.kind(), format!("{} is not complete", self.part_path().display()))
             }
             _ => self.failed("cannot be read", &error),
         })?;
-        self.hasher.update(&block);
+        self.hasher.update(&self.block);
         self.hashed = end;
         Ok(())
     }

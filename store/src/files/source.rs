@@ -13,6 +13,8 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use toom_core::text::FileLabel;
 
+use crate::system::SystemCalls;
+
 /// What is read at once only to be hashed.
 const HASH_BLOCK: usize = 1024 * 1024;
 
@@ -25,6 +27,7 @@ pub struct Source {
     /// When it was opened; `None` if the file system does not tell.
     modified: Option<SystemTime>,
     hash: Hash,
+    calls: SystemCalls,
 }
 
 /// The hash of what was read in order.
@@ -59,7 +62,16 @@ impl Source {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (bytes, modified) = (metadata.len(), metadata.modified().ok());
         let hash = Hash::Growing { hasher: Box::default(), next: 0 };
-        Ok((Source { path: path.to_owned(), file, bytes, modified, hash }, FileLabel::new(&name), bytes))
+        Ok((
+            Source { path: path.to_owned(), file, bytes, modified, hash, calls: SystemCalls::default() },
+            FileLabel::new(&name),
+            bytes,
+        ))
+    }
+
+    /// Counts its reads in `calls` from now on.
+    pub(super) fn count_in(&mut self, calls: SystemCalls) {
+        self.calls = calls;
     }
 
     /// Fills `buffer` from `offset`; an error if the file is shorter than that, or has changed when all of it has
@@ -67,6 +79,7 @@ impl Source {
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.bytes);
         let Some(end) = end else { return Err(self.too_short()) };
+        self.calls.count();
         match self.file.read_exact_at(buffer, offset) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.too_short()),

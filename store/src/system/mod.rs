@@ -2,13 +2,17 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`SystemCalls`] | how many system calls were made |
 //! | [`tcp`] | how our connections are made |
 //! | [`udp`] | many datagrams with each system call |
 //!
 //! Nothing here waits, except [`tcp::connect`]: waiting is what the drivers differ in.
 
+mod calls;
 pub mod tcp;
 pub mod udp;
+
+pub use calls::SystemCalls;
 
 use std::io;
 

@@ -9,7 +9,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use toom_core::address::{canonical, mapped};
 
-use super::in_words;
+use super::{SystemCalls, in_words};
 
 /// What the kernel is asked to hold in each direction, for the times at which the driver is not running.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -30,12 +30,13 @@ pub struct Socket {
     state: UdpSocketState,
     is_ipv4: bool,
     refused: AtomicU64,
+    calls: SystemCalls,
 }
 
 /// What arrived with one call.
 #[derive(Debug)]
 pub struct Received {
-    buffers: Vec<Vec<u8>>,
+    buffers: [Vec<u8>; BUFFERS],
     meta: [RecvMeta; BUFFERS],
     filled: usize,
 }
@@ -54,7 +55,13 @@ impl Socket {
         let _ = socket.set_send_buffer_size(KERNEL_BUFFER_BYTES);
         let socket = UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        Ok(Socket { socket, state, is_ipv4: address.is_ipv4(), refused: AtomicU64::new(0) })
+        Ok(Socket {
+            socket,
+            state,
+            is_ipv4: address.is_ipv4(),
+            refused: AtomicU64::new(0),
+            calls: SystemCalls::default(),
+        })
     }
 
     /// The port really bound.
@@ -67,10 +74,16 @@ impl Socket {
         self.refused.load(Relaxed)
     }
 
+    /// Receiving and sending system calls.
+    pub fn system_calls(&self) -> &SystemCalls {
+        &self.calls
+    }
+
     /// Takes what has arrived; whether there may be more.
     pub fn receive(&self, received: &mut Received) -> io::Result<bool> {
-        let mut slices: Vec<_> = received.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+        let mut slices = received.buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
         received.filled = 0;
+        self.calls.count();
         match self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut received.meta) {
             Ok(filled) => received.filled = filled,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -90,6 +103,7 @@ impl Socket {
             let (contents, rest) = datagrams.split_at(datagrams.len().min(segments * segment_size));
             let transmit =
                 Transmit { destination, ecn: None, contents, segment_size: Some(segment_size), src_ip: None };
+            self.calls.count();
             match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
                 Ok(()) => return Some(rest),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
@@ -129,7 +143,7 @@ impl Received {
 
 impl Default for Received {
     fn default() -> Received {
-        let buffers = (0..BUFFERS).map(|_| vec![0; BUFFER_BYTES]).collect();
+        let buffers = std::array::from_fn(|_| vec![0; BUFFER_BYTES]);
         Received { buffers, meta: [RecvMeta::default(); BUFFERS], filled: 0 }
     }
 }
@@ -170,6 +184,7 @@ mod tests {
         while !rest.is_empty() {
             rest = sender.send(at_loopback(&receiver), rest, 1_200).expect("there is room");
         }
+        assert_eq!(sender.system_calls().total(), 2, "65,507 bytes hold 54 of them");
         for (n, (source, datagram)) in (0u8..).zip(receive(&receiver, 64)) {
             assert_eq!(source, at_loopback(&sender));
             assert_eq!(datagram, vec![n; if n == 63 { 17 } else { 1_200 }]);

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use toom_core::client::event::TransferFailure;
 use toom_core::client::io::{Progress, Report, Side, Start};
 use toom_core::id::OfferId;
-use toom_core::peer::Packet;
 use toom_core::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
 use toom_core::wire::peer_frame::{Frame, Frames};
 
@@ -274,7 +273,7 @@ impl End {
             let named = slot.is_some_and(|slot| {
                 slot.sent += data.length;
                 let offset = slot.offset + data.start as u64;
-                slot.sent <= slot.length && names(packet, offset, data.length)
+                slot.sent <= slot.length && (data.flow, data.offset) == (FILE, offset)
             });
             ensure(named, SENT_IS_READ, || format!("{:?} of transfer {}", packet, burst.transfer))?;
         }
@@ -288,15 +287,6 @@ impl End {
         let whole = written.contains(&(0..bytes)) && *with_the_file >= bytes;
         ensure(first && whole, HASHED_WHEN_WHOLE, || format!("{with_the_file} of {bytes} bytes are with the file"))
     }
-}
-
-/// Whether the last frame of `packet` names these bytes of the file.
-fn names(packet: &Packet, offset: u64, length: usize) -> bool {
-    let mut payload = packet.frames.clone();
-    payload.resize(payload.len() + length, 0);
-    let last = Frames::new(&payload).last();
-    matches!(last, Some(Ok(Frame::Stream { flow: FILE, offset: start, range, .. }))
-        if start == offset && range.len() == length && range.end == payload.len())
 }
 
 #[cfg(test)]

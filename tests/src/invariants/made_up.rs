@@ -188,8 +188,10 @@ pub(super) fn packet(number: u64, frames: Vec<u8>) -> Packet {
 }
 
 /// A packet with bytes of the first slot.
-pub(super) fn data_packet(number: u64, header: Vec<u8>, start: usize, length: usize) -> Packet {
-    Packet { data: Some(StreamData { slot: SlotId(0), start, length }), ..packet(number, header) }
+pub(super) fn data_packet(number: u64, offset: u64, start: usize, length: usize) -> Packet {
+    let (flow, slot) = (super::datagrams::FILE, SlotId(0));
+    let data = StreamData { flow, offset, fin: false, slot, start, length };
+    Packet { data: Some(data), ..packet(number, Vec::new()) }
 }
 
 /// A frame with bytes of the file.
@@ -199,7 +201,7 @@ pub(super) fn stream(offset: u64, bytes: &[u8]) -> Vec<u8> {
     frame
 }
 
-pub(super) fn stream_header(offset: u64, length: usize) -> Vec<u8> {
+fn stream_header(offset: u64, length: usize) -> Vec<u8> {
     let mut frame = Vec::new();
     toom_core::wire::peer_frame::put_stream_header(&mut frame, super::datagrams::FILE, offset, length, false);
     frame

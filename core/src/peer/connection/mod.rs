@@ -391,7 +391,8 @@ impl Connection {
 
     /// What was counted.
     pub fn counters(&self) -> Counters {
-        Counters { largest_received: self.received.largest(), ..self.counters }
+        let (largest_received, payload) = (self.received.largest(), self.mtu.current());
+        Counters { largest_received, payload, ..self.counters }
     }
 
     /// How much of its limits it uses.

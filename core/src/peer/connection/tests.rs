@@ -26,9 +26,8 @@ fn connection(remote: u16) -> Connection {
 /// The payloads of packets whose file bytes are all `7`.
 fn payloads(flight: Flight) -> Vec<(PacketNumber, Vec<u8>)> {
     let payload = |packet: Packet| {
-        let mut payload = packet.frames;
-        payload.resize(payload.len() + packet.data.map_or(0, |data| data.length), 7);
-        payload.resize(payload.len() + packet.padding, 0);
+        let mut payload = Vec::new();
+        packet.put_payload(|_| &[7; SLOT_BYTES], &mut payload);
         (packet.number, payload)
     };
     flight.packets.into_iter().map(payload).collect()

@@ -213,6 +213,10 @@ impl Connection {
             if !fits || !self.may_send_data(now, size as u64) {
                 break;
             }
+            if packets.is_empty() {
+                // Memory for all that fit, with one allocation.
+                packets.reserve(MAX_BURST_PACKETS.min(MAX_BURST_BYTES / size));
+            }
             packets.push(self.data_packet(now, chunk, length));
             bytes += size;
             segment_size = segment_size.max(size);
@@ -252,14 +256,13 @@ impl Connection {
         let Chunk { flow, offset, slot, start, .. } = *chunk;
         let end = offset + length as u64;
         let fin = self.sending.get(&flow).is_some_and(|flow| flow.length() == end);
-        let mut frames = Vec::with_capacity(STREAM_HEADER_BYTES);
-        put_stream_header(&mut frames, flow, offset, length, fin);
         let bytes = (PACKET_OVERHEAD + STREAM_HEADER_BYTES + length) as u32;
         self.pacer.spend(u64::from(bytes));
         let content = Content::Data { flow, offset, length: length as u32 };
         let number = self.record(Sent { at: now, bytes, eliciting: true, acknowledged: None, content });
         (chunk.offset, chunk.start, chunk.length) = (end, start + length, chunk.length - length);
-        Packet { number, frames, data: Some(StreamData { slot, start, length }), padding: 0 }
+        let data = StreamData { flow, offset, fin, slot, start, length };
+        Packet { number, frames: Vec::new(), data: Some(data), padding: 0 }
     }
 
     fn record(&mut self, sent: Sent) -> PacketNumber {

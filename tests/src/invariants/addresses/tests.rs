@@ -1,6 +1,6 @@
 use toom_core::wire::peer_frame::{put_path_challenge, put_path_response, put_ping};
 
-use super::super::made_up::{RECEIVER, SENDER, Story, address, data_packet, packet, stream_header};
+use super::super::made_up::{RECEIVER, SENDER, Story, address, data_packet, packet};
 use super::*;
 
 fn story() -> Story {
@@ -37,7 +37,7 @@ fn proven() -> Story {
 fn whoever_is_proven_gets_everything() {
     let mut story = proven();
     for number in 1..100 {
-        story.sends(SENDER, address(RECEIVER), data_packet(number, stream_header(0, 12), 0, 12));
+        story.sends(SENDER, address(RECEIVER), data_packet(number, 0, 0, 12));
     }
     assert_eq!(story.broken(), None);
     story.sends(SENDER, address(RECEIVER), packet(100, frame(put_ping)));
@@ -110,7 +110,7 @@ fn a_response_proves_the_address_that_was_challenged_and_no_other() {
     }
     story.opens(SENDER, elsewhere(), 3, &response(2));
     assert_eq!(story.broken(), None);
-    story.sends(SENDER, elsewhere(), data_packet(4, stream_header(0, 12), 0, 12));
+    story.sends(SENDER, elsewhere(), data_packet(4, 0, 0, 12));
     assert_eq!(story.broken(), Some(UNPROVEN_GETS_NO_FILE));
 }
 
@@ -118,7 +118,7 @@ fn a_response_proves_the_address_that_was_challenged_and_no_other() {
 fn file_bytes_wait_for_the_proof() {
     let mut story = story();
     story.opens(SENDER, address(RECEIVER), 0, &[0; 1_000]);
-    story.sends(SENDER, address(RECEIVER), data_packet(0, stream_header(0, 12), 0, 12));
+    story.sends(SENDER, address(RECEIVER), data_packet(0, 0, 0, 12));
     assert_eq!(story.broken(), Some(UNPROVEN_GETS_NO_FILE));
 }
 
