@@ -56,6 +56,19 @@ pub struct TransferConfig {
     /// The size of UDP payloads, header and tag included, in bytes: at least [`TransferConfig::MIN_PAYLOAD`], at most
     /// [`TransferConfig::MAX_PAYLOAD`]. Without it, path MTU discovery decides (RFC 8899).
     pub payload: Option<usize>,
+    /// Which congestion control.
+    pub congestion: Congestion,
+}
+
+/// How a sender finds out how much a path carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Congestion {
+    /// By a model of the path: its rate and its shortest round trip (BBR, draft-ietf-ccwg-bbr). What is lost at random
+    /// does not slow it down.
+    #[default]
+    Bbr,
+    /// By its losses (CUBIC, RFC 9438).
+    Cubic,
 }
 
 impl TransferConfig {

@@ -3,6 +3,10 @@
 use core::fmt;
 use core::time::Duration;
 
+use super::bbr::Bbr;
+use super::cubic::Cubic;
+use super::delivery::RateSample;
+use crate::config::Congestion;
 use crate::time::Instant;
 
 /// Decides how much may be in flight, and how fast it may leave.
@@ -10,8 +14,8 @@ pub(super) trait Controller: fmt::Debug + Send {
     /// An acknowledgement has arrived.
     fn on_acked(&mut self, now: Instant, acked: Acked);
 
-    /// Packets were lost, of which the newest was sent at `sent_at`.
-    fn on_lost(&mut self, now: Instant, sent_at: Instant);
+    /// Packets were lost. Said before the acknowledgement by which it was noticed.
+    fn on_lost(&mut self, now: Instant, lost: Lost);
 
     /// Nothing got through for a long time (RFC 9002, section 7.6).
     fn on_persistent_congestion(&mut self);
@@ -24,6 +28,14 @@ pub(super) trait Controller: fmt::Debug + Send {
 
     /// How many bytes may leave in a second.
     fn pacing_rate(&self, smoothed_rtt: Duration) -> u64;
+}
+
+/// The chosen one, for packets of this size. `seed` is random.
+pub(super) fn new(congestion: Congestion, packet: u64, seed: u64) -> Box<dyn Controller> {
+    match congestion {
+        Congestion::Bbr => Box::new(Bbr::new(packet, seed)),
+        Congestion::Cubic => Box::new(Cubic::new(packet)),
+    }
 }
 
 /// What one acknowledgement tells.
@@ -39,4 +51,21 @@ pub(super) struct Acked {
     pub(super) smoothed_rtt: Duration,
     /// Whether the window was what held the sender back (RFC 9002, section 7.8).
     pub(super) window_limited: bool,
+    /// Bytes in flight after it.
+    pub(super) in_flight: u64,
+    /// Bytes that were delivered so far.
+    pub(super) delivered: u64,
+    /// How fast they arrive.
+    pub(super) rate: Option<RateSample>,
+}
+
+/// Packets that were lost, and noticed to be at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    /// In all of them.
+    pub(super) bytes: u64,
+    /// When the newest of them was sent.
+    pub(super) sent_at: Instant,
+    /// Bytes in flight when that one left, itself included.
+    pub(super) in_flight: u64,
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::controller::{Acked, Controller};
+use super::controller::{Acked, Controller, Lost};
 use super::slow_start::{Growth, SlowStart};
 use crate::time::Instant;
 
@@ -137,7 +137,8 @@ impl Controller for Cubic {
         self.last_acked_at = now;
     }
 
-    fn on_lost(&mut self, now: Instant, sent_at: Instant) {
+    fn on_lost(&mut self, now: Instant, lost: Lost) {
+        let sent_at = lost.sent_at;
         if self.recovery_began.is_some_and(|began| sent_at <= began) {
             return;
         }
@@ -177,13 +178,20 @@ mod tests {
     const RTT: Duration = Duration::from_millis(50);
 
     /// Acknowledges whole windows for so many round trips.
+    fn lost(sent_at: Instant) -> Lost {
+        Lost { bytes: 1, sent_at, in_flight: 1 }
+    }
+
     fn round_trips(cubic: &mut Cubic, now: &mut Instant, count: u32, window_limited: bool) {
         for _ in 0..count {
             let sent_at = *now;
             *now = *now + RTT;
             let bytes = cubic.window() / 20;
             for _ in 0..20 {
-                let acked = Acked { bytes, sent_at, latest_rtt: RTT, smoothed_rtt: RTT, window_limited };
+                let (latest_rtt, smoothed_rtt) = (RTT, RTT);
+                let (in_flight, delivered, rate) = (0, 0, None);
+                let acked =
+                    Acked { bytes, sent_at, latest_rtt, smoothed_rtt, window_limited, in_flight, delivered, rate };
                 cubic.on_acked(*now, acked);
             }
         }
@@ -193,7 +201,7 @@ mod tests {
         let mut cubic = Cubic::new(1_000);
         let now = Instant::from_nanos(1_000_000_000);
         cubic.window = 100_000;
-        cubic.on_lost(now, now);
+        cubic.on_lost(now, lost(now));
         (cubic, now)
     }
 
@@ -203,7 +211,7 @@ mod tests {
         assert_eq!(cubic.window(), 10_000);
         round_trips(&mut cubic, &mut now, 3, true);
         assert_eq!(cubic.window(), 80_000);
-        cubic.on_lost(now, now);
+        cubic.on_lost(now, lost(now));
         assert_eq!(cubic.window(), 56_000);
     }
 
@@ -215,9 +223,9 @@ mod tests {
     #[test]
     fn losses_of_one_round_trip_are_one_event() {
         let (mut cubic, now) = at_100_packets_after_a_loss();
-        cubic.on_lost(now + RTT, now);
+        cubic.on_lost(now + RTT, lost(now));
         assert_eq!(cubic.window(), 70_000);
-        cubic.on_lost(now + RTT, now + RTT / 2);
+        cubic.on_lost(now + RTT, lost(now + RTT / 2));
         assert_eq!(cubic.window(), 49_000);
     }
 
@@ -225,7 +233,7 @@ mod tests {
     fn the_climb_is_flat_where_the_loss_was_and_steep_before_and_after() {
         let (mut cubic, mut now) = (Cubic::new(1_000), Instant::from_nanos(1_000_000_000));
         cubic.window = 1_000_000;
-        cubic.on_lost(now, now);
+        cubic.on_lost(now, lost(now));
         // K = cbrt(300 / 0.4) = 9.1 s.
         let mut seconds = |count: u32| {
             let before = cubic.window();
@@ -273,7 +281,7 @@ mod tests {
         assert!(cubic.window() >= 64_000, "exponentially: {}", cubic.window());
         for _ in 0..100 {
             now = now + RTT;
-            cubic.on_lost(now, now);
+            cubic.on_lost(now, lost(now));
         }
         assert_eq!(cubic.window(), 2_000);
     }
@@ -294,7 +302,16 @@ mod tests {
             let rtt = Duration::from_millis(1);
             let sent_at = now + Duration::from_millis(millis);
             let bytes = cubic.window();
-            let acked = Acked { bytes, sent_at, latest_rtt: rtt, smoothed_rtt: rtt, window_limited: true };
+            let acked = Acked {
+                bytes,
+                sent_at,
+                latest_rtt: rtt,
+                smoothed_rtt: rtt,
+                window_limited: true,
+                in_flight: 0,
+                delivered: 0,
+                rate: None,
+            };
             cubic.on_acked(sent_at + rtt, acked);
             cubic.window()
         };
@@ -309,9 +326,17 @@ mod tests {
         let mut cubic = Cubic::new(1_000);
         let now = Instant::from_nanos(1_000_000_000);
         cubic.window = 1_000_000;
-        cubic.on_lost(now, now);
-        let acked =
-            |bytes| Acked { bytes, sent_at: now + RTT, latest_rtt: RTT, smoothed_rtt: RTT, window_limited: true };
+        cubic.on_lost(now, lost(now));
+        let acked = |bytes| Acked {
+            bytes,
+            sent_at: now + RTT,
+            latest_rtt: RTT,
+            smoothed_rtt: RTT,
+            window_limited: true,
+            in_flight: 0,
+            delivered: 0,
+            rate: None,
+        };
         cubic.on_acked(now + 2 * RTT, acked(1_000));
         cubic.on_acked(now + 2 * RTT + RTT / 2, acked(1_000));
         let after_one_packet = cubic.window();
@@ -324,10 +349,10 @@ mod tests {
         let (mut cubic, now) = at_100_packets_after_a_loss();
         assert_eq!(cubic.w_max, 100.0);
         cubic.window = 100_000;
-        cubic.on_lost(now + RTT, now + RTT);
+        cubic.on_lost(now + RTT, lost(now + RTT));
         assert_eq!(cubic.w_max, 100.0, "not below");
         cubic.window = 80_000;
-        cubic.on_lost(now + 2 * RTT, now + 2 * RTT);
+        cubic.on_lost(now + 2 * RTT, lost(now + 2 * RTT));
         assert_eq!(cubic.w_max, 80.0 * (1.0 + BETA) / 2.0);
     }
 }

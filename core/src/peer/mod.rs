@@ -20,17 +20,20 @@
 //! | `received` | duplicates, and when to acknowledge |
 //! | `sent` | what is outstanding, and what is lost |
 //! | `rtt` | timeouts |
-//! | `controller`, `cubic`, `slow_start` | how much may be in flight |
+//! | `controller`, `bbr`, `cubic`, `slow_start` | how much may be in flight, and how fast it leaves |
+//! | `delivery` | how fast packets arrive |
 //! | `mtu` | how large packets are |
 //! | `pacer` | when the next burst may leave |
 //! | `send_flow`, `receive_flow` | which bytes to send, which are new |
 //!
 //! It speaks of packets and never of datagrams' bytes: [`build_burst`] makes those, at the edge.
 
+mod bbr;
 pub mod build;
 mod connection;
 mod controller;
 mod cubic;
+mod delivery;
 mod epoch;
 mod handshake;
 mod mtu;

@@ -40,9 +40,8 @@ impl Pacer {
 
     /// Whether `bytes` may leave now, at `rate` bytes a second. If not, [`Pacer::opens_at`] tells when.
     pub(super) fn allows(&mut self, now: Instant, rate: u64, bytes: u64) -> bool {
+        let most = self.most(rate);
         let rate = u128::from(rate.max(1));
-        let most = (rate * BURST_TIME.as_nanos())
-            .clamp(u128::from(MIN_BURST_PACKETS * self.packet) * NANOS, u128::from(MAX_BURST) * NANOS);
         self.tokens = (self.tokens + rate * now.saturating_since(self.filled_at).as_nanos()).min(most);
         self.filled_at = now;
         if self.closed_until.is_some_and(|until| now < until) {
@@ -58,9 +57,21 @@ impl Pacer {
         false
     }
 
+    /// Whether nothing has left for as long as it saves up.
+    pub(super) fn is_idle(&mut self, now: Instant, rate: u64) -> bool {
+        let _ = self.allows(now, rate, 0);
+        self.tokens >= self.most(rate)
+    }
+
     /// `bytes` have left.
     pub(super) fn spend(&mut self, bytes: u64) {
         self.tokens = self.tokens.saturating_sub(u128::from(bytes) * NANOS);
+    }
+
+    /// In billionths of a byte.
+    fn most(&self, rate: u64) -> u128 {
+        (u128::from(rate.max(1)) * BURST_TIME.as_nanos())
+            .clamp(u128::from(MIN_BURST_PACKETS * self.packet) * NANOS, u128::from(MAX_BURST) * NANOS)
     }
 
     /// When bytes may leave again.

@@ -5,6 +5,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use super::delivery::Stamp;
 use crate::machine::Usage;
 use crate::time::Instant;
 use crate::wire::packet::PacketNumber;
@@ -54,6 +55,7 @@ pub(super) struct Sent {
     /// The largest packet number that it acknowledged.
     pub(super) acknowledged: Option<PacketNumber>,
     pub(super) content: Content,
+    pub(super) stamp: Stamp,
 }
 
 #[derive(Debug, Default)]
@@ -215,7 +217,14 @@ mod tests {
         for number in 0..10 {
             assert_eq!(sent.next_number(), PacketNumber(number));
             let content = Content::Control(vec![Control::Ping]);
-            sent.push(Sent { at: at(number), bytes: 100, eliciting: true, acknowledged: None, content });
+            sent.push(Sent {
+                at: at(number),
+                bytes: 100,
+                eliciting: true,
+                acknowledged: None,
+                content,
+                stamp: Stamp::default(),
+            });
         }
         sent
     }
@@ -298,7 +307,7 @@ mod tests {
                     Op::Send { bytes, eliciting } => {
                         prop_assert_eq!(sent.next_number(), PacketNumber(model.len() as u64));
                         let content = Content::Control(Vec::new());
-                        sent.push(Sent { at: at(now), bytes, eliciting, acknowledged: None, content });
+                        sent.push(Sent { at: at(now), bytes, eliciting, acknowledged: None, content, stamp: Stamp::default() });
                         model.push((now, bytes, eliciting, true));
                     }
                     Op::Acknowledge(range) if range.end <= model.len() as u64 => {

@@ -11,6 +11,7 @@ use super::resume::{Have, Resumed};
 use super::sender::Sender;
 use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
+use crate::config::TransferConfig;
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::{Usage, earlier};
 use crate::peer::{Connection, ConnectionConfig, Event, Handshake, HandshakeSetup, Heard, IDLE_TIMEOUT};
@@ -34,8 +35,7 @@ pub(super) struct Device {
 #[derive(Debug)]
 pub(super) struct Beginning<'a> {
     pub(super) device: &'a Device,
-    /// The size of datagrams, if it was given.
-    pub(super) payload: Option<usize>,
+    pub(super) config: TransferConfig,
     /// Two times random bytes, never used twice.
     pub(super) seeds: [[u8; 32]; 2],
 }
@@ -69,8 +69,9 @@ enum Work {
 
 impl ActiveTransfer {
     pub(super) fn new(now: Instant, start: Start, beginning: Beginning<'_>) -> Self {
-        let Beginning { device, payload, seeds: [seed, handshake_seed] } = beginning;
-        let connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, seed });
+        let Beginning { device, config: TransferConfig { payload, congestion }, seeds: [seed, handshake_seed] } =
+            beginning;
+        let connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, congestion, seed });
         let (role, work) = match start.side {
             Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(start.bytes))),
             Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(start.bytes))),

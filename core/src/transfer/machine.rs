@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// All the transfers of one UDP socket. [`super`] has the theory.
 #[derive(Debug)]
 pub struct Transfers {
-    payload: Option<usize>,
+    config: TransferConfig,
     device: Device,
     random: ChaCha20Rng,
     transfers: BTreeMap<OfferId, Entry>,
@@ -63,7 +63,10 @@ impl Transfers {
     /// brought within.
     pub fn new(config: TransferConfig, device: SecretKey, seed: [u8; 32]) -> Self {
         Transfers {
-            payload: config.payload.map(|it| it.clamp(TransferConfig::MIN_PAYLOAD, TransferConfig::MAX_PAYLOAD)),
+            config: TransferConfig {
+                payload: config.payload.map(|it| it.clamp(TransferConfig::MIN_PAYLOAD, TransferConfig::MAX_PAYLOAD)),
+                ..config
+            },
             device: Device { public: device.public(), secret: device },
             random: ChaCha20Rng::from_seed(seed),
             transfers: BTreeMap::new(),
@@ -100,8 +103,7 @@ impl Transfers {
         let mut seeds = [[0; 32]; 2];
         seeds.iter_mut().for_each(|seed| self.random.fill_bytes(seed));
         self.by_index.insert(start.local_index, id);
-        let transfer =
-            ActiveTransfer::new(now, start, Beginning { device: &self.device, payload: self.payload, seeds });
+        let transfer = ActiveTransfer::new(now, start, Beginning { device: &self.device, config: self.config, seeds });
         self.transfers.insert(id, Entry { transfer, turn: None });
         self.settle(now, id, out);
     }

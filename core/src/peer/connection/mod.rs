@@ -15,8 +15,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::build::Packet;
-use super::controller::Controller;
-use super::cubic::Cubic;
+use super::controller::{self, Controller};
+use super::delivery::Delivery;
 use super::epoch::SendingEpoch;
 use super::mtu::PathMtu;
 use super::pacer::Pacer;
@@ -27,6 +27,7 @@ use super::rtt::Rtt;
 use super::send_flow::SendFlow;
 use super::sent::SentPackets;
 use super::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
+use crate::config::Congestion;
 use crate::machine::{Usage, earlier};
 use crate::time::Instant;
 use crate::transfer::io::{Counters, SLOT_BYTES, SlotId};
@@ -54,6 +55,8 @@ pub struct ConnectionConfig {
     pub remote: SocketAddr,
     /// The size of UDP payloads, header and tag included; without it, path MTU discovery decides.
     pub payload: Option<usize>,
+    /// Which congestion control.
+    pub congestion: Congestion,
     /// Random bytes, never used twice.
     pub seed: [u8; 32],
 }
@@ -118,6 +121,7 @@ pub struct Flight {
 pub struct Connection {
     /// The size of packets, if it was given.
     payload: Option<usize>,
+    congestion: Congestion,
     mtu: PathMtu,
     random: ChaCha12Rng,
     state: State,
@@ -128,6 +132,7 @@ pub struct Connection {
     sent: SentPackets,
     rtt: Rtt,
     controller: Box<dyn Controller>,
+    delivery: Delivery,
     pacer: Pacer,
     sending: BTreeMap<FlowId, SendFlow>,
     receiving: BTreeMap<FlowId, ReceiveFlow>,
@@ -190,18 +195,23 @@ struct Timers {
 impl Connection {
     /// An end that has no keys yet, and so neither sends nor hears anything.
     pub fn new(now: Instant, config: ConnectionConfig) -> Self {
+        let mtu = PathMtu::new(config.payload);
+        let packet = mtu.current() as u64;
+        let mut random = ChaCha12Rng::from_seed(config.seed);
         Connection {
             payload: config.payload,
-            mtu: PathMtu::new(config.payload),
-            random: ChaCha12Rng::from_seed(config.seed),
+            congestion: config.congestion,
+            mtu,
+            controller: controller::new(config.congestion, packet, random.next_u64()),
+            delivery: Delivery::default(),
+            random,
             state: State::Open,
             epoch: None,
             path: Path::new(config.remote),
             received: Received::default(),
             sent: SentPackets::default(),
             rtt: Rtt::new(),
-            controller: Box::new(Cubic::new(PathMtu::new(config.payload).current() as u64)),
-            pacer: Pacer::new(now, PathMtu::new(config.payload).current() as u64),
+            pacer: Pacer::new(now, packet),
             sending: BTreeMap::new(),
             receiving: BTreeMap::new(),
             due: Due::default(),

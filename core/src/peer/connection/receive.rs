@@ -3,8 +3,10 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 
+use rand_chacha::rand_core::Rng;
+
 use super::{Connection, Event, State, token};
-use crate::peer::cubic::Cubic;
+use crate::peer::controller;
 use crate::peer::mtu::PathMtu;
 use crate::peer::pacer::Pacer;
 use crate::peer::path::Moved;
@@ -90,8 +92,9 @@ impl Connection {
         let Some(moved) = self.path.on_response(now, token) else { return };
         if moved == Moved::Host {
             self.mtu = PathMtu::new(self.payload);
-            self.controller = Box::new(Cubic::new(self.mtu.current() as u64));
-            self.pacer = Pacer::new(now, self.mtu.current() as u64);
+            let packet = self.mtu.current() as u64;
+            self.controller = controller::new(self.congestion, packet, self.random.next_u64());
+            self.pacer = Pacer::new(now, packet);
             self.rtt = Rtt::new();
         }
         let mut lost = Vec::new();

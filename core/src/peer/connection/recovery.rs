@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Connection;
-use crate::peer::controller::Acked;
+use crate::peer::controller::{Acked, Lost};
 use crate::peer::sent::{Content, Control, Sent};
 use crate::time::Instant;
 use crate::wire::peer_frame::Ack;
@@ -68,7 +68,7 @@ impl Connection {
 
     /// An ACK has arrived, of packets that were sent.
     pub(super) fn on_ack(&mut self, now: Instant, ack: &Ack<'_>) {
-        let newly = self.tick_off(ack);
+        let newly = self.tick_off(now, ack);
         let Some((newest, sent_at)) = newly.newest else { return };
         if newest == ack.largest.0 && newly.eliciting {
             let delay = Duration::from_micros(ack.delay_micros);
@@ -81,17 +81,26 @@ impl Connection {
         if newly.eliciting {
             let latest_rtt = self.rtt.latest();
             let smoothed_rtt = self.rtt.smoothed();
-            let acked = Acked { bytes: newly.bytes, sent_at, latest_rtt, smoothed_rtt, window_limited };
+            let acked = Acked {
+                bytes: newly.bytes,
+                sent_at,
+                latest_rtt,
+                smoothed_rtt,
+                window_limited,
+                in_flight: self.sent.bytes_in_flight(),
+                delivered: self.delivery.delivered(),
+                rate: self.delivery.sample(now),
+            };
             self.controller.on_acked(now, acked);
             (self.timers.probes_in_a_row, self.timers.probe_packets) = (0, 0);
         }
         self.wake(now);
     }
 
-    fn tick_off(&mut self, ack: &Ack<'_>) -> NewlyAcked {
+    fn tick_off(&mut self, now: Instant, ack: &Ack<'_>) -> NewlyAcked {
         let mut newly = NewlyAcked::default();
         let mut resized = false;
-        let Connection { sent, sending, received, due, mtu, .. } = self;
+        let Connection { sent, sending, received, due, mtu, delivery, .. } = self;
         for range in ack.ranges() {
             if range.end <= sent.oldest() {
                 break;
@@ -102,6 +111,7 @@ impl Connection {
                 if packet.eliciting {
                     newly.bytes += u64::from(packet.bytes);
                     newly.eliciting = true;
+                    delivery.on_acked(now, packet.at, packet.stamp, u64::from(packet.bytes));
                 }
                 if let Some(largest) = packet.acknowledged {
                     received.acknowledgement_arrived(largest);
@@ -158,7 +168,9 @@ impl Connection {
             self.on_packet_size();
         }
         let Some((_, newest)) = lost.last() else { return };
-        self.controller.on_lost(now, newest.at);
+        let bytes = lost.iter().map(|(_, packet)| u64::from(packet.bytes)).sum();
+        self.delivery.on_lost(bytes);
+        self.controller.on_lost(now, Lost { bytes, sent_at: newest.at, in_flight: newest.stamp.in_flight });
         let mut run: Option<LostRun> = None;
         let mut longest = Duration::ZERO;
         for (number, packet) in &lost {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Congestion;
+use crate::peer::controller::Lost;
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::{Frame, Frames, put_ack, put_max_data, put_path_challenge, put_ping, put_stream_header};
 
@@ -20,7 +22,15 @@ fn at(millis: u64) -> Instant {
 }
 
 fn connection(remote: u16) -> Connection {
-    Connection::new(at(0), ConnectionConfig { remote: address(remote), payload: Some(1_200), seed: [remote as u8; 32] })
+    Connection::new(
+        at(0),
+        ConnectionConfig {
+            remote: address(remote),
+            payload: Some(1_200),
+            congestion: Congestion::Cubic,
+            seed: [remote as u8; 32],
+        },
+    )
 }
 
 /// The payloads of packets whose file bytes are all `7`.
@@ -300,7 +310,7 @@ fn moved(to: SocketAddr) -> (Connection, Connection, VecDeque<Chunk>) {
     b.open_receiving(FLOW, 60_000, 60_000);
     a.claim(FLOW, 60_000);
     let mut chunks = VecDeque::from([chunk(60_000)]);
-    a.controller.on_lost(at(8), at(8));
+    a.controller.on_lost(at(8), Lost { bytes: 1, sent_at: at(8), in_flight: 1 });
     // All of this is lost, and then b says something from elsewhere.
     while a.transmit(at(10), &mut chunks).is_some() {}
     b.due.ping = true;
@@ -431,7 +441,12 @@ fn acknowledgements_stay_short_once_they_are_acknowledged() {
 #[test]
 fn a_burst_is_filled_with_whole_packets() {
     let (connection, large) = (connection(1), {
-        let config = ConnectionConfig { remote: address(1), payload: Some(60_000), seed: [1; 32] };
+        let config = ConnectionConfig {
+            remote: address(1),
+            payload: Some(60_000),
+            congestion: Congestion::Cubic,
+            seed: [1; 32],
+        };
         Connection::new(at(0), config)
     });
     let packets = connection.data_per_burst() / connection.data_per_packet();

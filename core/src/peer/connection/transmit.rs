@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Chunk, Connection, Flight, State};
 use crate::config::TransferConfig;
 use crate::peer::build::{Packet, StreamData};
+use crate::peer::delivery::Stamp;
 use crate::peer::send_flow::SendFlow;
 use crate::peer::sent::{Content, Control, Sent};
 use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
@@ -178,6 +179,7 @@ impl Connection {
             eliciting: !draft.carried.is_empty(),
             acknowledged: draft.acknowledged,
             content: Content::Control(draft.carried),
+            stamp: Stamp::default(),
         };
         let packet = Packet { number: self.record(sent), frames: draft.frames, data: None, padding };
         Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] }
@@ -195,7 +197,14 @@ impl Connection {
         put_ping(&mut frames);
         let content = Content::MtuProbe { bytes: u32::try_from(size).unwrap_or(u32::MAX) };
         // It does not count as being in flight: nothing waits for it (RFC 9000, section 14.4).
-        let number = self.record(Sent { at: now, bytes: 0, eliciting: true, acknowledged: None, content });
+        let number = self.record(Sent {
+            at: now,
+            bytes: 0,
+            eliciting: true,
+            acknowledged: None,
+            content,
+            stamp: Stamp::default(),
+        });
         let padding = size.saturating_sub(PACKET_OVERHEAD + frames.len());
         let packet = Packet { number, frames, data: None, padding };
         Some(Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] })
@@ -206,6 +215,9 @@ impl Connection {
         let most = self.data_per_packet();
         let (mut packets, mut bytes, mut segment_size) = (Vec::new(), 0, 0);
         self.timers.window_limited = false;
+        if chunks.is_empty() && self.pacer.is_idle(now, self.controller.pacing_rate(self.rtt.smoothed())) {
+            self.delivery.on_app_limited(self.sent.bytes_in_flight());
+        }
         while let Some(chunk) = chunks.front_mut() {
             let length = most.min(chunk.length);
             let size = PACKET_OVERHEAD + STREAM_HEADER_BYTES + length;
@@ -259,15 +271,17 @@ impl Connection {
         let bytes = (PACKET_OVERHEAD + STREAM_HEADER_BYTES + length) as u32;
         self.pacer.spend(u64::from(bytes));
         let content = Content::Data { flow, offset, length: length as u32 };
-        let number = self.record(Sent { at: now, bytes, eliciting: true, acknowledged: None, content });
+        let number =
+            self.record(Sent { at: now, bytes, eliciting: true, acknowledged: None, content, stamp: Stamp::default() });
         (chunk.offset, chunk.start, chunk.length) = (end, start + length, chunk.length - length);
         let data = StreamData { flow, offset, fin, slot, start, length };
         Packet { number, frames: Vec::new(), data: Some(data), padding: 0 }
     }
 
-    fn record(&mut self, sent: Sent) -> PacketNumber {
+    fn record(&mut self, mut sent: Sent) -> PacketNumber {
         let number = self.sent.next_number();
         if sent.eliciting {
+            sent.stamp = self.delivery.on_sent(sent.at, self.sent.bytes_in_flight(), u64::from(sent.bytes));
             self.timers.elicited_at = sent.at;
         }
         self.counters.packets_sent += 1;

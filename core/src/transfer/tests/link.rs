@@ -56,6 +56,8 @@ pub(super) struct Link {
     offered: u64,
     /// How many were.
     pub(super) too_large: u64,
+    /// How many found no room.
+    pub(super) dropped: u64,
     random: ChaCha8Rng,
     in_flight: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
@@ -76,6 +78,7 @@ impl Link {
             lose_number: None,
             offered: 0,
             too_large: 0,
+            dropped: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -137,6 +140,7 @@ impl Link {
             let start = self.busy_until.max(now);
             let waiting = (start - now).as_nanos() as u64 * rate / 1_000_000_000;
             if waiting + datagram.bytes.len() as u64 > queue {
+                self.dropped += 1;
                 return;
             }
             leaves = start + Duration::from_nanos(datagram.bytes.len() as u64 * 1_000_000_000 / rate);

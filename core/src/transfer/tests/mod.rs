@@ -1,5 +1,6 @@
 //! Two machines and a bad link between them, in virtual time, sealing included.
 
+mod congestion;
 mod end;
 mod link;
 mod path_mtu;

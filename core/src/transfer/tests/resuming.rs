@@ -6,7 +6,7 @@ use super::link::Quality;
 use super::world::{World, file};
 use crate::client::event::TransferFailure;
 use crate::client::io::Progress;
-use crate::config::TransferConfig;
+use crate::config::Congestion;
 use crate::peer::{Connection, ConnectionConfig};
 
 const PAYLOAD: usize = 1_200;
@@ -111,7 +111,7 @@ fn credit_is_counted_from_what_is_there() {
     use crate::time::Instant;
     use crate::wire::peer_frame::FlowId;
     let remote = "10.0.0.2:1".parse().unwrap();
-    let config = ConnectionConfig { remote, payload: Some(TransferConfig::MIN_PAYLOAD), seed: [1; 32] };
+    let config = ConnectionConfig { remote, payload: None, congestion: Congestion::Bbr, seed: [1; 32] };
     let mut connection = Connection::new(Instant::ZERO, config);
     let flow = FlowId(1);
     connection.open_sending(flow, 10_000, 1_000 + 4_000);

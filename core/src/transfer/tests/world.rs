@@ -60,7 +60,7 @@ impl World {
 
     pub(super) fn not_started(file: Vec<u8>, payload: impl Into<Option<usize>>, quality: Quality, seed: u64) -> World {
         let (there, back) = (Link::new(quality, seed), Link::new(quality, !seed));
-        let config = TransferConfig { payload: payload.into() };
+        let config = TransferConfig { payload: payload.into(), ..TransferConfig::default() };
         let address = |last| SocketAddr::from(([10, 0, 0, last], PORT));
         let empty = vec![0; file.len()];
         let sender = End::new(address(1), device(1), config, seed as u8, file);
