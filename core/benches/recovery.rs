@@ -44,7 +44,7 @@ impl Sender {
     /// send.
     fn new(most: usize) -> Sender {
         let now = Instant::ZERO;
-        let config = ConnectionConfig { remote: remote(), payload: PAYLOAD, seed: [1; 32] };
+        let config = ConnectionConfig { remote: remote(), payload: Some(PAYLOAD), seed: [1; 32] };
         let mut connection = Connection::new(now, config);
         connection.begin(now, Some(ROUND_TRIP));
         connection.open_sending(FLOW, 1 << 50, 1 << 50);

@@ -57,7 +57,7 @@ pub(crate) fn transfer(directory: &Path, bytes: u64) -> Outcome {
     receiver.start(start(1, 2, bytes, for_sender, receiving()), None);
     sender.start(start(2, 1, bytes, for_receiver, Side::Send { source: SourceId(1) }), Some(source));
 
-    let data = TransferConfig::default().payload as u64;
+    let data = TransferConfig::MIN_PAYLOAD as u64;
     let middle = bytes / data / 4..bytes / data * 3 / 4;
     let (mut now, mut outcome) =
         (Instant::ZERO, Outcome { packets: 0, sender: Allocated::default(), receiver: Allocated::default() });
@@ -134,7 +134,11 @@ impl End {
         let (start_job, jobs) = channel();
         End {
             device: secret.public(),
-            machine: Transfers::new(TransferConfig::default(), secret, [number; 32]),
+            machine: Transfers::new(
+                TransferConfig { payload: Some(TransferConfig::MIN_PAYLOAD) },
+                secret,
+                [number; 32],
+            ),
             keys: Keys::default(),
             disk: Disk::new(directory.to_owned(), move |job| start_job.send(job).expect("the end waits")),
             jobs,
@@ -214,9 +218,10 @@ impl End {
             Output::Write { transfer, offset, range } => self.disk.write(transfer, offset, &payload[range]),
             Output::Verify { transfer } => self.disk.verify(transfer),
             Output::Publish { transfer } => self.disk.publish(transfer),
-            Output::Close { transfer } => self.disk.close(transfer),
+            Output::Close { transfer, keep } => self.disk.close(transfer, keep),
+            Output::Compare { .. } | Output::Restart { .. } => unreachable!("nothing was there"),
             Output::Report(report) => match report.progress {
-                Progress::Moving { .. } => {}
+                Progress::Resumed { .. } | Progress::Moving { .. } => {}
                 Progress::Done { .. } => self.is_done = true,
                 Progress::Failed(why) => panic!("the transfer failed: {why}"),
             },
