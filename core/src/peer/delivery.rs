@@ -19,8 +19,6 @@ pub(super) struct Stamp {
     first_sent_at: Instant,
     /// Bytes in flight with it.
     pub(super) in_flight: u64,
-    /// Bytes that were lost before it left.
-    pub(super) lost: u64,
     /// There was too little to send.
     is_app_limited: bool,
 }
@@ -40,7 +38,6 @@ pub(super) struct RateSample {
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
     delivered: u64,
-    lost: u64,
     delivered_at: Instant,
     first_sent_at: Instant,
     /// There was too little to send until so much is delivered.
@@ -60,7 +57,6 @@ impl Delivery {
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
             in_flight: in_flight + bytes,
-            lost: self.lost,
             is_app_limited: self.delivered < self.app_limited_until,
         }
     }
@@ -79,11 +75,6 @@ impl Delivery {
         }
     }
 
-    /// So many bytes are lost.
-    pub(super) fn on_lost(&mut self, bytes: u64) {
-        self.lost = self.lost.saturating_add(bytes);
-    }
-
     /// All packets of the acknowledgement at hand have been told.
     pub(super) fn sample(&mut self, now: Instant) -> Option<RateSample> {
         let (sent_at, stamp) = self.newest.take()?;
@@ -98,10 +89,5 @@ impl Delivery {
     /// Bytes that were delivered.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered
-    }
-
-    /// Bytes that were lost.
-    pub(super) fn lost(&self) -> u64 {
-        self.lost
     }
 }

@@ -169,7 +169,6 @@ impl Connection {
         }
         let Some((_, newest)) = lost.last() else { return };
         let bytes = lost.iter().map(|(_, packet)| u64::from(packet.bytes)).sum();
-        self.delivery.on_lost(bytes);
         self.controller.on_lost(now, Lost { bytes, sent_at: newest.at, in_flight: newest.stamp.in_flight });
         let mut run: Option<LostRun> = None;
         let mut longest = Duration::ZERO;
