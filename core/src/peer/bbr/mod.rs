@@ -34,7 +34,7 @@ use crate::time::Instant;
 use min_rtt::MinRtt;
 
 /// Gains, in hundredths (the draft, sections 5.3 and 5.6).
-const STARTUP: Gains = Gains { rate: 277, window: 200 };
+const STARTUP: Gains = Gains { rate: 277, window: 277 };
 const DRAIN: Gains = Gains { rate: 50, window: 200 };
 const DOWN: Gains = Gains { rate: 90, window: 200 };
 const CRUISE: Gains = Gains { rate: 100, window: 200 };
@@ -47,7 +47,7 @@ const MARGIN_PERCENT: u64 = 99;
 
 /// The window before anything is known. As it is paced over the first round trip, which the handshake has told, it may
 /// be larger than that of RFC 9002: the same as of other senders that pace.
-const INITIAL_PACKETS: u64 = 32;
+const INITIAL_PACKETS: u64 = 64;
 const MIN_PACKETS: u64 = 4;
 
 /// Start-up ends when the rate has not grown by a quarter in three rounds (section 5.3.1.2).
