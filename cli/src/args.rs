@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::TransferConfig;
+use toom_core::config::{Congestion, TransferConfig};
 use toom_core::name::UserName;
 use toom_core::wire::limits::{DEFAULT_POST_BYTES_RATE, DEFAULT_POST_RATE};
 
@@ -273,6 +273,25 @@ pub(crate) enum BenchCommand {
     Transfer(BenchTransferArgs),
 }
 
+/// Which congestion control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CongestionArg {
+    /// By the rate and the shortest round trip of the path
+    #[default]
+    Bbr,
+    /// By losses
+    Cubic,
+}
+
+impl From<CongestionArg> for Congestion {
+    fn from(arg: CongestionArg) -> Congestion {
+        match arg {
+            CongestionArg::Bbr => Congestion::Bbr,
+            CongestionArg::Cubic => Congestion::Cubic,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("link").args(["rate", "delay", "loss"]).multiple(true))]
 pub(crate) struct BenchTransferArgs {
@@ -283,6 +302,9 @@ pub(crate) struct BenchTransferArgs {
     /// The size of UDP payloads, header and tag included [default: what path MTU discovery finds]
     #[arg(long, value_name = "BYTES", value_parser = parse_payload)]
     pub(crate) payload: Option<usize>,
+    /// Which congestion control
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) congestion: CongestionArg,
     /// How often; the figures are medians
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use toom_core::config::Congestion;
 use toom_core::peer::{Chunk, Connection, ConnectionConfig, Flight};
 use toom_core::time::Instant;
 use toom_core::transfer::io::SlotId;
@@ -44,7 +45,8 @@ impl Sender {
     /// send.
     fn new(most: usize) -> Sender {
         let now = Instant::ZERO;
-        let config = ConnectionConfig { remote: remote(), payload: Some(PAYLOAD), seed: [1; 32] };
+        let config =
+            ConnectionConfig { remote: remote(), payload: Some(PAYLOAD), congestion: Congestion::Bbr, seed: [1; 32] };
         let mut connection = Connection::new(now, config);
         connection.begin(now, Some(ROUND_TRIP));
         connection.open_sending(FLOW, 1 << 50, 1 << 50);

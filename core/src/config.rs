@@ -61,7 +61,8 @@ pub struct TransferConfig {
 }
 
 /// How a sender finds out how much a path carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Congestion {
     /// By a model of the path: its rate and its shortest round trip (BBR, draft-ietf-ccwg-bbr). What is lost at random
     /// does not slow it down.

@@ -167,7 +167,8 @@ impl End {
         let downloads = TempDir::new().unwrap();
         let (send, reports) = mpsc::channel();
         let on_report = move |report| _ = send.send(report);
-        let (address, config) = (address.parse().unwrap(), TransferConfig { payload: Some(payload) });
+        let (address, config) =
+            (address.parse().unwrap(), TransferConfig { payload: Some(payload), ..TransferConfig::default() });
         static DEVICES: AtomicU8 = AtomicU8::new(1);
         let device = SecretKey::new([DEVICES.fetch_add(1, Ordering::Relaxed); 32]);
         let folder = downloads.path().to_owned();

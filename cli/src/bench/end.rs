@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
-use toom_core::config::TransferConfig;
+use toom_core::config::{Congestion, TransferConfig};
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, SecretKey, Suite};
@@ -35,6 +35,8 @@ pub(super) struct Setup {
     pub(super) bytes: u64,
     /// The size of UDP payloads; without it, path MTU discovery decides.
     pub(super) payload: Option<usize>,
+    /// Which congestion control.
+    pub(super) congestion: Congestion,
     /// What datagrams to this end carry.
     pub(super) local_index: PeerIndex,
     /// What datagrams to the other end carry.
@@ -133,7 +135,7 @@ pub(crate) fn run(global: &Global) -> Outcome {
     let reported = happened.clone();
     let on_report = move |report| drop(reported.send(Happening::Report(report)));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = TransferConfig { payload: setup.payload };
+    let config = TransferConfig { payload: setup.payload, congestion: setup.congestion };
     let device = SecretKey::new(random::bytes()?);
     let public = device.public();
     let endpoint = global

@@ -1,6 +1,7 @@
 //! What the runs of `bench transfer` came to: a table for people, and one object for scripts.
 
 use serde_json::{Value, json};
+use toom_core::config::Congestion;
 
 use super::end::Ended;
 use super::lane::{Counts, LinkOptions};
@@ -14,6 +15,8 @@ pub(super) struct Subject {
     pub(super) bytes: u64,
     /// The size of datagrams, if it was given.
     pub(super) payload: Option<usize>,
+    /// Which congestion control.
+    pub(super) congestion: Congestion,
     /// What is between the ends, other than loopback.
     pub(super) link: Option<LinkOptions>,
 }
@@ -100,6 +103,7 @@ impl Subject {
         let mut result = json!({
             "runtime": self.runtime,
             "bytes": self.bytes,
+            "congestion": self.congestion,
             "payload": whole(|run| run.sender.payload as u64),
             "goodput_bps": goodput_bps.round() as u64,
             "sender_cpu_s": exact(|run| run.sender.cpu_s),

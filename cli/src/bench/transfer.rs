@@ -33,7 +33,13 @@ pub(crate) fn run(args: &BenchTransferArgs, global: &Global) -> Outcome {
     let link = link_of(args);
     let bytes = args.size.unwrap_or_else(|| default_bytes(link));
     let hash = made_up::write(&source, bytes, &random::bytes()?).map_err(no_room)?;
-    let subject = Subject { runtime: global.runtime.name(), bytes, payload: args.payload, link };
+    let subject = Subject {
+        runtime: global.runtime.name(),
+        bytes,
+        payload: args.payload,
+        congestion: args.congestion.into(),
+        link,
+    };
 
     if !global.quiet {
         output::note(&subject.heading());
@@ -94,6 +100,7 @@ fn one_run(
         downloads: downloads.clone(),
         bytes: subject.bytes,
         payload: subject.payload,
+        congestion: subject.congestion,
         local_index: PeerIndex(local),
         remote_index: PeerIndex(remote),
         secret: secret.clone(),

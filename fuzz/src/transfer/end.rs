@@ -143,7 +143,11 @@ impl End {
         let mut end = End {
             role,
             address: address(role, PORT),
-            machine: Transfers::new(TransferConfig { payload: Some(payload) }, device(role), [local_index.0 as u8; 32]),
+            machine: Transfers::new(
+                TransferConfig { payload: Some(payload), ..TransferConfig::default() },
+                device(role),
+                [local_index.0 as u8; 32],
+            ),
             file: if role == Role::Initiator { file.to_vec() } else { vec![0; file.len()] },
             outcome: None,
             published: false,

@@ -135,7 +135,7 @@ impl End {
         End {
             device: secret.public(),
             machine: Transfers::new(
-                TransferConfig { payload: Some(TransferConfig::MIN_PAYLOAD) },
+                TransferConfig { payload: Some(TransferConfig::MIN_PAYLOAD), ..TransferConfig::default() },
                 secret,
                 [number; 32],
             ),

@@ -187,7 +187,8 @@ fn silence_ends_both_after_thirty_seconds() {
             assert!((29_900..=30_100).contains(&silent.as_millis()), "{silent:?}");
         }
         let sent = world.sender_counters().packets_sent - before;
-        assert!(sent < 200, "silence is probed with few packets: {sent}");
+        // A window that was open, and probes.
+        assert!(sent < 400, "silence is probed with few packets: {sent}");
     }
 }
 
