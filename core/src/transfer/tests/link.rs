@@ -58,6 +58,10 @@ pub(super) struct Link {
     pub(super) too_large: u64,
     /// How many found no room.
     pub(super) dropped: u64,
+    /// How many were lost at random.
+    pub(super) lost: u64,
+    /// The longest that one waited for those before it.
+    pub(super) longest_wait: Duration,
     random: ChaCha8Rng,
     in_flight: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
@@ -79,6 +83,8 @@ impl Link {
             offered: 0,
             too_large: 0,
             dropped: 0,
+            lost: 0,
+            longest_wait: Duration::ZERO,
             random: ChaCha8Rng::seed_from_u64(seed),
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -115,9 +121,11 @@ impl Link {
             self.too_large += 1;
             return;
         }
-        if !self.happens(quality.loss) && self.lose_number != Some(self.offered - 1) {
-            self.travel(now, datagram);
+        if self.happens(quality.loss) || self.lose_number == Some(self.offered - 1) {
+            self.lost += 1;
+            return;
         }
+        self.travel(now, datagram);
     }
 
     pub(super) fn next_arrival(&self) -> Option<Instant> {
@@ -143,6 +151,7 @@ impl Link {
                 self.dropped += 1;
                 return;
             }
+            self.longest_wait = self.longest_wait.max(start - now);
             leaves = start + Duration::from_nanos(datagram.bytes.len() as u64 * 1_000_000_000 / rate);
             self.busy_until = leaves;
         }
