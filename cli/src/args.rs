@@ -12,6 +12,7 @@ use toom_core::config::{Congestion, TransferConfig};
 use toom_core::name::UserName;
 use toom_core::wire::limits::{DEFAULT_POST_BYTES_RATE, DEFAULT_POST_RATE};
 
+use crate::oneshot::{RecvArgs, SendArgs};
 use crate::runtime::Runtime;
 use crate::trust::Trust;
 use crate::units::{parse_duration, parse_rate, parse_server, parse_size};
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     Server(ServerArgs),
     /// Talk to others through a server
     Client(ClientArgs),
+    /// Send files to somebody, one after another, and exit when they are verified there
+    Send(SendArgs),
+    /// Wait for one file, save it, and exit when it is verified
+    Recv(RecvArgs),
     /// Add, change, remove and list accounts, also while the server runs
     #[command(subcommand)]
     User(UserCommand),
@@ -174,6 +179,22 @@ pub(crate) struct ClientArgs {
     /// The server; the port is 4000 if not given
     #[arg(value_name = "HOST[:PORT]", value_parser = parse_server)]
     pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
+    /// Where received files are put [default: the current directory]
+    #[arg(long, value_name = "DIR", env = "TOOM_DOWNLOADS", hide_env_values = true)]
+    pub(crate) downloads: Option<PathBuf>,
+    /// Line mode: one command a line
+    #[arg(long)]
+    pub(crate) line: bool,
+    /// What to do with files that others offer [default: ask on a terminal, else none]
+    #[arg(long, value_enum, env = "TOOM_ACCEPT", hide_env_values = true)]
+    pub(crate) accept: Option<Accept>,
+}
+
+/// Who logs in, how, and from which port.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
     /// Who you are; asked if not given
     #[arg(long, value_name = "NAME", env = "TOOM_USER", hide_env_values = true)]
     pub(crate) user: Option<String>,
@@ -182,18 +203,9 @@ pub(crate) struct ClientArgs {
     /// The local UDP port for files; 0 takes any free one
     #[arg(long, value_name = "PORT", env = "TOOM_UDP_PORT", default_value = "0", hide_env_values = true)]
     pub(crate) udp_port: u16,
-    /// Where received files are put [default: the current directory]
-    #[arg(long, value_name = "DIR", env = "TOOM_DOWNLOADS", hide_env_values = true)]
-    pub(crate) downloads: Option<PathBuf>,
-    /// Line mode: one command a line
-    #[arg(long)]
-    pub(crate) line: bool,
     /// What to do about a server whose key is not known here [default: ask on a terminal, else new]
     #[arg(long, value_enum, env = "TOOM_TRUST", hide_env_values = true)]
     pub(crate) trust: Option<Trust>,
-    /// What to do with files that others offer [default: ask on a terminal, else none]
-    #[arg(long, value_enum, env = "TOOM_ACCEPT", hide_env_values = true)]
-    pub(crate) accept: Option<Accept>,
 }
 
 /// What to do with offers.
@@ -295,7 +307,7 @@ impl From<CongestionArg> for Congestion {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("link").args(["rate", "delay", "loss"]).multiple(true))]
 pub(crate) struct BenchTransferArgs {
-    /// How much to move, for instance 1073741824 or 64MiB [default: 1GiB; with --rate what that carries in ten
+    /// How much to move, for instance 1073741824 or 64MiB [default: 1GiB; with --rate or --limit what that carries in ten
     /// seconds, if it is less; over another link 64MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     pub(crate) size: Option<u64>,
@@ -305,6 +317,9 @@ pub(crate) struct BenchTransferArgs {
     /// Which congestion control
     #[arg(long, value_enum, default_value_t)]
     pub(crate) congestion: CongestionArg,
+    /// No faster than so many bits a second, for instance 100mbit, headers of packets included
+    #[arg(long, value_name = "BITS", value_parser = parse_link_rate)]
+    pub(crate) limit: Option<u64>,
     /// How often; the figures are medians
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
@@ -345,7 +360,7 @@ fn parse_payload(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_link_rate(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_link_rate(text: &str) -> Result<u64, String> {
     let rate = parse_rate(text)?;
     if LINK_RATES.contains(&rate) { Ok(rate) } else { Err("it is between 64kbit and 100gbit".to_owned()) }
 }

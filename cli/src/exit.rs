@@ -16,6 +16,12 @@ pub(crate) enum Exit {
     Refused = 3,
     /// The server cannot be reached, is too busy, or was lost.
     Unreachable = 4,
+    /// The other person refused, is not there, or it is not allowed.
+    NotAllowed = 5,
+    /// What arrived is not what was sent.
+    Integrity = 6,
+    /// A part has arrived; whoever sends the same again goes on there.
+    Partial = 7,
     /// The server's or a peer's key is another one than before, or is not trusted.
     KeyChanged = 8,
     /// Ctrl-C, or asked to terminate.

@@ -7,6 +7,8 @@
 //! | [`server`], [`activity`] | `toom server` and its terminal |
 //! | [`maintenance`] | `toom server check`, `backup` and `stats` |
 //! | [`client`], [`mod@line`] | `toom client`: people and scripts |
+//! | [`oneshot`] | `toom send` and `toom recv` |
+//! | [`connect`], [`trust`], [`known_servers`] | how all of these connect to a server |
 //! | [`user`], [`accounts`], [`credentials`], [`password`] | accounts |
 //! | [`demo`] | everything at once, in one terminal |
 //! | [`mod@bench`] | measuring |
@@ -19,6 +21,7 @@ mod args;
 mod bench;
 mod client;
 mod color;
+mod connect;
 mod credentials;
 mod demo;
 mod dirs;
@@ -28,6 +31,7 @@ mod line;
 mod log;
 mod made_up;
 mod maintenance;
+mod oneshot;
 mod output;
 mod password;
 mod random;
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args, global),
         Command::Server(args) => server::run(args, global),
         Command::Client(args) => client::run(args, global),
+        Command::Send(args) => oneshot::send(args, global),
+        Command::Recv(args) => oneshot::recv(args, global),
         Command::User(command) => user::run(command, global),
         Command::Bench(BenchCommand::Transfer(args)) => bench::transfer::run(args, global),
         Command::BenchTransferEnd => bench::end::run(global),

@@ -35,7 +35,18 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(text));
 }
 
-/// The same for what went wrong.
+/// Puts a question on standard error, whose answer follows it.
+pub(crate) fn question(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes lines that are harmless already to standard error.
+pub(crate) fn error_line(text: &str) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "{text}")
+}
+
+/// The same as [`note`] for what went wrong.
 pub(crate) fn error(text: &str, color: Color) {
     let paint = Paint::new(color, &io::stderr());
     let _ = writeln!(io::stderr().lock(), "{}", paint.error(&printable(text)));

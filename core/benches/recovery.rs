@@ -45,8 +45,13 @@ impl Sender {
     /// send.
     fn new(most: usize) -> Sender {
         let now = Instant::ZERO;
-        let config =
-            ConnectionConfig { remote: remote(), payload: Some(PAYLOAD), congestion: Congestion::Bbr, seed: [1; 32] };
+        let config = ConnectionConfig {
+            remote: remote(),
+            payload: Some(PAYLOAD),
+            congestion: Congestion::Bbr,
+            limit: None,
+            seed: [1; 32],
+        };
         let mut connection = Connection::new(now, config);
         connection.begin(now, Some(ROUND_TRIP));
         connection.open_sending(FLOW, 1 << 50, 1 << 50);

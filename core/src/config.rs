@@ -48,6 +48,8 @@ pub struct ClientConfig {
     pub seed: [u8; 32],
     /// Whether to come back when the connection is lost after the login.
     pub reconnect: bool,
+    /// Of the files that it sends and receives.
+    pub transfers: TransferConfig,
 }
 
 /// How a transfer is packed; a machine's own settings, the same for both directions.
@@ -58,6 +60,8 @@ pub struct TransferConfig {
     pub payload: Option<usize>,
     /// Which congestion control.
     pub congestion: Congestion,
+    /// At most so many bytes a second leave, headers of packets included, in each transfer.
+    pub limit: Option<u64>,
 }
 
 /// How a sender finds out how much a path carries.

@@ -187,6 +187,7 @@ fn an_unreachable_server_is_said_in_one_sentence() {
         known_people: None,
         seed: world::rand_seed(),
         reconnect: false,
+        transfers: toom_core::config::TransferConfig::default(),
     };
     let error = toom_smol::client::start(config, |_| {}).unwrap_err();
     assert!(matches!(error, toom_smol::client::ClientError::Unreachable(_)), "{error:?}");

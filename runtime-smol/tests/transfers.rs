@@ -42,6 +42,7 @@ fn done(person: &Person) -> ([u8; 32], Option<String>) {
             TransferState::Done { blake3, saved_as } => Some((blake3, saved_as)),
             TransferState::Failed(why) => panic!("the transfer failed: {why}"),
             TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => None,
+            TransferState::Waiting(_) | TransferState::Paused { .. } => None,
         },
         _ => None,
     })

@@ -148,6 +148,7 @@ fn a_server_that_is_not_there_is_named_in_one_sentence() {
         known_people: None,
         seed: [1; 32],
         reconnect: false,
+        transfers: toom_core::config::TransferConfig::default(),
     };
     let error = toom_std::client::start(config, |_| {}).unwrap_err();
     assert!(matches!(error, ClientError::Unreachable(_)));

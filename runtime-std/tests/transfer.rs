@@ -13,7 +13,7 @@ use common::{PATIENCE, Person, World, user};
 use tempfile::TempDir;
 use toom_core::client::command::Command;
 use toom_core::client::event::{Event, Failure, Transfer, TransferFailure, TransferState};
-use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
+use toom_core::client::io::{Destination, Progress, Report, Side, SourceId, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::secure::{PeerAgreement, PeerSecret, SecretKey, Suite};
@@ -45,6 +45,7 @@ fn ended(person: &mut Person) -> Transfer {
         Event::Transfer(transfer) => match transfer.state {
             TransferState::Done { .. } | TransferState::Failed(_) => Some(transfer.clone()),
             TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => None,
+            TransferState::Waiting(_) | TransferState::Paused { .. } => None,
         },
         _ => None,
     })
@@ -206,7 +207,7 @@ fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
         local_index: PeerIndex(10),
         remote_index: PeerIndex(20),
         agreement: agreement(to),
-        bytes,
+        bytes: Some(bytes),
         side: Side::Send { source: SourceId(1) },
     };
     to.endpoint.start(
@@ -215,7 +216,7 @@ fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
             agreement: agreement(from),
             local_index: start.remote_index,
             remote_index: start.local_index,
-            side: Side::Receive { from: user("yoda"), label },
+            side: Side::Receive { from: user("yoda"), label, into: Destination::File },
             ..start.clone()
         },
         None,
@@ -299,11 +300,11 @@ fn labels_of_the_sender_never_leave_the_download_folder() {
         local_index: PeerIndex(local),
         remote_index: PeerIndex(other),
         agreement: agreement(to),
-        bytes,
+        bytes: Some(bytes),
         side,
     };
     let label = FileLabel::new("../../etc/passwd");
-    luke.endpoint.start(ours(&yoda, 2, 1, Side::Receive { from: user("yoda"), label }), None);
+    luke.endpoint.start(ours(&yoda, 2, 1, Side::Receive { from: user("yoda"), label, into: Destination::File }), None);
     yoda.endpoint.start(ours(&luke, 1, 2, Side::Send { source: SourceId(1) }), Some(source));
     assert!(matches!(luke.ended(), Progress::Done { .. }));
     assert_eq!(names(luke.downloads.path()), ["yoda_passwd"]);

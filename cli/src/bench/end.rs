@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
+use toom_core::client::io::{Destination, Progress, Report, Side, SourceId, Start};
 use toom_core::config::{Congestion, TransferConfig};
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::name::UserName;
@@ -37,6 +37,8 @@ pub(super) struct Setup {
     pub(super) payload: Option<usize>,
     /// Which congestion control.
     pub(super) congestion: Congestion,
+    /// At most so many bytes a second.
+    pub(super) limit: Option<u64>,
     /// What datagrams to this end carry.
     pub(super) local_index: PeerIndex,
     /// What datagrams to the other end carry.
@@ -92,6 +94,11 @@ pub(super) struct Ended {
     pub(super) saved_as: Option<String>,
 }
 
+/// Whether a transfer is over.
+fn is_end(progress: &Progress) -> bool {
+    matches!(progress, Progress::Done { .. } | Progress::Failed(_))
+}
+
 impl Ended {
     /// What it came to, now that it is over.
     fn of(progress: Progress, endpoint: &Endpoint, began: Duration, cpu_before: Duration) -> Ended {
@@ -102,7 +109,7 @@ impl Ended {
                 (None, Some(blake3::Hash::from_bytes(blake3).to_hex().to_string()), saved_as)
             }
             Progress::Failed(why) => (Some(why.to_string()), None, None),
-            Progress::Resumed { .. } | Progress::Moving { .. } => (Some("it has not ended".into()), None, None),
+            _ => (Some("it has not ended".into()), None, None),
         };
         Ended {
             failure,
@@ -135,7 +142,7 @@ pub(crate) fn run(global: &Global) -> Outcome {
     let reported = happened.clone();
     let on_report = move |report| drop(reported.send(Happening::Report(report)));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = TransferConfig { payload: setup.payload, congestion: setup.congestion };
+    let config = TransferConfig { payload: setup.payload, congestion: setup.congestion, limit: setup.limit };
     let device = SecretKey::new(random::bytes()?);
     let public = device.public();
     let endpoint = global
@@ -162,12 +169,11 @@ pub(crate) fn run(global: &Global) -> Outcome {
     for happening in &happenings {
         match happening {
             Happening::ParentGone => break,
-            Happening::Report(Report { progress: Progress::Resumed { .. } | Progress::Moving { .. }, .. }) => {}
-            Happening::Report(_) if said => {}
-            Happening::Report(report) => {
+            Happening::Report(report) if !said && is_end(&report.progress) => {
                 said = true;
                 answer(&Ended::of(report.progress, &endpoint, began, cpu_before))?;
             }
+            Happening::Report(_) => {}
         }
     }
     // Until then this end goes on answering, since the other end may not have heard everything yet.
@@ -178,7 +184,11 @@ pub(crate) fn run(global: &Global) -> Outcome {
 fn start(setup: Setup, go: &Go) -> Result<Start, Failure> {
     let side = match setup.source {
         Some(_) => Side::Send { source: SourceId(1) },
-        None => Side::Receive { from: UserName::new("bench").map_err(Failure::failed)?, label: FileLabel::new("file") },
+        None => Side::Receive {
+            from: UserName::new("bench").map_err(Failure::failed)?,
+            label: FileLabel::new("file"),
+            into: Destination::File,
+        },
     };
     Ok(Start {
         transfer: TRANSFER,
@@ -186,7 +196,7 @@ fn start(setup: Setup, go: &Go) -> Result<Start, Failure> {
         local_index: setup.local_index,
         remote_index: setup.remote_index,
         agreement: PeerAgreement { remote: go.device, shared: setup.secret, context: [0; 32], suite: Suite::AesGcm },
-        bytes: setup.bytes,
+        bytes: Some(setup.bytes),
         side,
     })
 }

@@ -17,6 +17,8 @@ pub(super) struct Subject {
     pub(super) payload: Option<usize>,
     /// Which congestion control.
     pub(super) congestion: Congestion,
+    /// At most so many bits a second, if that was asked for.
+    pub(super) limit: Option<u64>,
     /// What is between the ends, other than loopback.
     pub(super) link: Option<LinkOptions>,
 }
@@ -104,6 +106,7 @@ impl Subject {
             "runtime": self.runtime,
             "bytes": self.bytes,
             "congestion": self.congestion,
+            "limit_bps": self.limit,
             "payload": whole(|run| run.sender.payload as u64),
             "goodput_bps": goodput_bps.round() as u64,
             "sender_cpu_s": exact(|run| run.sender.cpu_s),

@@ -31,13 +31,14 @@ pub(crate) fn run(args: &BenchTransferArgs, global: &Global) -> Outcome {
     signals::exit_after(move || drop(fs::remove_dir_all(&path)))?;
     let source = dir.path().join("source");
     let link = link_of(args);
-    let bytes = args.size.unwrap_or_else(|| default_bytes(link));
+    let bytes = args.size.unwrap_or_else(|| default_bytes(link, args.limit));
     let hash = made_up::write(&source, bytes, &random::bytes()?).map_err(no_room)?;
     let subject = Subject {
         runtime: global.runtime.name(),
         bytes,
         payload: args.payload,
         congestion: args.congestion.into(),
+        limit: args.limit,
         link,
     };
 
@@ -74,13 +75,13 @@ fn link_of(args: &BenchTransferArgs) -> Option<LinkOptions> {
 }
 
 /// What is moved if nobody says how much: three runs end within a minute.
-fn default_bytes(link: Option<LinkOptions>) -> u64 {
+fn default_bytes(link: Option<LinkOptions>, limit: Option<u64>) -> u64 {
     const WITHOUT_LINK: u64 = 1 << 30;
     const WITHOUT_RATE: u64 = 64 << 20;
-    match link {
-        None => WITHOUT_LINK,
-        Some(LinkOptions { rate: None, .. }) => WITHOUT_RATE,
-        Some(LinkOptions { rate: Some(rate), .. }) => (rate * LINK_SECONDS / 8).min(WITHOUT_LINK),
+    let most = if link.is_none() { WITHOUT_LINK } else { WITHOUT_RATE };
+    match link.and_then(|link| link.rate).into_iter().chain(limit).min() {
+        None => most,
+        Some(rate) => (rate.saturating_mul(LINK_SECONDS) / 8).min(WITHOUT_LINK),
     }
 }
 
@@ -101,6 +102,7 @@ fn one_run(
         bytes: subject.bytes,
         payload: subject.payload,
         congestion: subject.congestion,
+        limit: subject.limit.map(|bits| bits / 8),
         local_index: PeerIndex(local),
         remote_index: PeerIndex(remote),
         secret: secret.clone(),

@@ -103,16 +103,16 @@ impl Helper for LastLine {}
 
 /// The terminal's settings as they were at the start, to be put back if a reader is left behind in the middle
 /// of a password or a line.
-pub(super) struct Terminal(Option<Termios>);
+pub(crate) struct Terminal(Option<Termios>);
 
 impl Terminal {
     /// Remembers the settings, if standard input is a terminal.
-    pub(super) fn remember() -> Terminal {
+    pub(crate) fn remember() -> Terminal {
         Terminal(io::stdin().is_terminal().then(|| tcgetattr(io::stdin()).ok()).flatten())
     }
 
     /// Puts them back.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         if let Some(settings) = &self.0 {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, settings);
         }

@@ -17,7 +17,7 @@ use crate::{output, password};
 
 /// What the session wants to be told next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(crate) enum Want {
     /// Who logs in.
     Name,
     /// With which password.
@@ -27,7 +27,7 @@ pub(super) enum Want {
 }
 
 /// What was typed.
-pub(super) enum Typed {
+pub(crate) enum Typed {
     /// The answer to [`Want::Name`].
     Name(String),
     /// The answer to [`Want::Password`].
@@ -43,7 +43,7 @@ pub(super) enum Typed {
 }
 
 /// The thread's other end.
-pub(super) struct Input {
+pub(crate) struct Input {
     wants: Sender<Want>,
     /// Whether the line editor has the terminal.
     editing: Arc<AtomicBool>,
@@ -55,6 +55,11 @@ pub(super) struct Input {
 const END_TRIES: (u32, Duration) = (25, Duration::from_millis(20));
 
 impl Input {
+    /// Starts the thread where only names and passwords are wanted, and standard output is for something else.
+    pub(crate) fn of_logins(tell: impl Fn(Typed) + Send + 'static) -> Input {
+        Input::start(None, true, tell)
+    }
+
     /// Starts the thread. Without an `editor`, lines come from standard input as they are.
     pub(super) fn start(editor: Option<Editor>, silent: bool, tell: impl Fn(Typed) + Send + 'static) -> Input {
         let (wants, wanted) = mpsc::channel();
@@ -66,13 +71,13 @@ impl Input {
     }
 
     /// Asks for one thing more.
-    pub(super) fn want(&self, want: Want) {
+    pub(crate) fn want(&self, want: Want) {
         // The thread ends when the input does; then nothing more can come.
         let _ = self.wants.send(want);
     }
 
     /// Takes the terminal back from the editor. A signal is what makes it stop waiting for a key.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let (tries, pause) = END_TRIES;
         self.end.store(true, Ordering::SeqCst);
         for _ in 0..tries {

@@ -6,10 +6,10 @@
 //! for one thing at a time.
 
 mod above;
-mod editor;
-mod input;
+pub(crate) mod editor;
+pub(crate) mod input;
 mod pace;
-mod progress;
+pub(crate) mod progress;
 mod screen;
 mod session;
 
@@ -19,12 +19,12 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::ClientConfig;
+use toom_core::config::TransferConfig;
 
 use crate::args::{ClientArgs, Global};
-use crate::exit::{Exit, Failure, Outcome};
-use crate::trust::{self, Trust};
-use crate::{dirs, password, random, signals};
+use crate::connect::Plan;
+use crate::exit::{Exit, Outcome};
+use crate::{password, signals};
 use input::{Input, Typed};
 use screen::Screen;
 use session::{Next, Session};
@@ -44,23 +44,10 @@ enum Happening {
 
 /// Runs a client until it is logged out, or cannot go on.
 pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
-    let password = password::given(&args.password)?;
+    let password = password::given(&args.login.password)?;
     let accept = args.accept.map_or_else(|| default_policy(global.json), AcceptPolicy::from);
-    let folder = dirs::client()?;
-    let config = ClientConfig {
-        server: args.server.clone(),
-        udp_port: args.udp_port,
-        downloads: args.downloads.clone().unwrap_or_else(|| PathBuf::from(".")),
-        accept,
-        device: trust::device_key(&folder)?,
-        server_key: None,
-        known_people: Some(folder.join("known_people")),
-        seed: random::bytes()?,
-        reconnect: true,
-    };
-    if !config.downloads.is_dir() {
-        return Err(Failure::failed(format!("There is no download directory {}.", config.downloads.display())));
-    }
+    let downloads = args.downloads.clone().unwrap_or_else(|| PathBuf::from("."));
+    let plan = Plan::new(&args.server, &args.login, downloads, accept, TransferConfig::default(), global)?;
     let (happened, happenings) = mpsc::sync_channel(QUEUE);
     let signal = happened.clone();
     signals::watch(move || send(&signal, Happening::Signal))?;
@@ -68,13 +55,12 @@ pub(crate) fn run(args: &ClientArgs, global: &Global) -> Outcome {
         let event = happened.clone();
         move |said| send(&event, Happening::Event(said))
     };
-    let trust = Trust::or_default(args.trust, global);
-    let client = trust::connect(global, &folder, trust, config, events)?;
+    let client = plan.connect(global, events)?;
     let terminal = editor::Terminal::remember();
     let (mut screen, editor) = Screen::new(global, args.server.clone(), accept);
     let input = Input::start(editor, screen.is_json(), move |typed| send(&happened, Happening::Typed(typed)));
 
-    let mut session = Session::new(client, args.user.clone(), password, screen.pipeline());
+    let mut session = Session::new(client, args.login.user.clone(), password, screen.pipeline());
     session.begin(&input);
     let end = loop {
         let next = match happenings.recv_timeout(session.patience()) {

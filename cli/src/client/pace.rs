@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use toom_core::client::command::Command;
-use toom_core::client::event::{Direction, Event, TransferState};
+use toom_core::client::event::{Direction, Event, Transfer, TransferState};
 
 use crate::line::parse::{ParseError, Parsed};
 
@@ -88,8 +88,10 @@ impl Answer {
             Command::Broadcast { .. } | Command::RoomMessage { .. } | Command::DirectMessage { .. } => Answer::Sent,
             Command::BuildRoom { .. } => Answer::Room,
             Command::Invite { .. } => Answer::RoomChanged,
-            Command::SendFile { .. } => Answer::Offered,
-            Command::Accept { .. } | Command::Reject { .. } | Command::Cancel { .. } => Answer::OfferAnswered,
+            Command::SendFile { .. } | Command::SendStream { .. } => Answer::Offered,
+            Command::Accept { .. } | Command::AcceptStream { .. } | Command::Reject { .. } | Command::Cancel { .. } => {
+                Answer::OfferAnswered
+            }
             _ => Answer::Other,
         }
     }
@@ -100,8 +102,16 @@ impl Answer {
             (Answer::Sent, event) => matches!(event, Event::Sent { .. }),
             (Answer::Room, event) => matches!(event, Event::RoomCreated(_) | Event::RoomExists(_)),
             (Answer::RoomChanged, event) => matches!(event, Event::RoomChanged(_)),
+            // What is told of others that are under way is no answer.
+            (
+                Answer::Offered | Answer::OfferAnswered,
+                Event::Transfer(Transfer {
+                    state: TransferState::Moving | TransferState::Waiting(_) | TransferState::Paused { .. },
+                    ..
+                }),
+            ) => false,
             (Answer::Offered, Event::Transfer(transfer)) => transfer.direction == Direction::Out,
-            (Answer::OfferAnswered, Event::Transfer(transfer)) => transfer.state != TransferState::Moving,
+            (Answer::OfferAnswered, Event::Transfer(_)) => true,
             (Answer::OfferAnswered, event) => matches!(event, Event::OfferAnswered { .. }),
             (Answer::Other, event) => matches!(
                 event,

@@ -11,13 +11,17 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// What was said about each transfer that is under way.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     said: BTreeMap<OfferId, (Instant, u64)>,
 }
 
 impl Progress {
     /// Whether to say how far `transfer` is now. It ends with the transfer.
-    pub(super) fn is_news(&mut self, transfer: &Transfer, now: Instant) -> bool {
+    pub(crate) fn is_news(&mut self, transfer: &Transfer, now: Instant) -> bool {
+        // It goes on from there.
+        if matches!(transfer.state, TransferState::Waiting(_) | TransferState::Paused { .. }) {
+            return false;
+        }
         if transfer.state != TransferState::Moving {
             match transfer.state {
                 TransferState::Starting => self.said.insert(transfer.id, (now, 0)),
@@ -38,8 +42,10 @@ impl Progress {
 
 fn quarter(transfer: &Transfer) -> u64 {
     match transfer.total {
-        0 => 4,
-        total => (u128::from(transfer.bytes) * 4 / u128::from(total)) as u64,
+        // It is said every two seconds then.
+        None => 0,
+        Some(0) => 4,
+        Some(total) => (u128::from(transfer.bytes) * 4 / u128::from(total)) as u64,
     }
 }
 
@@ -58,9 +64,19 @@ mod tests {
             direction: Direction::In,
             state,
             bytes,
-            total: 1000,
+            total: Some(1000),
             rate_bps: 0,
+            path: Default::default(),
         }
+    }
+
+    #[test]
+    fn a_stream_has_no_quarters_but_seconds() {
+        let (start, mut progress) = (Instant::now(), Progress::default());
+        let stream = |bytes| Transfer { total: None, ..transfer(TransferState::Moving, bytes) };
+        let said = [(100, 0), (900, 1), (950, 2_000), (999, 2_001)]
+            .map(|(bytes, at)| progress.is_news(&stream(bytes), start + Duration::from_millis(at)));
+        assert_eq!(said, [false, false, true, false]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toom_core::client::command::Command;
 use toom_core::client::event::{Event, TransferState};
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::ClientConfig;
+use toom_core::config::{ClientConfig, TransferConfig};
 use toom_core::secure::{Password, PublicKey, SecretKey};
 
 use crate::exit::Failure;
@@ -51,6 +51,7 @@ impl Person {
             known_people: None,
             seed: random::bytes()?,
             reconnect: false,
+            transfers: TransferConfig::default(),
         };
         let connected = runtime.connect(config, move |event| {
             if show {

@@ -167,7 +167,7 @@ fn send_file(yoda: &Person, luke: &Person, file: &Path, say: &Teller) -> Result<
     let before = hash(file)?;
     yoda.command(Command::SendFile { to: luke.name.into(), path: file.to_owned() });
     let offered = yoda.wait("the offer", transfer_in(Direction::Out))?;
-    let bytes = offered.total;
+    let bytes = offered.total.unwrap_or_default();
     let (from, to) = (yoda.runtime.name(), luke.runtime.name());
     say.line(&format!(
         "Yoda sends {} ({}) to Luke by UDP, from {from} to {to}.",

@@ -1,7 +1,10 @@
 //! An event becomes plain lines for people. Nothing that others wrote can change the terminal.
 
+use std::time::Duration;
+
 use toom_core::client::event::{Direction, Event, PostKind, Transfer, TransferState};
 use toom_core::client::io::AcceptPolicy;
+use toom_core::client::standing::{Path, PathKind, Waiting};
 use toom_core::name::UserName;
 use toom_core::secure::PublicKey;
 use toom_core::text::{printable, printable_lines};
@@ -60,7 +63,7 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         Event::Offer { id, from, name, bytes, held } => format!(
             "{from} offers you {} ({}). {}.",
             printable(name.as_str()),
-            size(*bytes),
+            length(*bytes),
             match accept {
                 AcceptPolicy::All if *held => format!("Their key has changed; type ACCEPT {id} or REJECT {id}"),
                 AcceptPolicy::Ask => format!("Type ACCEPT {id} or REJECT {id}"),
@@ -113,17 +116,78 @@ pub(crate) fn reconnecting(server: &str, reason: &str, unanswered: usize) -> Str
 
 /// How far a transfer has come, in one line.
 pub(crate) fn progress(transfer: &Transfer) -> String {
-    let Transfer { id, bytes, total, rate_bps, .. } = transfer;
-    let what = printable(&format!("Transfer {id}, {}", what(transfer))).into_owned();
+    let Transfer { id, bytes, total, .. } = transfer;
+    let what = printable(&format!("#{id} {}", what(transfer))).into_owned();
     match (&transfer.state, transfer.direction) {
-        (TransferState::Starting, Direction::Out) => format!("{what}: waiting for the other person"),
+        (TransferState::Starting, Direction::Out) => {
+            format!("{what}: waiting for {}", waits_for(Waiting::Answer, transfer))
+        }
         (TransferState::Starting, Direction::In) => format!("{what}: not started yet"),
         (TransferState::Resumed { .. } | TransferState::Moving, _) => {
-            let percent = percent(*bytes, *total);
-            format!("{what}: {percent} % ({} of {}, {})", size(*bytes), size(*total), rate(*rate_bps))
+            let (bytes, standing) = (*bytes, standing(transfer));
+            match *total {
+                Some(total) => format!("{what}: {} %, {standing}", percent(bytes, total)),
+                None => format!("{what}: {} so far, {standing}", size(bytes)),
+            }
         }
+        (TransferState::Waiting(waiting), _) => format!("{what}: waiting for {}", waits_for(*waiting, transfer)),
+        (TransferState::Paused { silent }, _) => format!("{what}: paused, nothing heard for {}", span(*silent)),
         (TransferState::Done { .. }, _) => format!("{what}: done"),
         (TransferState::Failed(failure), _) => format!("{what}: failed: {}", printable(&failure.to_string())),
+    }
+}
+
+/// How fast it goes, on which path, how that is, and how long it takes yet: `12.3 Mbit/s, lan 20 ms, 1.5 % lost, 2 min left`.
+fn standing(transfer: &Transfer) -> String {
+    let Path { kind, round_trip, loss_ppm } = transfer.path;
+    let mut text = format!("{}, {}", rate(transfer.rate_bps), path(kind));
+    if let Some(round_trip) = round_trip {
+        text.push_str(&match round_trip.as_millis() {
+            0 => " <1 ms".to_owned(),
+            millis => format!(" {millis} ms"),
+        });
+    }
+    // Less than one of two thousand is no news.
+    if let Some(ppm) = loss_ppm.filter(|ppm| *ppm >= 500) {
+        let tenths = (ppm + 500) / 1_000;
+        text.push_str(&format!(", {}.{} % lost", tenths / 10, tenths % 10));
+    }
+    if let Some(left) = transfer.time_left() {
+        text.push_str(&format!(", {} left", span(left)));
+    }
+    text
+}
+
+/// The name of a path, as scripts see it, too.
+pub(crate) fn path(kind: PathKind) -> &'static str {
+    match kind {
+        PathKind::Lan => "lan",
+        PathKind::Direct => "direct",
+    }
+}
+
+/// What a transfer waits for, in words.
+fn waits_for(waiting: Waiting, Transfer { peer, .. }: &Transfer) -> String {
+    match waiting {
+        Waiting::Acceptance => format!("{peer} to accept"),
+        Waiting::Answer => format!("the first answer of {peer}'s computer"),
+        Waiting::OwnDisk => "this computer's disk".into(),
+        Waiting::Source => "more from standard input".into(),
+        Waiting::Reader => "whoever reads standard output".into(),
+        Waiting::PeerDisk => format!("{peer}'s computer, which stores it slowly"),
+        Waiting::OwnHash => "this computer to check the file".into(),
+        Waiting::PeerHash => format!("{peer}'s computer to check the file"),
+        Waiting::Bytes => format!("more from {peer}'s computer"),
+    }
+}
+
+/// A time as people read it, rounded up: `7 s`, `2 min`, `3 h`.
+fn span(time: Duration) -> String {
+    let seconds = time.as_millis().div_ceil(1_000);
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        100..6_000 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3_600)),
     }
 }
 
@@ -134,6 +198,11 @@ pub(crate) fn size(bytes: u64) -> String {
         0..1_000 => format!("{bytes} bytes"),
         _ => scaled(bytes, &["kB", "MB", "GB", "TB", "PB", "EB"]),
     }
+}
+
+/// The size of a file, or that it has none.
+pub(crate) fn length(total: Option<u64>) -> String {
+    total.map_or_else(|| "a stream".into(), size)
 }
 
 /// Bits a second as people read it: `12.3 Mbit/s`.
@@ -231,28 +300,42 @@ fn transfer_line(transfer: &Transfer) -> Option<String> {
     let file = printable(transfer.name.as_str());
     Some(match (&transfer.state, transfer.direction) {
         (TransferState::Moving, _) => return None,
+        (TransferState::Waiting(waiting), _) => {
+            format!("{} waits for {}.", what(transfer), waits_for(*waiting, transfer))
+        }
+        (TransferState::Paused { silent }, _) => {
+            let silent = span(*silent);
+            format!(
+                "{} is paused: nothing was heard of {peer}'s computer for {silent}. It goes on when that is back.",
+                what(transfer)
+            )
+        }
         (TransferState::Resumed { had }, _) if *had > transfer.bytes => {
             format!("{file} has changed since {} of it arrived; all of it is sent.", size(*had))
         }
         (TransferState::Resumed { had }, _) => {
-            format!("{file} goes on at {} %: {} of it arrived before.", percent(*had, *total), size(*had))
+            format!(
+                "{file} goes on at {} %: {} of it arrived before.",
+                percent(*had, total.unwrap_or(*had)),
+                size(*had)
+            )
         }
         (TransferState::Starting, Direction::Out) => {
-            format!("{file} ({}) is offered to {peer}; CANCEL {id} takes it back.", size(*total))
+            format!("{file} ({}) is offered to {peer}; CANCEL {id} takes it back.", length(*total))
         }
         (TransferState::Starting, Direction::In) => {
-            format!("{file} ({}) is coming from {peer}; CANCEL {id} ends it.", size(*total))
+            format!("{file} ({}) is coming from {peer}; CANCEL {id} ends it.", length(*total))
         }
         (TransferState::Done { .. }, Direction::Out) => {
-            format!("{file} has arrived at {peer}, complete and verified ({}).", size(*total))
+            format!("{file} has arrived at {peer}, complete and verified ({}).", length(*total))
         }
         (TransferState::Done { saved_as, .. }, Direction::In) => {
-            let saved_as = saved_as.as_deref().unwrap_or(transfer.name.as_str());
-            format!(
-                "{file} from {peer} has arrived, complete and verified ({}). It is saved as {}.",
-                size(*total),
-                printable(saved_as)
-            )
+            let saved_as = match saved_as.as_deref().unwrap_or(transfer.name.as_str()) {
+                // It went to standard output.
+                "-" => String::new(),
+                name => format!(" It is saved as {}.", printable(name)),
+            };
+            format!("{file} from {peer} has arrived, complete and verified ({}).{saved_as}", length(*total))
         }
         (TransferState::Failed(failure), _) => {
             let failure = failure.to_string();
@@ -306,8 +389,9 @@ mod tests {
             direction,
             state,
             bytes: 500,
-            total: 2_000,
+            total: Some(2_000),
             rate_bps: 12_345_678,
+            path: Path::default(),
         }
     }
 
@@ -383,8 +467,39 @@ mod tests {
         );
         assert_eq!(
             progress(&transfer(Direction::In, TransferState::Moving)),
-            "Transfer 4, film.mp4 from yoda: 25 % (500 bytes of 2.0 kB, 12.3 Mbit/s)"
+            "#4 film.mp4 from yoda: 25 %, 12.3 Mbit/s, direct, 0 s left"
         );
+    }
+
+    #[test]
+    fn a_transfer_that_moves_has_one_short_line() {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        let path = Path { kind: PathKind::Lan, round_trip: millis(250), loss_ppm: Some(12_345) };
+        let large = Transfer { total: Some(999_900_000_000), path, ..transfer(Direction::In, TransferState::Moving) };
+        let line = progress(&large);
+        let long = "#4 film.mp4 from yoda: 0 %, 12.3 Mbit/s, lan 250 ms, 1.2 % lost, 180 h left";
+        assert!(line == long && line.len() <= 80, "{line}");
+        let calm = Path { loss_ppm: Some(499), round_trip: millis(0), ..path };
+        let line = progress(&Transfer { path: calm, ..transfer(Direction::In, TransferState::Moving) });
+        assert_eq!(line, "#4 film.mp4 from yoda: 25 %, 12.3 Mbit/s, lan <1 ms, 0 s left");
+    }
+
+    #[test]
+    fn a_transfer_that_stands_still_says_why() {
+        let told = |state| {
+            let transfer = transfer(Direction::Out, state);
+            (lines(&Event::Transfer(transfer.clone())), progress(&transfer))
+        };
+        let (line, listed) = told(TransferState::Waiting(Waiting::Acceptance));
+        assert_eq!(line, "film.mp4 to yoda waits for yoda to accept.");
+        assert_eq!(listed, "#4 film.mp4 to yoda: waiting for yoda to accept");
+        assert_eq!(
+            told(TransferState::Waiting(Waiting::Source)).0,
+            "film.mp4 to yoda waits for more from standard input."
+        );
+        let (line, listed) = told(TransferState::Paused { silent: Duration::from_secs(130) });
+        assert!(line.contains("nothing was heard of yoda's computer for 3 min. It goes on"), "{line}");
+        assert_eq!(listed, "#4 film.mp4 to yoda: paused, nothing heard for 3 min");
     }
 
     #[test]
@@ -418,7 +533,7 @@ mod tests {
                 text: nasty.into(),
             },
             Event::History { kind: HistoryKind::Broadcast, messages: vec![past(None, 1, nasty)] },
-            Event::Offer { id: OfferId(1), from, name: FileLabel::new(nasty), bytes: 1, held: false },
+            Event::Offer { id: OfferId(1), from, name: FileLabel::new(nasty), bytes: Some(1), held: false },
             Event::NotRemembered { user: yoda(), reason: nasty.into() },
             Event::Error(Failure::LimitReached(nasty.into())),
             Event::Error(Failure::NoSuchUser(vec![nasty.into()])),
@@ -461,8 +576,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_says_how_long_a_stream_is_before_its_end() {
+        let stream = |state| Transfer { total: None, ..transfer(Direction::In, state) };
+        assert_eq!(
+            progress(&stream(TransferState::Moving)),
+            "#4 film.mp4 from yoda: 500 bytes so far, 12.3 Mbit/s, direct"
+        );
+        let starting = lines(&Event::Transfer(stream(TransferState::Starting)));
+        assert_eq!(starting, "film.mp4 (a stream) is coming from yoda; CANCEL 4 ends it.");
+        let done = TransferState::Done { blake3: [0; 32], saved_as: Some("-".into()) };
+        let done = lines(&Event::Transfer(transfer(Direction::In, done)));
+        assert_eq!(done, "film.mp4 from yoda has arrived, complete and verified (2.0 kB).");
+    }
+
+    #[test]
     fn an_offer_says_what_there_is_to_do() {
-        let (id, name, bytes) = (OfferId(7), FileLabel::new("a.mp4"), 1_000);
+        let (id, name, bytes) = (OfferId(7), FileLabel::new("a.mp4"), Some(1_000));
         let offer = |held| Event::Offer { id, from: yoda(), name: name.clone(), bytes, held };
         for (held, accept, words) in [
             (false, AcceptPolicy::Ask, "Type ACCEPT 7 or REJECT 7."),

@@ -1,9 +1,11 @@
-//! An event becomes one JSON object, with the names of the public interface.
+//! An event becomes one JSON object, with the names of the public interface. The size of a stream (`bytes` of an offer,
+//! `total` of a transfer) is null until it is done.
 
 use core::fmt::Write;
 
 use serde_json::{Value, json};
 use toom_core::client::event::{Direction, Event, Failure, PostKind, Transfer, TransferState};
+use toom_core::client::standing::Waiting;
 use toom_core::name::UserName;
 use toom_core::time::Timestamp;
 use toom_core::wire::message::{
@@ -13,6 +15,7 @@ use toom_store::wall::rfc3339;
 
 use super::failure::{code, login_code, login_sentence, parse_code, sentence, transfer_code};
 use super::help::{self, CommandHelp};
+use super::human;
 use super::parse::ParseError;
 
 /// The object for `event`; `user` is who is logged in, the recipient of direct messages.
@@ -197,17 +200,33 @@ fn transfer(transfer: &Transfer) -> Value {
     };
     let mut object = json!({
         "id": transfer.id.0, "peer": name(&transfer.peer), "name": transfer.name.as_str(), "direction": direction,
-        "bytes": transfer.bytes, "total": transfer.total, "rate_bps": transfer.rate_bps, "path": "direct",
+        "bytes": transfer.bytes, "total": transfer.total, "rate_bps": transfer.rate_bps,
+        "path": human::path(transfer.path.kind),
     });
+    if let Some(round_trip) = transfer.path.round_trip {
+        object["rtt_ms"] = (round_trip.as_micros() as f64 / 1_000.0).into();
+    }
+    if let Some(ppm) = transfer.path.loss_ppm {
+        object["loss"] = (f64::from(ppm) / 1e6).into();
+    }
+    if let Some(left) = transfer.time_left() {
+        object["left_s"] = (left.as_millis() as f64 / 1_000.0).into();
+    }
     object["state"] = match &transfer.state {
-        TransferState::Starting => "starting",
-        TransferState::Resumed { .. } | TransferState::Moving => "moving",
+        TransferState::Starting | TransferState::Waiting(Waiting::Acceptance | Waiting::Answer) => "starting",
+        TransferState::Resumed { .. } | TransferState::Moving | TransferState::Waiting(_) => "moving",
+        TransferState::Paused { .. } => "paused",
         TransferState::Done { .. } => "done",
         TransferState::Failed(_) => "failed",
     }
     .into();
     match &transfer.state {
         TransferState::Starting | TransferState::Moving => {}
+        TransferState::Waiting(waiting) => object["waits_for"] = waits_for(*waiting).into(),
+        TransferState::Paused { silent } => {
+            object["reason"] = "peer_silent".into();
+            object["silent_s"] = silent.as_secs().into();
+        }
         TransferState::Resumed { had } => {
             object["resumed_from"] = transfer.bytes.into();
             object["source_changed"] = (*had > transfer.bytes).into();
@@ -224,6 +243,21 @@ fn transfer(transfer: &Transfer) -> Value {
         }
     }
     object
+}
+
+/// What a transfer that does not move waits for.
+fn waits_for(waiting: Waiting) -> &'static str {
+    match waiting {
+        Waiting::Acceptance => "acceptance",
+        Waiting::Answer => "answer",
+        Waiting::OwnDisk => "disk",
+        Waiting::Source => "source",
+        Waiting::Reader => "reader",
+        Waiting::PeerDisk => "peer_disk",
+        Waiting::OwnHash => "hash",
+        Waiting::PeerHash => "peer_hash",
+        Waiting::Bytes => "bytes",
+    }
 }
 
 fn error(failure: &Failure) -> Value {
@@ -260,9 +294,11 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::net::{IpAddr, Ipv4Addr};
 
     use toom_core::client::event::TransferFailure;
+    use toom_core::client::standing::{Path, PathKind};
     use toom_core::id::{MessageNumber, OfferId, RoomId};
     use toom_core::secure::{AccountKeys, PublicKey, SafetyNumber};
     use toom_core::text::FileLabel;
@@ -454,7 +490,7 @@ mod tests {
     #[test]
     fn offers_and_transfers() {
         check(
-            Event::Offer { id: OfferId(4), from: yoda(), name: FileLabel::new("a.mp4"), bytes: 7, held: true },
+            Event::Offer { id: OfferId(4), from: yoda(), name: FileLabel::new("a.mp4"), bytes: Some(7), held: true },
             json!({"event": "offer", "id": 4, "from": "yoda", "name": "a.mp4", "bytes": 7}),
         );
         check(
@@ -468,26 +504,46 @@ mod tests {
             direction,
             state,
             bytes: 5,
-            total: 7,
+            total: Some(7),
             rate_bps: 80,
+            path: Path { kind: PathKind::Lan, round_trip: Some(Duration::from_micros(1_500)), loss_ppm: Some(2_500) },
         };
         check(
             Event::Transfer(base(Direction::Out, TransferState::Moving)),
             json!({"event": "transfer", "id": 4, "peer": "yoda", "name": "a.mp4", "direction": "out", "state": "moving",
-                "bytes": 5, "total": 7, "rate_bps": 80, "path": "direct"}),
+                "bytes": 5, "total": 7, "rate_bps": 80, "path": "lan", "rtt_ms": 1.5, "loss": 0.0025, "left_s": 0.2}),
         );
         let done = TransferState::Done { blake3: [0xab; 32], saved_as: Some("yoda_a.mp4".into()) };
         check(
             Event::Transfer(base(Direction::In, done)),
             json!({"event": "transfer", "id": 4, "peer": "yoda", "name": "a.mp4", "direction": "in", "state": "done",
-                "bytes": 5, "total": 7, "rate_bps": 80, "path": "direct", "blake3": "ab".repeat(32),
+                "bytes": 5, "total": 7, "rate_bps": 80, "path": "lan", "rtt_ms": 1.5, "loss": 0.0025, "blake3": "ab".repeat(32),
                 "saved_as": "yoda_a.mp4"}),
         );
         check(
             Event::Transfers(vec![base(Direction::In, TransferState::Starting)]),
             json!({"event": "transfers", "transfers": [{"id": 4, "peer": "yoda", "name": "a.mp4", "direction": "in",
-                "state": "starting", "bytes": 5, "total": 7, "rate_bps": 80, "path": "direct"}]}),
+                "state": "starting", "bytes": 5, "total": 7, "rate_bps": 80, "path": "lan", "rtt_ms": 1.5, "loss": 0.0025}]}),
         );
+        let waiting = |waiting| render(&Event::Transfer(base(Direction::Out, TransferState::Waiting(waiting))), "");
+        for (reason, state, code) in [
+            (Waiting::Acceptance, "starting", "acceptance"),
+            (Waiting::Answer, "starting", "answer"),
+            (Waiting::OwnDisk, "moving", "disk"),
+            (Waiting::PeerHash, "moving", "peer_hash"),
+        ] {
+            let object = waiting(reason);
+            assert_eq!((&object["state"], &object["waits_for"]), (&json!(state), &json!(code)));
+            assert_eq!(object.get("left_s"), None, "nobody knows");
+        }
+        let silent = Duration::from_millis(5_400);
+        let paused = render(&Event::Transfer(base(Direction::In, TransferState::Paused { silent })), "");
+        assert_eq!(
+            (&paused["state"], &paused["reason"], &paused["silent_s"]),
+            (&json!("paused"), &json!("peer_silent"), &json!(5))
+        );
+        let stream = Transfer { total: None, ..base(Direction::In, TransferState::Moving) };
+        assert_eq!(render(&Event::Transfer(stream), "").get("total"), Some(&Value::Null));
         let failed =
             render(&Event::Transfer(base(Direction::In, TransferState::Failed(TransferFailure::Cancelled))), "");
         assert_eq!((&failed["state"], &failed["reason"]), (&json!("failed"), &json!("cancelled")));

@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::run::{Client, RUNTIMES, Server, code, events, path, run, said, toom};
 
 /// Some bytes without a pattern that a shift would not notice.
-fn content(length: u32) -> Vec<u8> {
+pub(crate) fn content(length: u32) -> Vec<u8> {
     (0..length).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-fn done(client: &mut Client) -> Value {
+pub(crate) fn done(client: &mut Client) -> Value {
     client.find("the end of the transfer", |event| event["event"] == "transfer" && event["state"] == "done")
 }
 
@@ -233,12 +233,28 @@ fn a_bench_over_a_link_that_loses_and_delays_verifies_and_says_what_the_link_did
 }
 
 #[test]
+fn a_bench_with_a_limit_is_no_faster() {
+    for runtime in RUNTIMES {
+        let bench = ["bench", "transfer", "--size", "2MiB", "--runs", "1", "--limit", "20mbit"];
+        let output = run(&[&["--runtime", runtime], &bench[..]].concat(), "");
+        let (stdout, stderr) = said(&output);
+        assert_eq!(code(&output), Some(0), "{stderr}");
+        let result: Value = serde_json::from_str(stdout.trim_end()).expect("one line of JSON");
+        assert_eq!((&result["verified"], &result["limit_bps"]), (&true.into(), &20_000_000.into()));
+        // One packet of the largest size, and two milliseconds' worth, may leave at once.
+        let most = 20_000_000 * (2 << 20) / ((2 << 20) - 70_000);
+        assert!(result["goodput_bps"].as_u64().is_some_and(|rate| rate <= most), "{result}");
+    }
+}
+
+#[test]
 fn a_link_that_cannot_be_is_refused_in_a_sentence() {
     for (option, value, sentence) in [
         ("--loss", "51", "it is a number between 0 and 50, without a sign of percent"),
         ("--loss", "1%", "it is a number between 0 and 50, without a sign of percent"),
         ("--rate", "1gigabit", "'1gigabit' is no rate; say for instance 100mbit, 1gbit or 1000000"),
         ("--rate", "1kbit", "it is between 64kbit and 100gbit"),
+        ("--limit", "0", "it is between 64kbit and 100gbit"),
         ("--delay", "soon", "'soon' is no duration; say for instance 10s, 500ms or 2m"),
         ("--delay", "11s", "it is at most 10s"),
     ] {

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const RUNTIMES: [&str; 2] = ["smol", "std"];
 
 /// A home in which nobody has been: servers of other tests may have had the same port.
-fn fresh_home() -> PathBuf {
+pub(crate) fn fresh_home() -> PathBuf {
     static HOMES: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
     static NEXT: AtomicU64 = AtomicU64::new(1);
     HOMES.path().join(NEXT.fetch_add(1, Relaxed).to_string())
@@ -72,10 +72,11 @@ pub(crate) fn events(output: &Output) -> Vec<Value> {
 }
 
 /// Kills a process that does not end.
-struct Watch(mpsc::Sender<()>);
+pub(crate) struct Watch(mpsc::Sender<()>);
 
 impl Watch {
-    fn over(child: &Child) -> Watch {
+    /// Kills it after a while.
+    pub(crate) fn over(child: &Child) -> Watch {
         let (done, ended) = mpsc::channel();
         let id = child.id().to_string();
         thread::spawn(move || {
@@ -86,13 +87,15 @@ impl Watch {
         Watch(done)
     }
 
-    fn done(self) {
+    /// It has ended.
+    pub(crate) fn done(self) {
         // The thread may have given up already.
         let _ = self.0.send(());
     }
 }
 
-fn signal(signal: &str, id: &str) {
+/// Sends a signal to a process.
+pub(crate) fn signal(signal: &str, id: &str) {
     let status = Command::new("kill").args([signal, id]).status().expect("kill is there");
     assert!(status.success(), "{id} can be signalled");
 }
@@ -240,6 +243,13 @@ impl Server {
             .to_vec()
     }
 
+    /// What is needed to carry out `command` as `name`.
+    pub(crate) fn task_args(&self, name: &str, command: &[&str]) -> Vec<String> {
+        let file = self.password_file(name);
+        let login = ["--server", &self.address, "--user", name, "--password-file", &file];
+        ["--runtime", &self.runtime].iter().chain(command).chain(&login).map(|arg| (*arg).to_owned()).collect()
+    }
+
     /// Runs a client with `input` until it ends by itself.
     pub(crate) fn client(&self, name: &str, more: &[&str], input: &str) -> Output {
         let args = self.client_args(name);
@@ -311,6 +321,17 @@ impl Client {
         client
     }
 
+    /// Carries out `command` as `name`, in this home; it says so in JSON.
+    pub(crate) fn start_task(home: &Path, server: &Server, name: &str, command: &[&str]) -> Client {
+        let args = server.task_args(name, command);
+        let mut command = toom(&args.iter().map(String::as_str).chain(["--json"]).collect::<Vec<_>>());
+        command.env("XDG_DATA_HOME", home);
+        let (talker, stdin) = Talker::start(command);
+        let mut client = Client { talker, stdin: Some(stdin) };
+        assert_eq!(client.event("welcome")["user"], name);
+        client
+    }
+
     /// Logs in as `name` with a client that speaks to people.
     pub(crate) fn start_plain(server: &Server, name: &str) -> Client {
         let args = server.client_args(name);
@@ -361,6 +382,11 @@ impl Client {
     pub(crate) fn finish(mut self) -> Option<i32> {
         self.stdin = None;
         self.talker.end()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, with: &str) {
+        signal(with, &self.talker.child.id().to_string());
     }
 
     /// Sends a signal, and waits until it ends; how it exits.

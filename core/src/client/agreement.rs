@@ -24,7 +24,8 @@ pub(super) struct Subject<'a> {
     pub(super) sender: Party<'a>,
     pub(super) receiver: Party<'a>,
     pub(super) label: &'a FileLabel,
-    pub(super) bytes: u64,
+    /// If it is known before.
+    pub(super) bytes: Option<u64>,
     /// The hash of the offer as it was sealed.
     pub(super) sealed: &'a [u8; 32],
 }
@@ -46,7 +47,8 @@ fn context(subject: &Subject<'_>) -> [u8; 32] {
         update_text(&mut hash, &normalised(party.name.as_str()));
     }
     update_text(&mut hash, label.as_str());
-    hash.update(&bytes.to_be_bytes());
+    // No file has so many.
+    hash.update(&bytes.unwrap_or(u64::MAX).to_be_bytes());
     hash.update(sealed.as_slice());
     let mut context = [0; 32];
     context.copy_from_slice(hash.finish().as_ref());
@@ -72,7 +74,7 @@ mod tests {
         let (film, book) = (FileLabel::new("film"), FileLabel::new("book"));
         let party = |name, device| Party { name, device: PublicKey([device; 32]) };
         let (sender, receiver) = (party(&luke, 1), party(&yoda, 2));
-        let subject = Subject { offer: OfferId(1), sender, receiver, label: &film, bytes: 9, sealed: &[3; 32] };
+        let subject = Subject { offer: OfferId(1), sender, receiver, label: &film, bytes: Some(9), sealed: &[3; 32] };
         let others = [
             Subject { offer: OfferId(2), ..subject },
             Subject { sender: party(&leia, 1), ..subject },
@@ -81,7 +83,8 @@ mod tests {
             Subject { receiver: party(&yoda, 3), ..subject },
             Subject { sender: receiver, receiver: sender, ..subject },
             Subject { label: &book, ..subject },
-            Subject { bytes: 10, ..subject },
+            Subject { bytes: Some(10), ..subject },
+            Subject { bytes: None, ..subject },
             Subject { sealed: &[4; 32], ..subject },
         ];
         assert_eq!(context(&subject), context(&subject.clone()));
@@ -101,7 +104,7 @@ mod tests {
                 sender,
                 receiver,
                 label: &FileLabel::new(label),
-                bytes: 1,
+                bytes: Some(1),
                 sealed: &[0; 32],
             })
         };

@@ -62,6 +62,13 @@ pub enum Command {
         /// Opened by the driver.
         path: PathBuf,
     },
+    /// Sends the driver's standard input, whose length is known at its end.
+    SendStream {
+        /// As typed.
+        to: String,
+        /// What it is called.
+        name: String,
+    },
     /// `MSG user text`
     DirectMessage {
         /// As typed.
@@ -85,6 +92,11 @@ pub enum Command {
     },
     /// `ACCEPT n`
     Accept {
+        /// Which offer.
+        offer: OfferId,
+    },
+    /// The same, but the bytes go to the driver's standard output.
+    AcceptStream {
         /// Which offer.
         offer: OfferId,
     },

@@ -6,16 +6,17 @@ use super::command::Command;
 use super::event::{Event, Failure, PostKind};
 use super::find;
 use super::history::Gathering;
-use super::io::Output;
+use super::io::{Destination, Output};
 use super::requests::{Asked, Change};
 use super::session::Client;
 use crate::secure::Password;
+use crate::time::Instant;
 use crate::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_ROOM_MEMBERS, MAX_TEXT_BYTES};
 use crate::wire::message::{LoginRefusal, RequestBody};
 
 impl Client {
     /// Starts a command whose turn it is. `Logout` of somebody who is logged in is not for here.
-    pub(super) fn start(&mut self, command: Command, out: &mut Vec<Output>) {
+    pub(super) fn start(&mut self, now: Instant, command: Command, out: &mut Vec<Output>) {
         if self.user.is_none() && !matches!(command, Command::Login { .. }) {
             return fail(Failure::NotLoggedIn, out);
         }
@@ -59,9 +60,11 @@ impl Client {
                 Err(failure) => fail(failure, out),
             },
             Command::SendFile { to, path } => self.send_file(&to, path, out),
-            Command::Accept { offer } => self.accept_offer(offer, out),
+            Command::SendStream { to, name } => self.send_stream(&to, &name, out),
+            Command::Accept { offer } => self.accept_offer(offer, Destination::File, out),
+            Command::AcceptStream { offer } => self.accept_offer(offer, Destination::Stream, out),
             Command::Reject { offer } => self.reject_offer(offer, out),
-            Command::Transfers => out.push(Output::Event(Event::Transfers(self.transfers.shown()))),
+            Command::Transfers => out.push(Output::Event(Event::Transfers(self.transfers.shown(now)))),
             Command::Cancel { transfer } => self.cancel(transfer, out),
             Command::Verify { user, confirm } => self.start_verifying(&user, confirm, out),
             Command::Logout | Command::Finish => {}

@@ -1,5 +1,8 @@
 //! What a person or a script is told. The names follow the JSON events of the same meaning.
 
+use core::time::Duration;
+
+use super::standing::{Path, Waiting};
 use crate::id::{MessageNumber, OfferId, RoomId};
 use crate::name::UserName;
 use crate::secure::{PublicKey, SafetyNumber};
@@ -125,12 +128,12 @@ pub enum Event {
         from: UserName,
         /// What they call it.
         name: FileLabel,
-        /// Its size.
-        bytes: u64,
+        /// Its size; of a stream it is known at its end.
+        bytes: Option<u64>,
         /// Whether only `Accept` accepts it, whatever the policy is: the sender's key has changed.
         held: bool,
     },
-    /// Answer to `SendFile` (state `Starting`), and then how every transfer goes.
+    /// Answer to `SendFile` and `SendStream` (state `Starting`), and then how every transfer goes.
     Transfer(Transfer),
     /// Answer: all transfers that have not ended.
     Transfers(Vec<Transfer>),
@@ -228,10 +231,21 @@ pub struct Transfer {
     pub state: TransferState,
     /// Bytes that have arrived (or are known to have arrived).
     pub bytes: u64,
-    /// The size of the file.
-    pub total: u64,
+    /// The size of the file; of a stream it is known at its end.
+    pub total: Option<u64>,
     /// Bits a second, lately.
     pub rate_bps: u64,
+    /// The path, lately.
+    pub path: Path,
+}
+
+impl Transfer {
+    /// How long it takes to the end, as it goes now.
+    pub fn time_left(&self) -> Option<Duration> {
+        let bits = u128::from(self.total?.saturating_sub(self.bytes)) * 8;
+        let millis = (bits * 1_000).checked_div(u128::from(self.rate_bps))?;
+        (self.state == TransferState::Moving).then(|| Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+    }
 }
 
 /// Which way the bytes go.
@@ -256,11 +270,19 @@ pub enum TransferState {
     },
     /// Bytes are moving.
     Moving,
+    /// It stands still, for this reason; said once for each reason, and then how it goes on.
+    Waiting(Waiting),
+    /// The other end's computer sleeps, or there is no way there. It goes on by itself when that is heard again.
+    Paused {
+        /// For how long nothing has been heard.
+        silent: Duration,
+    },
     /// Verified, and under its final name.
     Done {
         /// Of the whole file.
         blake3: [u8; 32],
-        /// At the receiver: the name it was given (or that held the same content already).
+        /// At the receiver: the name it was given (or that held the same content already); `-` if it went to standard
+        /// output.
         saved_as: Option<String>,
     },
     /// It will not go on.
@@ -292,7 +314,7 @@ pub enum TransferFailure {
     #[error("nothing was heard from the other person's computer by UDP; a firewall may be in the way")]
     TimedOut,
     /// Packets came, and then none for too long.
-    #[error("the other person's computer stopped answering")]
+    #[error("the two computers have not heard each other for too long")]
     PeerSilent,
     /// The file does not have the hash or size that its sender told.
     #[error("the file that arrived is not the file that was sent; it may have changed while it was read")]

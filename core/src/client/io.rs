@@ -1,11 +1,13 @@
 //! What the client machine hears and says.
 
+use core::time::Duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::command::Command;
 use super::event::{Event, TransferFailure};
 use super::people::Person;
+use super::standing::{Path, Waiting};
 use crate::id::{OfferId, PeerIndex};
 use crate::link::Violation;
 use crate::name::UserName;
@@ -107,6 +109,16 @@ pub enum Progress {
         bytes: u64,
         /// Bits a second, lately.
         rate_bps: u64,
+        /// The path, lately.
+        path: Path,
+    },
+    /// No byte has moved for a second, and this is why; said once for each reason. `Moving` follows when it goes on.
+    Waiting(Waiting),
+    /// The other end's computer is not heard any more: it sleeps, or there is no way there. It is asked every few
+    /// seconds, and `Moving` follows when it is heard again.
+    Paused {
+        /// For how long already.
+        silent: Duration,
     },
     /// Verified, and under its final name. The transfer has ended.
     Done {
@@ -173,8 +185,8 @@ pub struct Start {
     pub remote_index: PeerIndex,
     /// What both ends know before their first datagram.
     pub agreement: PeerAgreement,
-    /// The size of the file.
-    pub bytes: u64,
+    /// The size of the file; of a stream it is known at its end.
+    pub bytes: Option<u64>,
     /// Which way, and where the bytes come from or go to.
     pub side: Side,
 }
@@ -184,7 +196,7 @@ pub struct Start {
 pub enum Side {
     /// The initiator.
     Send {
-        /// A file that the driver has opened.
+        /// A file that the driver has opened. A stream is the driver's standard input, which need not be opened.
         source: SourceId,
     },
     /// The responder.
@@ -193,7 +205,18 @@ pub enum Side {
         from: UserName,
         /// What they call it. Stored under a name that `text::received_name` makes of both.
         label: FileLabel,
+        /// Where the bytes go.
+        into: Destination,
     },
+}
+
+/// Where received bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Into a file among the downloads.
+    File,
+    /// In their order to the driver's standard output, which takes them when its reader does.
+    Stream,
 }
 
 /// What to do with offers.

@@ -48,6 +48,7 @@ mod reconnecting;
 mod replies;
 mod requests;
 mod session;
+pub mod standing;
 mod transfers;
 mod usage;
 mod verify;

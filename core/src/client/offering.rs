@@ -9,6 +9,7 @@ use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
 use super::io::{Output, Side, SourceId, Start};
 use super::requests::{Asked, Wanted};
 use super::session::Client;
+use super::standing::PathKind;
 use super::transfers::{Agreed, Entry, MAX_OUTGOING, Stage};
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
@@ -16,14 +17,15 @@ use crate::secure::{OfferContents, OfferParties, PeerSecret, PublicKey, seal_off
 use crate::text::FileLabel;
 use crate::wire::message::{Devices, Refusal, RequestBody};
 
-/// A file that is being offered: its driver opens it, or the server has not replied. There is one at a time.
+/// A file or a stream that is being offered: its driver opens it, or the server has not replied. There is one at a
+/// time.
 #[derive(Debug)]
 pub(super) struct Offering {
     pub(super) source: SourceId,
     to: UserName,
     path: PathBuf,
-    /// What it is called and its size, once it is open and the server was asked for the receiver's key.
-    file: Option<(FileLabel, u64)>,
+    /// What it is called and its size, if it has one, once it is open and the server was asked for the receiver's key.
+    file: Option<(FileLabel, Option<u64>)>,
     /// Once the offer was sealed.
     sealed: Option<(PeerIndex, Agreed)>,
     /// Whether the receiver was on another device than the one it was sealed for.
@@ -32,23 +34,44 @@ pub(super) struct Offering {
 
 impl Client {
     pub(super) fn send_file(&mut self, to: &str, path: PathBuf, out: &mut Vec<Output>) {
+        let Some(to) = self.may_offer_to(to, out) else { return };
+        let source = self.new_source();
+        out.push(Output::OpenSource { source, path: path.clone() });
+        self.offering = Some(Offering { source, to, path, file: None, sealed: None, again: false });
+    }
+
+    /// Nothing has to be opened, and it may go on for ever.
+    pub(super) fn send_stream(&mut self, to: &str, name: &str, out: &mut Vec<Output>) {
+        let Some(to) = self.may_offer_to(to, out) else { return };
+        let (source, file) = (self.new_source(), Some((FileLabel::new(name), None)));
+        self.offering =
+            Some(Offering { source, to: to.clone(), path: PathBuf::new(), file, sealed: None, again: false });
+        self.ask_devices(&to.clone(), Wanted::Receiver { user: to }, out);
+    }
+
+    /// Who it goes to, if one more can go there.
+    fn may_offer_to(&self, to: &str, out: &mut Vec<Output>) -> Option<UserName> {
         let Ok(to) = UserName::new(to).or_else(|_| UserName::read(to)) else {
-            return fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
+            fail(Failure::NoSuchUser(vec![to.to_owned()]), out);
+            return None;
         };
         if !self.transfers.may_offer() {
             let words = format!("one can offer and send {MAX_OUTGOING} files at once");
-            return fail(Failure::LimitReached(words), out);
+            fail(Failure::LimitReached(words), out);
+            return None;
         }
+        Some(to)
+    }
+
+    fn new_source(&mut self) -> SourceId {
         self.last_source += 1;
-        let source = SourceId(self.last_source);
-        out.push(Output::OpenSource { source, path: path.clone() });
-        self.offering = Some(Offering { source, to, path, file: None, sealed: None, again: false });
+        SourceId(self.last_source)
     }
 
     pub(super) fn source_opened(&mut self, source: SourceId, label: FileLabel, bytes: u64, out: &mut Vec<Output>) {
         match &mut self.offering {
             Some(offering) if offering.source == source && offering.file.is_none() => {
-                offering.file = Some((label, bytes));
+                offering.file = Some((label, Some(bytes)));
                 let user = offering.to.clone();
                 self.ask_devices(&user.clone(), Wanted::Receiver { user }, out);
             }
@@ -160,6 +183,7 @@ impl Client {
             side: Side::Send { source },
         }));
         entry.stage = Stage::Running { direction: Direction::Out, index, moving: false };
+        entry.path.kind = PathKind::to(address);
         // It was being taken back, but the answer was faster: the receiver hears of it from this end.
         if entry.ending.is_some() {
             out.push(Output::Cancel { transfer: offer, keep: true });

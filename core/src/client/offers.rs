@@ -9,10 +9,11 @@ use super::agreement::{Party, Subject, agreement};
 use super::commands::fail;
 use super::ending::DESERTED_PATIENCE;
 use super::event::{Direction, Event, Failure, TransferFailure, TransferState};
-use super::io::{AcceptPolicy, Output, Progress, Report, Side, Start};
+use super::io::{AcceptPolicy, Destination, Output, Progress, Report, Side, Start};
 use super::requests::Asked;
 use super::session::Client;
-use super::transfers::{Agreed, Entry, MAX_INCOMING, Stage};
+use super::standing::PathKind;
+use super::transfers::{Agreed, Entry, MAX_INCOMING, Stage, Stall};
 use super::verify::are_keys;
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
@@ -80,11 +81,11 @@ impl Client {
             if !self.requests.ask_own(RequestBody::AnswerOffer { offer, index: Some(index) }, asked) {
                 return;
             }
-            self.receive(offer, index, out);
+            self.receive(offer, index, Destination::File, out);
         }
     }
 
-    pub(super) fn accept_offer(&mut self, offer: OfferId, out: &mut Vec<Output>) {
+    pub(super) fn accept_offer(&mut self, offer: OfferId, into: Destination, out: &mut Vec<Output>) {
         if !self.is_waiting(offer) {
             return fail(Failure::NoSuchOffer, out);
         }
@@ -96,7 +97,7 @@ impl Client {
         out.extend(from.and_then(|from| self.people.accept(&from)).map(Output::Remember));
         let index = self.new_index();
         out.push(Output::Event(Event::OfferAnswered { id: offer, accepted: true }));
-        self.receive(offer, index, out);
+        self.receive(offer, index, into, out);
         let body = RequestBody::AnswerOffer { offer, index: Some(index) };
         self.requests.ask(body, Asked::Answer { offer, by_command: true }, out);
     }
@@ -119,7 +120,7 @@ impl Client {
     }
 
     /// Listens for the sender before it hears that the offer is accepted.
-    fn receive(&mut self, offer: OfferId, local: PeerIndex, out: &mut Vec<Output>) {
+    fn receive(&mut self, offer: OfferId, local: PeerIndex, into: Destination, out: &mut Vec<Output>) {
         let (Some(entry), Some(user)) = (self.transfers.get_mut(offer), &self.user) else { return };
         let Stage::Waiting { address, index, ref agreed } = entry.stage else { return };
         let sender = Party { name: &entry.peer, device: agreed.device };
@@ -133,9 +134,10 @@ impl Client {
             remote_index: index,
             agreement: agreement(&subject, agreed.device, agreed.secret.clone()),
             bytes: entry.total,
-            side: Side::Receive { from: entry.peer.clone(), label: entry.label.clone() },
+            side: Side::Receive { from: entry.peer.clone(), label: entry.label.clone(), into },
         };
         entry.stage = Stage::Running { direction: Direction::In, index: local, moving: false };
+        entry.path.kind = PathKind::to(address);
         out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
         out.push(Output::Start(start));
     }
@@ -190,22 +192,34 @@ impl Client {
 
     pub(super) fn report(&mut self, now: Instant, Report { transfer: id, progress }: Report, out: &mut Vec<Output>) {
         let Some(entry) = self.transfers.get_mut(id) else { return };
-        let Stage::Running { moving, .. } = &mut entry.stage else { return };
+        if !matches!(entry.stage, Stage::Running { .. }) {
+            return;
+        }
         match progress {
             Progress::Resumed { bytes, of } => {
-                *moving = true;
-                entry.bytes = bytes;
+                entry.moves(bytes);
                 out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Resumed { had: of }))));
                 self.transfers.put_off(id, now + DESERTED_PATIENCE);
             }
-            Progress::Moving { bytes, rate_bps } => {
-                *moving = true;
-                (entry.bytes, entry.rate_bps) = (bytes, rate_bps);
+            Progress::Moving { bytes, rate_bps, path } => {
+                entry.moves(bytes);
+                (entry.rate_bps, entry.path) = (rate_bps, path);
                 out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Moving))));
                 self.transfers.put_off(id, now + DESERTED_PATIENCE);
             }
+            Progress::Waiting(waiting) => {
+                entry.stall(Stall::Waiting(waiting));
+                out.push(Output::Event(Event::Transfer(entry.shown(id, entry.state(now)))));
+            }
+            Progress::Paused { silent } => {
+                let since = now.as_nanos().saturating_sub(u64::try_from(silent.as_nanos()).unwrap_or(u64::MAX));
+                entry.stall(Stall::Silent(Instant::from_nanos(since)));
+                out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Paused { silent }))));
+            }
             Progress::Done { blake3, saved_as } => {
-                entry.bytes = entry.total;
+                // All bytes of a stream were told before.
+                entry.bytes = entry.total.unwrap_or(entry.bytes);
+                entry.total = Some(entry.bytes);
                 out.push(Output::Event(Event::Transfer(entry.shown(id, TransferState::Done { blake3, saved_as }))));
                 self.transfers.remove(id);
             }

@@ -155,7 +155,7 @@ impl Client {
         {
             match command {
                 Command::Logout if self.user.is_some() => self.log_out(now, out),
-                command => self.start(command, out),
+                command => self.start(now, command, out),
             }
         }
         self.accept_by_policy(out);
@@ -180,9 +180,11 @@ impl Client {
                 let room = self.requests.has_room() && self.answers.len() < MAX_COMMANDS_IN_FLIGHT;
                 room && self.requests.are_posts() && self.offering.is_none()
             }
-            Command::Accept { .. } | Command::Reject { .. } | Command::Cancel { .. } | Command::Transfers => {
-                self.requests.has_room() && self.offering.is_none()
-            }
+            Command::Accept { .. }
+            | Command::AcceptStream { .. }
+            | Command::Reject { .. }
+            | Command::Cancel { .. }
+            | Command::Transfers => self.requests.has_room() && self.offering.is_none(),
             _ => self.is_idle(),
         }
     }

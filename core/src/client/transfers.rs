@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use super::event::{Direction, Transfer, TransferFailure, TransferState};
 use super::io::SourceId;
+use super::standing::{Path, Waiting};
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::Usage;
 use crate::name::UserName;
@@ -30,14 +31,26 @@ pub(super) struct Entry {
     pub(super) label: FileLabel,
     /// Bytes that have arrived.
     pub(super) bytes: u64,
-    /// The size of the file.
-    pub(super) total: u64,
+    /// The size of the file; of a stream it is known at its end.
+    pub(super) total: Option<u64>,
     pub(super) rate_bps: u64,
+    pub(super) path: Path,
+    /// What it waits for, if it does.
+    pub(super) stall: Option<Stall>,
     pub(super) stage: Stage,
     /// Set when this end has decided to end it: why, whatever the transfer machine says.
     pub(super) ending: Option<TransferFailure>,
     /// Why the offer was over, if the answer to it came too late.
     pub(super) over: Option<TransferFailure>,
+}
+
+/// Why a transfer under way does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// It waits for something.
+    Waiting(Waiting),
+    /// The other end was heard last then.
+    Silent(Instant),
 }
 
 /// How far an entry is.
@@ -85,8 +98,9 @@ pub(super) struct Agreed {
 
 impl Entry {
     /// One that has just begun.
-    pub(super) fn new(peer: UserName, label: FileLabel, total: u64, stage: Stage) -> Entry {
-        Entry { peer, label, bytes: 0, total, rate_bps: 0, stage, ending: None, over: None }
+    pub(super) fn new(peer: UserName, label: FileLabel, total: Option<u64>, stage: Stage) -> Entry {
+        let (path, stall) = (Path::default(), None);
+        Entry { peer, label, bytes: 0, total, rate_bps: 0, path, stall, stage, ending: None, over: None }
     }
 
     /// The entry as people see it, in `state`.
@@ -100,6 +114,20 @@ impl Entry {
             bytes: self.bytes,
             total: self.total,
             rate_bps: self.rate_bps,
+            path: self.path,
+        }
+    }
+
+    /// It stands still.
+    pub(super) fn stall(&mut self, stall: Stall) {
+        (self.stall, self.rate_bps) = (Some(stall), 0);
+    }
+
+    /// It moves.
+    pub(super) fn moves(&mut self, bytes: u64) {
+        (self.bytes, self.stall) = (bytes, None);
+        if let Stage::Running { moving, .. } = &mut self.stage {
+            *moving = true;
         }
     }
 
@@ -111,9 +139,12 @@ impl Entry {
         }
     }
 
-    fn state(&self) -> TransferState {
-        match self.stage {
-            Stage::Running { moving: true, .. } => TransferState::Moving,
+    pub(super) fn state(&self, now: Instant) -> TransferState {
+        match (&self.stage, self.stall) {
+            (_, Some(Stall::Waiting(waiting))) => TransferState::Waiting(waiting),
+            (_, Some(Stall::Silent(since))) => TransferState::Paused { silent: now.saturating_since(since) },
+            (Stage::Running { moving: true, .. }, None) => TransferState::Moving,
+            (Stage::Offered { .. }, None) => TransferState::Waiting(Waiting::Acceptance),
             _ => TransferState::Starting,
         }
     }
@@ -222,8 +253,8 @@ impl Transfers {
     }
 
     /// All as people see them.
-    pub(super) fn shown(&self) -> Vec<Transfer> {
-        self.entries.iter().map(|(id, entry)| entry.shown(*id, entry.state())).collect()
+    pub(super) fn shown(&self, now: Instant) -> Vec<Transfer> {
+        self.entries.iter().map(|(id, entry)| entry.shown(*id, entry.state(now))).collect()
     }
 
     /// The first of `candidates` under which nobody is listening here.
@@ -273,7 +304,7 @@ mod tests {
     }
 
     fn entry(stage: Stage) -> Entry {
-        Entry::new(UserName::new("yoda").unwrap(), FileLabel::new("a"), 0, stage)
+        Entry::new(UserName::new("yoda").unwrap(), FileLabel::new("a"), Some(0), stage)
     }
 
     #[test]

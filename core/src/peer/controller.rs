@@ -17,6 +17,9 @@ pub(super) trait Controller: fmt::Debug + Send {
     /// Packets were lost. Said before the acknowledgement by which it was noticed.
     fn on_lost(&mut self, now: Instant, lost: Lost);
 
+    /// So many bytes were taken for lost and have arrived after all.
+    fn on_spurious_loss(&mut self, bytes: u64);
+
     /// Nothing got through for a long time (RFC 9002, section 7.6).
     fn on_persistent_congestion(&mut self);
 
@@ -25,6 +28,11 @@ pub(super) trait Controller: fmt::Debug + Send {
 
     /// How many bytes may be in flight.
     fn window(&self) -> u64;
+
+    /// Whether others are taken to fill the queue at the bottleneck.
+    fn is_crowded(&self) -> bool {
+        false
+    }
 
     /// How many bytes may leave in a second.
     fn pacing_rate(&self, smoothed_rtt: Duration) -> u64;

@@ -36,6 +36,7 @@ pub(super) struct Cubic {
     /// The window before the last loss, in segments.
     w_max: f64,
     epoch: Option<Epoch>,
+    before_loss: Option<BeforeLoss>,
     last_acked_at: Instant,
 }
 
@@ -53,6 +54,16 @@ struct Epoch {
     w_prior: f64,
 }
 
+/// What a loss has changed, in case that nothing was lost after all.
+#[derive(Debug)]
+struct BeforeLoss {
+    /// What was taken for lost since, in bytes.
+    lost: u64,
+    window: u64,
+    threshold: u64,
+    w_max: f64,
+}
+
 impl Cubic {
     /// For packets of `segment` bytes.
     pub(super) fn new(segment: u64) -> Self {
@@ -68,8 +79,17 @@ impl Cubic {
             recovery_began: None,
             w_max: 0.0,
             epoch: None,
+            before_loss: None,
             last_acked_at: Instant::ZERO,
         }
+    }
+
+    /// For packets of `segment` bytes, with this window and no slow start.
+    pub(super) fn resume(segment: u64, window: u64) -> Self {
+        let mut cubic = Cubic::new(segment);
+        cubic.window = window.clamp(cubic.min_window, MAX_WINDOW);
+        (cubic.threshold, cubic.w_max) = (cubic.window, cubic.segments());
+        cubic
     }
 
     fn segments(&self) -> f64 {
@@ -114,6 +134,7 @@ impl Controller for Cubic {
         // Sizes in segments keep what they were in bytes.
         let before = core::mem::replace(&mut self.segment, bytes.max(1) as f64);
         self.w_max *= before / self.segment;
+        self.before_loss = None;
         self.epoch = None;
         self.min_window = MIN_WINDOW_PACKETS * bytes.max(1);
         self.window = self.window.max(self.min_window);
@@ -140,9 +161,14 @@ impl Controller for Cubic {
     fn on_lost(&mut self, now: Instant, lost: Lost) {
         let sent_at = lost.sent_at;
         if self.recovery_began.is_some_and(|began| sent_at <= began) {
+            if let Some(before) = &mut self.before_loss {
+                before.lost = before.lost.saturating_add(lost.bytes);
+            }
             return;
         }
         self.recovery_began = Some(now);
+        let (window, threshold, w_max) = (self.window, self.threshold, self.w_max);
+        self.before_loss = Some(BeforeLoss { lost: lost.bytes, window, threshold, w_max });
         self.epoch = None;
         let window = self.segments();
         // Fast convergence, section 4.7: leave room for a flow that has come.
@@ -151,8 +177,20 @@ impl Controller for Cubic {
         self.threshold = self.window;
     }
 
+    /// If nothing was lost at all, the window is what it was (RFC 9438, section 4.9.2).
+    fn on_spurious_loss(&mut self, bytes: u64) {
+        let Some(before) = &mut self.before_loss else { return };
+        before.lost = before.lost.saturating_sub(bytes);
+        if before.lost == 0 {
+            self.window = self.window.max(before.window);
+            (self.threshold, self.w_max) = (before.threshold, before.w_max);
+            (self.before_loss, self.recovery_began, self.epoch) = (None, None, None);
+        }
+    }
+
     fn on_persistent_congestion(&mut self) {
         self.window = self.min_window;
+        self.before_loss = None;
         self.slow_start = SlowStart::default();
         self.epoch = None;
     }

@@ -19,10 +19,12 @@
 //! | `path` | where the other end is, whether that is proven, and how it moves |
 //! | `received` | duplicates, and when to acknowledge |
 //! | `sent` | what is outstanding, and what is lost |
+//! | `reordering` | how long to wait before something is taken for lost |
 //! | `rtt` | timeouts |
 //! | `controller`, `bbr`, `cubic`, `slow_start` | how much may be in flight, and how fast it leaves |
 //! | `delivery` | how fast packets arrive |
 //! | `mtu` | how large packets are |
+//! | `limit` | that it is no faster than somebody wants |
 //! | `pacer` | when the next burst may leave |
 //! | `send_flow`, `receive_flow` | which bytes to send, which are new |
 //!
@@ -36,19 +38,21 @@ mod cubic;
 mod delivery;
 mod epoch;
 mod handshake;
+mod limit;
 mod mtu;
 mod pacer;
 mod path;
 mod range_set;
 mod receive_flow;
 mod received;
+mod reordering;
 mod rtt;
 mod send_flow;
 mod sent;
 mod slow_start;
 
 pub use build::{Packet, StreamData, build_burst};
-pub use connection::{Chunk, Connection, ConnectionConfig, Event, Flight, IDLE_TIMEOUT};
+pub use connection::{AWAY_AFTER, Chunk, Connection, ConnectionConfig, Event, Flight, IDLE_TIMEOUT, MAX_PAUSE};
 pub use handshake::{ANSWERS_PER_SECOND, Handshake, HandshakeSetup, Heard};
 pub use range_set::RangeSet;
 

@@ -8,6 +8,12 @@ use crate::time::Instant;
 /// How much time's worth of bytes may leave at once: what a driver's timer may be late by.
 const BURST_TIME: Duration = Duration::from_millis(2);
 
+/// What is worth waking for: so much time's worth, and at least so many packets; fewer beside others that fill the queue,
+/// because what comes together finds no room in it where what comes one by one does.
+const QUANTUM_TIME: Duration = Duration::from_millis(1);
+const QUANTUM_PACKETS: u64 = 5;
+const CROWDED_QUANTUM_PACKETS: u64 = 2;
+
 /// The least that may leave at once (RFC 9002, section 7.2: the initial window).
 const MIN_BURST_PACKETS: u64 = 10;
 
@@ -20,6 +26,7 @@ const NANOS: u128 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Pacer {
     packet: u64,
+    is_crowded: bool,
     /// In billionths of a byte, so that nothing is lost by rounding.
     tokens: u128,
     filled_at: Instant,
@@ -30,12 +37,17 @@ impl Pacer {
     /// Full, for packets of at most `packet` bytes.
     pub(super) fn new(now: Instant, packet: u64) -> Self {
         let tokens = u128::from(MIN_BURST_PACKETS * packet) * NANOS;
-        Pacer { packet, tokens, filled_at: now, closed_until: None }
+        Pacer { packet, is_crowded: false, tokens, filled_at: now, closed_until: None }
     }
 
     /// Packets have at most this size from now on.
     pub(super) fn set_packet(&mut self, packet: u64) {
         self.packet = packet;
+    }
+
+    /// Whether others fill the queue.
+    pub(super) fn set_crowded(&mut self, is_crowded: bool) {
+        self.is_crowded = is_crowded;
     }
 
     /// Whether `bytes` may leave now, at `rate` bytes a second. If not, [`Pacer::opens_at`] tells when.
@@ -51,7 +63,9 @@ impl Pacer {
         if self.tokens >= u128::from(bytes) * NANOS {
             return true;
         }
-        let quantum = (most / 2).min(MAX_BURST_BYTES as u128 * NANOS);
+        let packets = if self.is_crowded { CROWDED_QUANTUM_PACKETS } else { QUANTUM_PACKETS };
+        let quantum = (rate * QUANTUM_TIME.as_nanos()).max(u128::from(packets * self.packet) * NANOS);
+        let quantum = quantum.min(MAX_BURST_BYTES as u128 * NANOS);
         let wait = (quantum.max(u128::from(bytes) * NANOS) - self.tokens).div_ceil(rate);
         self.closed_until = Some(now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)));
         false
@@ -113,6 +127,27 @@ mod tests {
             assert!(bytes.abs_diff(rate) <= rate / 50 + 2 * 10 * packet, "{rate}: {bytes}");
             assert!(wakes <= most_wakes, "{rate}: {wakes}");
         }
+    }
+
+    #[test]
+    fn beside_others_bursts_are_smaller() {
+        let mut pacer = Pacer::new(Instant::ZERO, 1_200);
+        let mut burst = |seconds: u64, is_crowded| {
+            pacer.set_crowded(is_crowded);
+            // All that was saved up leaves, and then what is worth waking for.
+            let mut now = Instant::from_nanos(seconds * 1_000_000_000);
+            let mut packets = 0;
+            for _ in 0..2 {
+                packets = 0;
+                while pacer.allows(now, 1_000_000, 1_200) {
+                    pacer.spend(1_200);
+                    packets += 1;
+                }
+                now = pacer.opens_at().unwrap();
+            }
+            packets
+        };
+        assert_eq!((burst(1, false), burst(2, true), burst(3, false)), (5, 2, 5));
     }
 
     #[test]

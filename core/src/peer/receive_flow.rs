@@ -10,10 +10,11 @@ use crate::wire::varint::MAX_VARINT;
 /// the earlier gaps first. More than a window of packets with one in sixteen lost.
 const MAX_RANGES: usize = 4_096;
 
-/// The bytes of an incoming flow of known length.
+/// The bytes of an incoming flow.
 #[derive(Debug)]
 pub(super) struct ReceiveFlow {
-    length: u64,
+    /// Once it is known.
+    length: Option<u64>,
     received: RangeSet,
     /// How much may be on its way or waiting for the disk.
     window: u64,
@@ -38,7 +39,19 @@ pub(super) enum Arrival {
 impl ReceiveFlow {
     /// A flow of `length` bytes, of which `window` may be unconsumed.
     pub(super) fn new(length: u64, window: u64) -> Self {
-        ReceiveFlow { length, received: RangeSet::new(), window, consumed: 0, told: window, tell: false }
+        ReceiveFlow { length: Some(length), ..ReceiveFlow::open(window) }
+    }
+
+    /// A flow of which nobody knows yet how long it will be.
+    pub(super) fn open(window: u64) -> Self {
+        ReceiveFlow { length: None, received: RangeSet::new(), window, consumed: 0, told: window, tell: false }
+    }
+
+    /// The flow ends at `length`; whether that can be.
+    #[must_use]
+    pub(super) fn end_at(&mut self, length: u64) -> bool {
+        let last = self.received.iter().next_back().map_or(0, |range| range.end);
+        last <= length && *self.length.get_or_insert(length) == length
     }
 
     /// The sender knows of this credit already.
@@ -48,7 +61,10 @@ impl ReceiveFlow {
 
     /// The bytes of `range` have arrived; calls `new` for the parts that had not.
     pub(super) fn on_arrived(&mut self, range: Range<u64>, fin: bool, new: impl FnMut(Range<u64>)) -> Arrival {
-        if range.end > self.length.min(self.told) || (fin && range.end != self.length) {
+        if range.end > self.told || self.length.is_some_and(|length| range.end > length) {
+            return Arrival::Violation;
+        }
+        if fin && !self.end_at(range.end) {
             return Arrival::Violation;
         }
         if self.received.range_count() >= MAX_RANGES && self.received.would_split(&range) {
@@ -61,7 +77,7 @@ impl ReceiveFlow {
 
     /// The owner has the first `bytes` already, and need not be told them.
     pub(super) fn skip(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.length);
+        let bytes = self.length.map_or(bytes, |length| bytes.min(length));
         self.received.insert(0..bytes);
         self.on_consumed(bytes);
     }
@@ -71,7 +87,7 @@ impl ReceiveFlow {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.received.total() == self.length
+        self.length == Some(self.received.total())
     }
 
     pub(super) fn usage(&self, each: &mut dyn FnMut(Usage)) {
@@ -85,7 +101,8 @@ impl ReceiveFlow {
     pub(super) fn on_consumed(&mut self, bytes: u64) {
         self.consumed = self.consumed.saturating_add(bytes).min(self.received.total());
         // Not for every packet: an eighth of the window is far more than the way there and back takes.
-        self.tell |= self.told < self.length && self.credit() - self.told >= self.window / 8;
+        let goes_on = self.length.is_none_or(|length| self.told < length);
+        self.tell |= goes_on && self.credit() - self.told >= self.window / 8;
     }
 
     /// The news may have been lost.
@@ -159,6 +176,27 @@ mod tests {
         assert_eq!(arrive(&mut flow, 65..100, true).0, Arrival::Taken);
         flow.tell_again();
         assert_eq!(flow.take_news(), None, "all of it is here");
+    }
+
+    #[test]
+    fn an_open_flow_takes_what_comes_and_ends_once() {
+        let mut flow = ReceiveFlow::open(80);
+        assert_eq!(arrive(&mut flow, 40..80, false), (Arrival::Taken, vec![40..80]));
+        assert_eq!(arrive(&mut flow, 70..81, false).0, Arrival::Violation, "beyond the credit");
+        assert_eq!(arrive(&mut flow, 0..40, false).0, Arrival::Taken);
+        assert!(!flow.is_complete(), "more may come");
+        flow.on_consumed(80);
+        assert_eq!(flow.take_news(), Some(160));
+        assert_eq!(arrive(&mut flow, 20..60, true).0, Arrival::Violation, "it went on after that");
+        assert!(!flow.end_at(79) && !flow.is_complete());
+        assert_eq!(arrive(&mut flow, 90..100, true), (Arrival::Taken, vec![90..100]));
+        assert_eq!(arrive(&mut flow, 95..101, false).0, Arrival::Violation, "beyond the end");
+        assert!(!flow.end_at(101) && flow.end_at(100) && !flow.is_complete());
+        assert_eq!(arrive(&mut flow, 80..90, false).0, Arrival::Taken);
+        assert!(flow.is_complete());
+
+        let mut empty = ReceiveFlow::open(80);
+        assert!(!empty.is_complete() && empty.end_at(0) && empty.is_complete());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The packets that have arrived: duplicates, and when to acknowledge (RFC 9000, section 13.2).
 //!
 //! What has arrived is acknowledged after a number of packets or bytes, or a short delay, whatever comes
-//! first; at once when something arrives out of order. "At once" means with the next `Woke`, so that a batch
+//! first; at once when something is missing. "At once" means with the next `Woke`, so that a batch
 //! of datagrams that the driver received together has one acknowledgement.
 
 use super::range_set::RangeSet;
@@ -53,11 +53,13 @@ impl Received {
 
     /// Records a packet that is no duplicate. `eliciting` packets are acknowledged, `urgent` ones at once.
     pub(super) fn record(&mut self, now: Instant, number: PacketNumber, bytes: usize, eliciting: bool, urgent: bool) {
-        let in_order = number.0 == self.largest.map_or(0, |(largest, _)| largest + 1);
+        let next = self.largest.map_or(0, |(largest, _)| largest + 1);
         if self.is_newest(number) {
             self.largest = Some((number.0, now));
         }
         self.numbers.insert(number.0..number.0 + 1);
+        // A late packet is told even if the other end knew of all around it.
+        self.ack_floor = self.ack_floor.min(number.0);
         if self.numbers.range_count() > MAX_RANGES {
             self.floor = self.numbers.pop_first().map_or(self.floor, |range| range.end);
         }
@@ -68,7 +70,9 @@ impl Received {
         self.unacknowledged_bytes += bytes;
         let every = if number.0 < YOUNG { ACK_EVERY_AT_FIRST } else { ACK_EVERY };
         let enough = self.unacknowledged >= every || self.unacknowledged_bytes >= ACK_EVERY_BYTES;
-        let at = if urgent || !in_order || enough { now } else { now + MAX_ACK_DELAY };
+        // A new gap is told at once. What fills one is not: the other end waits for it, or has taken it for lost already.
+        let is_gap = number.0 > next;
+        let at = if urgent || is_gap || enough { now } else { now + MAX_ACK_DELAY };
         self.ack_at = crate::machine::earlier(self.ack_at, Some(at));
     }
 
@@ -143,15 +147,25 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_and_a_late_packet_are_acknowledged_at_once() {
+    fn a_gap_is_acknowledged_at_once_and_what_fills_it_in_time() {
         let mut received = Received::default();
         record(&mut received, at(0), 0);
         record(&mut received, at(1), 2);
         assert_eq!(received.deadline(), Some(at(1)));
         assert_eq!(acknowledged(&mut received, at(1)), [2..3, 0..1]);
         record(&mut received, at(2), 1);
-        assert_eq!(received.deadline(), Some(at(2)));
-        assert_eq!(acknowledged(&mut received, at(2)), [0..3]);
+        assert_eq!(received.deadline(), Some(at(2) + MAX_ACK_DELAY));
+        assert_eq!(acknowledged(&mut received, at(7)), [0..3]);
+    }
+
+    #[test]
+    fn a_late_packet_is_told_although_all_around_it_was_known_to_be_told() {
+        let mut received = Received::default();
+        [0, 1, 3, 4].iter().for_each(|number| record(&mut received, at(0), *number));
+        assert_eq!(acknowledged(&mut received, at(0)), [3..5, 0..2]);
+        received.acknowledgement_arrived(PacketNumber(4));
+        record(&mut received, at(1), 2);
+        assert_eq!(acknowledged(&mut received, at(6)), [0..5]);
     }
 
     #[test]
@@ -220,13 +234,13 @@ mod tests {
                         }
                         let newest = model.last() == Some(&number);
                         prop_assert_eq!(received.is_newest(PacketNumber(number)), newest);
-                        let in_order = newest && (number == 0 || model.contains(&(number - 1)));
+                        let is_gap = newest && number > 0 && !model.contains(&(number - 1));
                         received.record(at(now), PacketNumber(number), 1_200, eliciting, urgent);
                         prop_assert_eq!(received.largest(), PacketNumber(*model.last().unwrap()));
                         if eliciting {
                             owed += 1;
                             oldest_owed.get_or_insert(now);
-                            if urgent || !in_order || owed >= ACK_EVERY {
+                            if urgent || is_gap || owed >= ACK_EVERY {
                                 prop_assert_eq!(received.deadline().map(|due| due <= at(now)), Some(true));
                             }
                         }

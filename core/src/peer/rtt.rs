@@ -47,8 +47,9 @@ impl Rtt {
         self.smoothed
     }
 
-    pub(super) fn latest(&self) -> Duration {
-        self.latest
+    /// The same, if anything was measured.
+    pub(super) fn measured(&self) -> Option<Duration> {
+        self.sampled.then_some(self.smoothed)
     }
 
     /// How much later a packet must have been sent and acknowledged for an earlier one to be lost

@@ -2,7 +2,9 @@
 //!
 //! One message of `Noise_K_25519_AESGCM_BLAKE2s`: both ends know each other's static keys, so that only the receiver
 //! opens it and only the sender can have made it. The prologue is a label and both names; the payload is the offer in
-//! MessagePack, its length in front of it, padded to a multiple of [`BLOCK_BYTES`], so that its size tells nothing.
+//! MessagePack, its length in front of it, padded to a multiple of [`BLOCK_BYTES`], so that its size tells nothing: an array
+//! of the label (a string), the size (an integer, or nil for a stream, whose length nobody knows before its end; a
+//! version that knows no streams refuses such an offer) and the secret.
 
 use core::fmt;
 
@@ -29,8 +31,8 @@ const LENGTH_BYTES: usize = 2;
 pub struct OfferContents {
     /// What the file is called there.
     pub label: FileLabel,
-    /// Its size.
-    pub bytes: u64,
+    /// Its size; of a stream it is known at its end.
+    pub bytes: Option<u64>,
     /// Made for this transfer; both ends prove to each other that they know it.
     pub secret: PeerSecret,
 }
@@ -172,7 +174,7 @@ mod tests {
     }
 
     fn contents(label: &str) -> OfferContents {
-        OfferContents { label: FileLabel::new(label), bytes: u64::MAX, secret: PeerSecret([255; 32]) }
+        OfferContents { label: FileLabel::new(label), bytes: Some(u64::MAX), secret: PeerSecret([255; 32]) }
     }
 
     fn sealed(label: &str) -> SealedOffer {

@@ -1,28 +1,25 @@
 //! One transfer, from its start to its end.
 
-use core::time::Duration;
 use std::net::SocketAddr;
 
 use super::io::{Burst, Counters, Output, SLOTS, SlotId};
 use super::manifest::FILE;
-use super::progress::{Meter, Reading};
+use super::progress::{Count, Meter, Reading};
 use super::receiver::{Disagreement, Receiver};
-use super::resume::{Have, Resumed};
+use super::resume::{Have, Resumed, Told};
 use super::sender::Sender;
+use super::watchdog::{Facts, News, Watchdog};
 use crate::client::event::TransferFailure;
 use crate::client::io::{Progress, Report, Side, Start};
+use crate::client::standing::{Path, PathKind, Waiting};
 use crate::config::TransferConfig;
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::{Usage, earlier};
-use crate::peer::{Connection, ConnectionConfig, Event, Handshake, HandshakeSetup, Heard, IDLE_TIMEOUT};
+use crate::peer::{Connection, ConnectionConfig, Event, Handshake, HandshakeSetup, Heard};
 use crate::secure::{PublicKey, SecretKey};
 use crate::time::Instant;
-use crate::wire::packet::{PacketNumber, Role};
+use crate::wire::packet::{HANDSHAKE_TOLD_BYTES, PacketNumber, Role};
 use crate::wire::peer_frame::CloseReason;
-
-/// How long a receiver that is done goes on telling a sender that is not heard any more: as long as that one waits,
-/// or a file that has its name at one end would have failed at the other.
-const LINGER_AFTER_DONE: Duration = IDLE_TIMEOUT;
 
 /// Who this device is.
 #[derive(Debug)]
@@ -49,10 +46,11 @@ pub(super) struct ActiveTransfer {
     handshake: Option<Handshake>,
     handshakes_refused: u64,
     connection: Connection,
-    /// The size of the file.
-    bytes: u64,
     work: Work,
     meter: Meter,
+    watchdog: Watchdog,
+    /// How many reads the disk has done.
+    reads: u64,
     /// `Done` or `Failed` was reported: from now on it only takes its leave.
     ended: bool,
     /// `Close` was said.
@@ -69,15 +67,15 @@ enum Work {
 
 impl ActiveTransfer {
     pub(super) fn new(now: Instant, start: Start, beginning: Beginning<'_>) -> Self {
-        let Beginning { device, config: TransferConfig { payload, congestion }, seeds: [seed, handshake_seed] } =
+        let Beginning { device, config: TransferConfig { payload, congestion, limit }, seeds: [seed, handshake_seed] } =
             beginning;
-        let connection = Connection::new(now, ConnectionConfig { remote: start.remote, payload, congestion, seed });
+        let config = ConnectionConfig { remote: start.remote, payload, congestion, limit, seed };
+        let connection = Connection::new(now, config);
         let (role, work) = match start.side {
             Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(start.bytes))),
-            Side::Receive { .. } => (Role::Responder, Work::Receive(Receiver::new(start.bytes))),
+            Side::Receive { into, .. } => (Role::Responder, Work::Receive(Receiver::new(start.bytes, into))),
         };
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
-        let bytes = start.bytes;
         let setup = HandshakeSetup {
             role,
             local: &device.secret,
@@ -95,9 +93,10 @@ impl ActiveTransfer {
             handshake: Some(Handshake::new(now, &setup)),
             handshakes_refused: 0,
             connection,
-            bytes,
             work,
             meter: Meter::new(now),
+            watchdog: Watchdog::new(now),
+            reads: 0,
             ended: false,
             closed: false,
             leave_at: None,
@@ -117,6 +116,11 @@ impl ActiveTransfer {
         self.connection.is_over()
     }
 
+    /// Whether its end was reported.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Has its file closed, if it is not; whether what was received of it may be of use later.
     pub(super) fn close_file(&mut self, keep: bool, out: &mut Vec<Output>) {
         if !core::mem::replace(&mut self.closed, true) {
@@ -132,7 +136,7 @@ impl ActiveTransfer {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let report = self.meter.deadline().filter(|_| !self.ended);
+        let report = earlier(self.meter.deadline(), self.watchdog.deadline()).filter(|_| !self.ended);
         let handshake = self.handshake.as_ref().and_then(Handshake::deadline);
         earlier(earlier(self.connection.deadline(), handshake), earlier(report, self.leave_at))
     }
@@ -152,8 +156,8 @@ impl ActiveTransfer {
                         self.connection.begin(now, round_trip);
                         self.handshake = None;
                         if !self.ended {
-                            let have = told.map_or(Have::default(), |told| Have::decode(&told));
-                            sender.on_agreed(now, &mut self.connection, self.id, have, out);
+                            let told = Told::decode(&told.unwrap_or([0; HANDSHAKE_TOLD_BYTES]));
+                            sender.on_agreed(now, &mut self.connection, self.id, told, out);
                         }
                     }
                     Work::Receive(_) => self.connection.answer(now, from),
@@ -165,10 +169,10 @@ impl ActiveTransfer {
     /// What is there of the file that is to be received.
     pub(super) fn on_prepared(&mut self, have: Have) {
         let Work::Receive(receiver) = &mut self.work else { return };
-        if receiver.on_prepared(&mut self.connection, have)
+        if let Some(told) = receiver.on_prepared(&mut self.connection, have)
             && let Some(handshake) = &mut self.handshake
         {
-            handshake.tell(have.encode());
+            handshake.tell(told.encode());
         }
     }
 
@@ -201,7 +205,7 @@ impl ActiveTransfer {
             }
         }
         self.resume_if_told(now, out);
-        self.verify_if_whole(out);
+        self.verify_if_whole(now, out);
     }
 
     fn resume_if_told(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -215,7 +219,7 @@ impl ActiveTransfer {
     }
 
     fn on_resumed(&mut self, now: Instant, Resumed { bytes, of }: Resumed, out: &mut Vec<Output>) {
-        self.meter = Meter::resumed(now, bytes);
+        self.meter = Meter::resumed(now, Count { bytes, ..self.count() });
         self.report(Progress::Resumed { bytes, of }, out);
     }
 
@@ -234,6 +238,7 @@ impl ActiveTransfer {
                     CloseReason::Cancelled | CloseReason::Leaving => TransferFailure::CancelledByPeer,
                     CloseReason::Integrity => TransferFailure::Integrity,
                     CloseReason::Storage => TransferFailure::PeerStorage,
+                    CloseReason::Silent => TransferFailure::PeerSilent,
                     CloseReason::Done | CloseReason::Protocol | CloseReason::Other => TransferFailure::Protocol,
                 };
                 self.fail(now, failure, reason, out);
@@ -241,7 +246,7 @@ impl ActiveTransfer {
             (Event::TimedOut, _) => {
                 let heard = self.connection.counters().packets_received > 0;
                 let failure = if heard { TransferFailure::PeerSilent } else { TransferFailure::TimedOut };
-                self.fail(now, failure, CloseReason::Other, out);
+                self.fail(now, failure, CloseReason::Silent, out);
             }
             (Event::Violation | Event::Data { .. } | Event::Verified { .. }, _) => {
                 self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
@@ -252,7 +257,15 @@ impl ActiveTransfer {
     /// A slot has its bytes.
     pub(super) fn on_read(&mut self, now: Instant, slot: SlotId) {
         if let Work::Send(sender) = &mut self.work {
+            self.reads += 1;
             sender.on_read(now, &mut self.connection, slot);
+        }
+    }
+
+    /// So much of a stream has come.
+    pub(super) fn on_available(&mut self, now: Instant, bytes: u64) {
+        if let Work::Send(sender) = &mut self.work {
+            sender.on_available(now, &mut self.connection, bytes);
         }
     }
 
@@ -268,7 +281,7 @@ impl ActiveTransfer {
         if let Work::Receive(receiver) = &mut self.work {
             receiver.on_written(now, &mut self.connection, bytes);
         }
-        self.verify_if_whole(out);
+        self.verify_if_whole(now, out);
     }
 
     /// The hash of the partial file is known.
@@ -287,8 +300,9 @@ impl ActiveTransfer {
         let Work::Receive(receiver) = &mut self.work else { return };
         let Some(blake3) = receiver.on_published() else { return };
         self.succeed(now, blake3, Some(saved_as), out);
+        // As long as a sender that is away waits for it, or a file that has its name at one end would have failed at the
+        // other.
         self.connection.send_verified(now, FILE, blake3);
-        self.connection.set_idle_timeout(now, LINGER_AFTER_DONE);
     }
 
     /// The file here cannot be used.
@@ -308,8 +322,10 @@ impl ActiveTransfer {
 
     /// Does what is due, and sends what may be sent, in at most `bursts` bursts. Answers how many it took.
     pub(super) fn serve(&mut self, now: Instant, bursts: usize, out: &mut Vec<Output>) -> usize {
-        if self.connection.expire(now) && !self.ended {
-            self.on_event(now, Event::TimedOut, &[], out);
+        match self.connection.expire(now) {
+            true if self.ended => self.connection.abandon(),
+            true => self.on_event(now, Event::TimedOut, &[], out),
+            false => {}
         }
         self.leave_if_told(now);
         let mut taken = 0;
@@ -342,25 +358,73 @@ impl ActiveTransfer {
         taken
     }
 
-    fn verify_if_whole(&mut self, out: &mut Vec<Output>) {
-        match &mut self.work {
-            Work::Receive(receiver) if !self.ended => receiver.verify_if_whole(&self.connection, self.id, out),
-            _ => {}
+    fn verify_if_whole(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Work::Receive(receiver) = &mut self.work else { return };
+        if !self.ended && receiver.verify_if_whole(&mut self.connection, self.id, out).is_err() {
+            self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
         }
     }
 
-    /// Reads ahead, and tells how far it is.
+    /// Reads ahead, and tells how far it is, or why it is no further.
     fn move_on(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let bytes = match &mut self.work {
+        let count = self.count();
+        match &mut self.work {
             Work::Send(sender) => {
                 sender.read_ahead(&mut self.connection, self.id, out);
-                self.connection.acknowledged(FILE)
+                sender.release(&self.connection, self.id, out);
             }
-            Work::Receive(receiver) if receiver.is_agreeing() => return,
-            Work::Receive(_) => self.connection.arrived(FILE),
-        };
-        if let Some(reading) = self.meter.update(now, bytes) {
+            // What arrived early does not count yet.
+            Work::Receive(receiver) if receiver.is_agreeing() => {
+                return self.watch(now, Count { bytes: 0, ..count }, out);
+            }
+            Work::Receive(_) => {}
+        }
+        if let Some(reading) = self.meter.update(now, count) {
             self.report_moving(reading, out);
+        }
+        self.watch(now, count, out);
+    }
+
+    fn watch(&mut self, now: Instant, count: Count, out: &mut Vec<Output>) {
+        let (disk, work) = match &self.work {
+            Work::Send(sender) => {
+                (sender.is_reading().then_some((Waiting::OwnDisk, self.reads)), sender.waits_for(&self.connection))
+            }
+            // However much it has done of them: nothing else was to be done meanwhile.
+            Work::Receive(receiver) => {
+                (receiver.is_writing(&self.connection).then(|| (receiver.taker(), 0)), receiver.waits_for())
+            }
+        };
+        let was_heard = self.connection.counters().packets_received > 0;
+        let heard_at = was_heard.then(|| self.connection.heard_at());
+        match self.watchdog.update(now, Facts { bytes: count.bytes, heard_at, disk, work }) {
+            Some(News::Waits(waiting)) => self.report(Progress::Waiting(waiting), out),
+            Some(News::Paused(silent)) => self.report(Progress::Paused { silent }, out),
+            Some(News::GoesOn) => {
+                // The rate is that from now on.
+                self.meter = Meter::resumed(now, count);
+                self.report_moving(Reading { bytes: count.bytes, rate_bps: 0, loss_ppm: None }, out);
+            }
+            None => {}
+        }
+    }
+
+    /// What has moved, and what was lost of it: of its own packets a sender knows what was lost, and a receiver which
+    /// numbers of the other end's are missing.
+    fn count(&self) -> Count {
+        let counters = self.connection.counters();
+        match self.work {
+            Work::Send(_) => Count {
+                bytes: self.connection.acknowledged(FILE),
+                packets: counters.packets_sent,
+                lost: counters.packets_lost,
+            },
+            Work::Receive(_) => {
+                let arrived = counters.packets_received.saturating_sub(counters.duplicates);
+                let packets = if arrived > 0 { counters.largest_received.0 + 1 } else { 0 };
+                let bytes = self.connection.arrived(FILE);
+                Count { bytes, packets, lost: packets.saturating_sub(arrived) }
+            }
         }
     }
 
@@ -384,7 +448,12 @@ impl ActiveTransfer {
 
     fn succeed(&mut self, now: Instant, blake3: [u8; 32], saved_as: Option<String>, out: &mut Vec<Output>) {
         self.ended = true;
-        if let Some(reading) = self.meter.finish(now, self.bytes) {
+        let bytes = match &self.work {
+            Work::Send(sender) => sender.length(),
+            Work::Receive(receiver) => receiver.length(),
+        };
+        let count = Count { bytes, ..self.count() };
+        if let Some(reading) = self.meter.finish(now, count) {
             self.report_moving(reading, out);
         }
         self.report(Progress::Done { blake3, saved_as }, out);
@@ -400,17 +469,19 @@ impl ActiveTransfer {
             self.close_file(keep, out);
             // Who asks must be told.
             if let (Work::Receive(receiver), Some(handshake)) = (&mut self.work, &mut self.handshake)
-                && receiver.on_prepared(&mut self.connection, Have::default())
+                && let Some(told) = receiver.on_prepared(&mut self.connection, Have::default())
             {
-                handshake.tell(Have::default().encode());
+                handshake.tell(told.encode());
             }
             self.report(Progress::Failed(failure), out);
             self.connection.close(now, reason);
         }
     }
 
-    fn report_moving(&self, Reading { bytes, rate_bps }: Reading, out: &mut Vec<Output>) {
-        self.report(Progress::Moving { bytes, rate_bps }, out);
+    fn report_moving(&self, Reading { bytes, rate_bps, loss_ppm }: Reading, out: &mut Vec<Output>) {
+        let kind = PathKind::to(self.connection.remote());
+        let path = Path { kind, round_trip: self.connection.round_trip(), loss_ppm };
+        self.report(Progress::Moving { bytes, rate_bps, path }, out);
     }
 
     fn report(&self, progress: Progress, out: &mut Vec<Output>) {

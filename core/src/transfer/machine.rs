@@ -90,6 +90,9 @@ impl Transfers {
         if self.transfers.contains_key(&id) {
             return;
         }
+        if self.transfers.len() >= MAX_TRANSFERS {
+            self.drop_a_farewell(out);
+        }
         if self.transfers.len() >= MAX_TRANSFERS || self.by_index.contains_key(&start.local_index) {
             let reason = "too many transfers are under way".to_owned();
             let failure = match start.side {
@@ -106,6 +109,15 @@ impl Transfers {
         let transfer = ActiveTransfer::new(now, start, Beginning { device: &self.device, config: self.config, seeds });
         self.transfers.insert(id, Entry { transfer, turn: None });
         self.settle(now, id, out);
+    }
+
+    /// Makes room: one that has ended may wait long for its other end, and nothing is lost here without it.
+    fn drop_a_farewell(&mut self, out: &mut Vec<Output>) {
+        let has_ended = |(_, entry): &(&OfferId, &Entry)| entry.transfer.has_ended();
+        if let Some((&id, entry)) = self.transfers.iter().find(has_ended) {
+            let index = entry.transfer.local_index();
+            self.end(id, index, out);
+        }
     }
 
     /// Tells a transfer a fact, if it is there.
@@ -224,6 +236,9 @@ impl Machine for Transfers {
                 self.tell(now, transfer, out, |t, _, out| t.on_compared(now, blake3, out));
             }
             Input::Read { transfer, slot } => self.tell(now, transfer, out, |t, _, _| t.on_read(now, slot)),
+            Input::Available { transfer, bytes } => {
+                self.tell(now, transfer, out, |t, _, _| t.on_available(now, bytes));
+            }
             Input::SourceHashed { transfer, blake3 } => {
                 self.tell(now, transfer, out, |t, _, _| t.on_source_hashed(now, blake3));
             }

@@ -1,5 +1,6 @@
 //! What the sender tells about the file, once it has read all of it.
 
+use super::io::STREAM_BYTES;
 use crate::wire::peer_frame::FlowId;
 
 /// The flow of the manifest.
@@ -13,6 +14,9 @@ pub(super) const MANIFEST_BYTES: usize = 40;
 /// How many bytes of a file may be on their way or waiting for the disk. The sender starts with so much
 /// credit; it covers 5 Gbit/s over 100 ms.
 pub(super) const FILE_WINDOW: u64 = 64 * 1024 * 1024;
+
+/// The same for a receiver that keeps in memory what came before its turn.
+pub(super) const STREAM_WINDOW: u64 = STREAM_BYTES as u64;
 
 /// Length and hash of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,10 @@
 //! receiver, once every byte is written, compares them, gives the file its final name, and says `VERIFIED`.
 //! Only then is the sender done.
 //!
+//! A stream has no length before its end, and neither end can go back in it. The driver of its sender says how much of it
+//! has come, and keeps that until it is told that it has arrived; the machine reads it as it reads a file. A receiver
+//! that passes it on opens a smaller window, moved by what was taken from it. The manifest tells where it ends.
+//!
 //! [`Transfers`] has all transfers and wakes them. A fact only changes what a transfer knows; what follows
 //! from it leaves with the next `Woke`, so that a batch of datagrams has one acknowledgement and makes one
 //! burst. A connection has two flows, both from the sender: the manifest and the file; and a third one when it goes on
@@ -28,6 +32,7 @@
 //! | `receiver` | what to write where, and when to verify |
 //! | `resume` | what is sent if a part of the file is there already |
 //! | `progress` | how far it is, and how fast |
+//! | `watchdog` | why it does not move |
 //!
 //! Beside the machine, for its driver: [`Keys`] opens and seals datagrams, [`Counts`] keeps what was counted.
 
@@ -43,6 +48,7 @@ mod resume;
 mod sender;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 pub use counts::Counts;
 pub use keys::{Keys, Opened, Unopened};

@@ -3,8 +3,10 @@
 use core::ops::Range;
 
 use super::io::Output;
-use super::manifest::{FILE, FILE_WINDOW, MANIFEST, MANIFEST_BYTES, Manifest};
-use super::resume::{Have, RESUME, RESUME_BYTES, Resumed};
+use super::manifest::{FILE, FILE_WINDOW, MANIFEST, MANIFEST_BYTES, Manifest, STREAM_WINDOW};
+use super::resume::{Have, RESUME, RESUME_BYTES, Resumed, Told};
+use crate::client::io::Destination;
+use crate::client::standing::Waiting;
 use crate::id::OfferId;
 use crate::peer::Connection;
 use crate::time::Instant;
@@ -12,7 +14,11 @@ use crate::wire::peer_frame::FlowId;
 
 #[derive(Debug)]
 pub(super) struct Receiver {
-    bytes: u64,
+    /// Of a stream, once it has ended.
+    bytes: Option<u64>,
+    /// How much may be on its way or unconsumed.
+    window: u64,
+    into: Destination,
     written: u64,
     manifest: [u8; MANIFEST_BYTES],
     /// What was there before.
@@ -37,7 +43,7 @@ enum Stage {
     Published,
 }
 
-/// The sender goes on at a place of which nothing was said.
+/// The sender goes on at a place of which nothing was said, or ends before what it has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Disagreement;
 
@@ -46,26 +52,60 @@ pub(super) struct Disagreement;
 pub(super) struct Mismatch;
 
 impl Receiver {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: Option<u64>, into: Destination) -> Self {
+        let window = match into {
+            Destination::File => FILE_WINDOW,
+            Destination::Stream => STREAM_WINDOW,
+        };
         let (manifest, resume) = ([0; MANIFEST_BYTES], [0; RESUME_BYTES]);
-        Receiver { bytes, written: 0, manifest, have: 0, resume, stage: Stage::Preparing }
+        Receiver { bytes, window, into, written: 0, manifest, have: 0, resume, stage: Stage::Preparing }
     }
 
-    /// What is there of the file is known; whether that was not before.
-    pub(super) fn on_prepared(&mut self, connection: &mut Connection, have: Have) -> bool {
+    /// How long it is, as far as that is known.
+    pub(super) fn length(&self) -> u64 {
+        self.bytes.unwrap_or(self.written)
+    }
+
+    /// What is there of the file is known; what the other end must know, if that was not before.
+    pub(super) fn on_prepared(&mut self, connection: &mut Connection, have: Have) -> Option<Told> {
         if self.stage != Stage::Preparing {
-            return false;
+            return None;
         }
         connection.open_receiving(MANIFEST, MANIFEST_BYTES as u64, MANIFEST_BYTES as u64);
-        connection.open_receiving(FILE, self.bytes, FILE_WINDOW);
+        match self.bytes {
+            Some(bytes) => connection.open_receiving(FILE, bytes, self.window),
+            None => connection.open_receiving_stream(FILE, self.window),
+        }
         self.have = have.bytes;
         self.stage = Stage::Receiving;
         if have.bytes > 0 {
             connection.open_receiving(RESUME, RESUME_BYTES as u64, RESUME_BYTES as u64);
-            connection.allow_receiving(FILE, FILE_WINDOW.saturating_add(have.bytes));
+            connection.allow_receiving(FILE, self.window.saturating_add(have.bytes));
             self.stage = Stage::Agreeing;
         }
-        true
+        Some(Told { have, window: self.window })
+    }
+
+    /// What takes the bytes that have arrived.
+    pub(super) fn taker(&self) -> Waiting {
+        match self.into {
+            Destination::File => Waiting::OwnDisk,
+            Destination::Stream => Waiting::Reader,
+        }
+    }
+
+    /// Whether bytes that have arrived are not with the file yet.
+    pub(super) fn is_writing(&self, connection: &Connection) -> bool {
+        self.stage == Stage::Receiving && self.written < connection.arrived(FILE)
+    }
+
+    /// What it waits for, if nothing is wrong.
+    pub(super) fn waits_for(&self) -> Option<Waiting> {
+        match self.stage {
+            Stage::Preparing | Stage::Verifying | Stage::Publishing => Some(Waiting::OwnHash),
+            Stage::Agreeing => Some(Waiting::PeerHash),
+            Stage::Receiving | Stage::Published => None,
+        }
     }
 
     /// Whether it is not known where the sender begins.
@@ -124,12 +164,27 @@ impl Receiver {
     }
 
     /// Asks for the hash of the file once it is whole.
-    pub(super) fn verify_if_whole(&mut self, connection: &Connection, transfer: OfferId, out: &mut Vec<Output>) {
-        let all_arrived = connection.is_complete(MANIFEST) && connection.is_complete(FILE);
-        if self.stage == Stage::Receiving && all_arrived && self.written >= self.bytes {
+    pub(super) fn verify_if_whole(
+        &mut self,
+        connection: &mut Connection,
+        transfer: OfferId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Disagreement> {
+        if self.stage != Stage::Receiving || !connection.is_complete(MANIFEST) {
+            return Ok(());
+        }
+        if self.bytes.is_none() {
+            let bytes = Manifest::decode(&self.manifest).bytes;
+            if !connection.end_receiving(FILE, bytes) {
+                return Err(Disagreement);
+            }
+            self.bytes = Some(bytes);
+        }
+        if connection.is_complete(FILE) && self.written >= self.length() {
             self.stage = Stage::Verifying;
             out.push(Output::Verify { transfer });
         }
+        Ok(())
     }
 
     /// The hash of the file is known: asks for its name if it is right.
@@ -142,7 +197,7 @@ impl Receiver {
         if self.stage != Stage::Verifying {
             return Ok(());
         }
-        if Manifest::decode(&self.manifest) != (Manifest { bytes: self.bytes, blake3 }) {
+        if Manifest::decode(&self.manifest) != (Manifest { bytes: self.length(), blake3 }) {
             return Err(Mismatch);
         }
         self.stage = Stage::Publishing;

@@ -9,9 +9,15 @@
 //!
 //! What had arrived beyond the first gap is sent again: less than was on its way when the earlier transfer ended.
 //!
+//! A receiver with less room than for a file (it passes the bytes on to a stream) has nothing, and tells its window
+//! where the hash would be. So an answer has 40 bytes ([`Told`]): how many bytes there are (8, big-endian), and their
+//! hash (32); or 0, the window (8; 0 is that for a file), and zeros. A sender that knows no windows sends more than there
+//! is room for, which ends the transfer.
+//!
 //! Nothing depends on who arrives first: bytes that are sent go to their place whether or not the receiver knows where
 //! the sender begins, and both ends count credit from the end of what the receiver has.
 
+use super::manifest::FILE_WINDOW;
 use crate::wire::packet::HANDSHAKE_TOLD_BYTES;
 use crate::wire::peer_frame::FlowId;
 
@@ -30,6 +36,14 @@ pub struct Have {
     pub blake3: [u8; 32],
 }
 
+/// What a receiver's answer to the handshake tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) have: Have,
+    /// How many bytes beyond those may be on their way or unconsumed, at most [`FILE_WINDOW`].
+    pub(super) window: u64,
+}
+
 /// Where a transfer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Resumed {
@@ -39,19 +53,29 @@ pub(super) struct Resumed {
     pub(super) of: u64,
 }
 
-impl Have {
+impl Told {
     pub(super) fn encode(&self) -> [u8; HANDSHAKE_TOLD_BYTES] {
         let mut encoded = [0; HANDSHAKE_TOLD_BYTES];
-        encoded[..8].copy_from_slice(&self.bytes.to_be_bytes());
-        encoded[8..].copy_from_slice(&self.blake3);
+        encoded[..8].copy_from_slice(&self.have.bytes.to_be_bytes());
+        if self.have.bytes > 0 {
+            encoded[8..].copy_from_slice(&self.have.blake3);
+        } else if self.window != FILE_WINDOW {
+            encoded[8..16].copy_from_slice(&self.window.to_be_bytes());
+        }
         encoded
     }
 
-    pub(super) fn decode(encoded: &[u8; HANDSHAKE_TOLD_BYTES]) -> Have {
-        let (mut bytes, mut blake3) = ([0; 8], [0; 32]);
+    pub(super) fn decode(encoded: &[u8; HANDSHAKE_TOLD_BYTES]) -> Told {
+        let (mut bytes, mut blake3, mut window) = ([0; 8], [0; 32], [0; 8]);
         bytes.copy_from_slice(&encoded[..8]);
         blake3.copy_from_slice(&encoded[8..]);
-        Have { bytes: u64::from_be_bytes(bytes), blake3 }
+        window.copy_from_slice(&encoded[8..16]);
+        let have = Have { bytes: u64::from_be_bytes(bytes), blake3 };
+        match (have.bytes, u64::from_be_bytes(window)) {
+            (0, window @ 1..FILE_WINDOW) => Told { have: Have::default(), window },
+            (0, _) => Told { have: Have::default(), window: FILE_WINDOW },
+            _ => Told { have, window: FILE_WINDOW },
+        }
     }
 }
 
@@ -60,9 +84,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_receiver_has_comes_back() {
-        let have = Have { bytes: 1 << 40 | 7, blake3: [9; 32] };
-        assert_eq!(Have::decode(&have.encode()), have);
-        assert_eq!(Have::decode(&[0; HANDSHAKE_TOLD_BYTES]), Have::default());
+    fn what_a_receiver_has_and_its_window_come_back() {
+        for (bytes, blake3, window) in [
+            (1 << 40 | 7, [9; 32], FILE_WINDOW),
+            (0, [0; 32], FILE_WINDOW),
+            (0, [0; 32], 1),
+            (0, [0; 32], FILE_WINDOW - 1),
+        ] {
+            let told = Told { have: Have { bytes, blake3 }, window };
+            assert_eq!(Told::decode(&told.encode()), told);
+        }
+        let nothing = Told { have: Have::default(), window: FILE_WINDOW };
+        assert_eq!(nothing.encode(), [0; HANDSHAKE_TOLD_BYTES], "as without windows");
+        let mut too_much = [0; HANDSHAKE_TOLD_BYTES];
+        too_much[8] = 1;
+        assert_eq!(Told::decode(&too_much), nothing);
     }
 }

@@ -1,18 +1,25 @@
 //! The sending side: which range of the file goes into which slot.
+//!
+//! A stream is a file that grows while it is sent: what has come of it is read like a file, and what has arrived is
+//! forgotten by the driver. It has all that may be needed again, since it takes no more than it can keep.
 
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::io::{Output, SLOTS, SlotId};
-use super::manifest::{FILE, FILE_WINDOW, MANIFEST, Manifest};
-use super::resume::{Have, RESUME, Resumed};
+use super::io::{Output, SLOT_BYTES, SLOTS, SlotId};
+use super::manifest::{FILE, MANIFEST, Manifest};
+use super::resume::{Have, RESUME, Resumed, Told};
+use crate::client::standing::Waiting;
 use crate::id::OfferId;
 use crate::peer::{Chunk, Connection};
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Sender {
-    bytes: u64,
+    /// Of a stream, once it has ended.
+    bytes: Option<u64>,
+    /// If it is one.
+    stream: Option<Stream>,
     stage: Stage,
     slots: [Slot; SLOTS as usize],
     /// What is in slots and has not left, in order.
@@ -21,6 +28,14 @@ pub(super) struct Sender {
     blake3: Option<[u8; 32]>,
     /// An empty file has no range to read, and must be read all the same, to be hashed.
     empty_read_due: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stream {
+    /// So many bytes have come.
+    available: u64,
+    /// So many are not needed any more.
+    released: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +57,15 @@ enum Slot {
 }
 
 impl Sender {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: Option<u64>) -> Self {
         Sender {
             bytes,
+            stream: bytes.is_none().then(Stream::default),
             stage: Stage::Agreeing,
             slots: [const { Slot::Free }; SLOTS as usize],
             ready: VecDeque::new(),
             blake3: None,
-            empty_read_due: bytes == 0,
+            empty_read_due: bytes == Some(0),
         }
     }
 
@@ -58,26 +74,56 @@ impl Sender {
         self.blake3
     }
 
+    /// How long it is, as far as that is known.
+    pub(super) fn length(&self) -> u64 {
+        self.bytes.or(self.stream.map(|stream| stream.available)).unwrap_or(0)
+    }
+
+    /// Whether a slot waits for its bytes.
+    pub(super) fn is_reading(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Reading(_)))
+    }
+
+    /// What it waits for, if nothing is wrong.
+    pub(super) fn waits_for(&self, connection: &Connection) -> Option<Waiting> {
+        let all_arrived = self.stage == Stage::Sending && connection.acknowledged(FILE) == self.length();
+        match self.stage {
+            Stage::Comparing(_) => Some(Waiting::OwnHash),
+            // All that has come of a stream that has not ended.
+            _ if all_arrived && self.bytes.is_none() => Some(Waiting::Source),
+            _ if all_arrived && self.blake3.is_none() => Some(Waiting::OwnHash),
+            _ if all_arrived => Some(Waiting::PeerHash),
+            _ => connection.waits_for_credit(FILE).then_some(Waiting::PeerDisk),
+        }
+    }
+
     /// Both ends agree, and the receiver has some of the file already.
     pub(super) fn on_agreed(
         &mut self,
         now: Instant,
         connection: &mut Connection,
         transfer: OfferId,
-        have: Have,
+        Told { have, window }: Told,
         out: &mut Vec<Output>,
     ) {
         if self.stage != Stage::Agreeing {
             return;
         }
-        connection.open_sending(FILE, self.bytes, FILE_WINDOW.saturating_add(have.bytes));
+        let credit = window.saturating_add(have.bytes);
+        match self.stream {
+            None => connection.open_sending(FILE, self.length(), credit),
+            Some(Stream { available, .. }) => {
+                connection.open_sending_stream(FILE, credit);
+                connection.grow_sending(now, FILE, available);
+            }
+        }
         match have.bytes {
             0 => self.begin(now, connection),
-            bytes if bytes <= self.bytes => {
+            bytes if self.stream.is_none() && bytes <= self.length() => {
                 self.stage = Stage::Comparing(have);
                 out.push(Output::Compare { transfer, bytes });
             }
-            // It has more than there is.
+            // It has more than there is, or something of a stream, which is gone.
             _ => self.resume(now, connection, 0),
         }
     }
@@ -104,7 +150,26 @@ impl Sender {
 
     fn begin(&mut self, now: Instant, connection: &mut Connection) {
         self.stage = Stage::Sending;
+        self.tell_if_hashed(now, connection);
         connection.wake(now);
+    }
+
+    /// So many bytes of a stream have come.
+    pub(super) fn on_available(&mut self, now: Instant, connection: &mut Connection, bytes: u64) {
+        if let (Some(stream), None) = (&mut self.stream, self.bytes) {
+            stream.available = stream.available.max(bytes);
+            connection.grow_sending(now, FILE, stream.available);
+        }
+    }
+
+    /// Lets go of what of a stream has arrived: not for every packet, but all of it in the end.
+    pub(super) fn release(&mut self, connection: &Connection, transfer: OfferId, out: &mut Vec<Output>) {
+        let Some(Stream { available, released }) = &mut self.stream else { return };
+        let offset = connection.first_unacknowledged(FILE);
+        if offset >= *released + SLOT_BYTES as u64 || (offset > *released && offset == *available) {
+            *released = offset;
+            out.push(Output::Release { transfer, offset });
+        }
     }
 
     /// Gives every free slot a range to read, as long as there are any.
@@ -151,8 +216,16 @@ impl Sender {
     /// The whole file was read once.
     pub(super) fn on_hashed(&mut self, now: Instant, connection: &mut Connection, blake3: [u8; 32]) {
         if self.blake3.is_none() {
-            self.blake3 = Some(blake3);
-            connection.send_inline(now, MANIFEST, Manifest { bytes: self.bytes, blake3 }.encode());
+            (self.blake3, self.bytes) = (Some(blake3), Some(self.length()));
+            self.tell_if_hashed(now, connection);
+        }
+    }
+
+    /// A stream may have ended before the other end was heard of.
+    fn tell_if_hashed(&self, now: Instant, connection: &mut Connection) {
+        if let (Stage::Sending, Some(blake3)) = (self.stage, self.blake3) {
+            connection.end_sending(FILE);
+            connection.send_inline(now, MANIFEST, Manifest { bytes: self.length(), blake3 }.encode());
         }
     }
 }

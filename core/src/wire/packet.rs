@@ -53,7 +53,7 @@ pub const HANDSHAKE_HEADER_BYTES: usize = 9;
 /// The first message of `KKpsk0`, without payload: an ephemeral key and a tag.
 pub const HANDSHAKE_MESSAGE_BYTES: usize = 48;
 
-/// What the responder tells with its answer, sealed in its message.
+/// What the responder tells with its answer, sealed in its message; `transfer/resume.rs` has the layout.
 pub const HANDSHAKE_TOLD_BYTES: usize = 40;
 
 /// The mac at the end of a handshake datagram.

@@ -102,6 +102,8 @@ pub enum CloseReason {
     Storage,
     /// A person leaves, and may go on later.
     Leaving,
+    /// Nothing was heard for too long.
+    Silent,
     /// A reason of a later version.
     Other,
 }
@@ -115,6 +117,7 @@ impl CloseReason {
             CloseReason::Integrity => 3,
             CloseReason::Storage => 4,
             CloseReason::Leaving => 5,
+            CloseReason::Silent => 6,
             CloseReason::Other => MAX_VARINT,
         }
     }
@@ -127,6 +130,7 @@ impl CloseReason {
             3 => CloseReason::Integrity,
             4 => CloseReason::Storage,
             5 => CloseReason::Leaving,
+            6 => CloseReason::Silent,
             _ => CloseReason::Other,
         }
     }

@@ -15,8 +15,8 @@ use super::Expectation;
 /// Old datagrams that are kept to come again.
 const MAX_HISTORY: usize = 64;
 
-/// Both ends end within this time once the link is well: thirty seconds of silence, and what follows from it.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Both ends end within this time once the link is well: a pause and a farewell of an hour each, and what follows.
+const LIMIT: Duration = Duration::from_secs(3 * 3_600);
 
 /// Two ends and a link.
 pub struct World {

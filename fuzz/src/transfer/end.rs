@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use toom_core::client::io::{Progress, Side, SourceId, Start};
+use toom_core::client::io::{Destination, Progress, Side, SourceId, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::machine::Machine;
@@ -167,9 +167,11 @@ impl End {
         };
         let side = match role {
             Role::Initiator => Side::Send { source: SourceId(3) },
-            Role::Responder => {
-                Side::Receive { from: UserName::new("yoda").expect("a name"), label: FileLabel::new("film") }
-            }
+            Role::Responder => Side::Receive {
+                from: UserName::new("yoda").expect("a name"),
+                label: FileLabel::new("film"),
+                into: Destination::File,
+            },
         };
         let start = Start {
             transfer: TRANSFER,
@@ -177,7 +179,7 @@ impl End {
             local_index,
             remote_index,
             agreement: agreement(role),
-            bytes: file.len() as u64,
+            bytes: Some(file.len() as u64),
             side,
         };
         end.handle(Instant::ZERO, Input::Start(start), &[]);
@@ -335,6 +337,7 @@ impl End {
                 }
             }
             Output::Restart { .. } => panic!("nothing was there"),
+            Output::Release { .. } => panic!("nobody sends a stream"),
             Output::Burst(burst) => self.send(&burst),
             Output::Read { offset, length, slot, .. } => self.read(offset, length, slot),
             Output::Write { offset, range, .. } => self.write(offset, &payload[range]),
@@ -358,6 +361,7 @@ impl End {
             Progress::Resumed { bytes, .. } | Progress::Moving { bytes, .. } => {
                 assert!(*bytes <= self.file.len() as u64, "more than there is")
             }
+            Progress::Waiting(_) | Progress::Paused { .. } => {}
             Progress::Done { blake3, saved_as } => {
                 assert_eq!(*blake3, digest(&self.file), "done, with another hash");
                 assert_eq!(saved_as.is_some(), self.role == Role::Responder);

@@ -16,6 +16,6 @@ impl Worker {
     /// Has `job` done.
     pub(super) fn work(&self, job: Job) {
         let finished = Arc::clone(&self.0);
-        smol::unblock(move || finished(job())).detach();
+        smol::unblock(move || job.run(&*finished)).detach();
     }
 }

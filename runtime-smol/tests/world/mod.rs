@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::config::{ClientConfig, ServerConfig, TransferConfig};
 use toom_core::id::RequestId;
 use toom_core::link::{Arrived, Identity, Input, Link};
 use toom_core::name::UserName;
@@ -105,6 +105,7 @@ impl World {
             known_people: None,
             seed: rand_seed(),
             reconnect: self.grace > Duration::ZERO,
+            transfers: TransferConfig::default(),
         };
         let client = client::start(config, move |event| drop(sender.send(event))).unwrap();
         Person { client, events, downloads }

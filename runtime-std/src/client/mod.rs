@@ -25,7 +25,7 @@ use toom_core::client as machine;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::Input;
-use toom_core::config::{ClientConfig, TransferConfig};
+use toom_core::config::ClientConfig;
 use toom_store::known_people::KnownPeople;
 use toom_store::system::random_seed;
 
@@ -65,7 +65,7 @@ pub fn start(config: ClientConfig, on_event: impl FnMut(Event) + Send + 'static)
     let on_report = move |report| reports.post(Mail::Input(Input::Report(report)));
     let udp = unspecified(server, config.udp_port);
     let (seed, device) = (random_seed()?, config.device.clone());
-    let endpoint = Endpoint::bind(udp, config.downloads, TransferConfig::default(), config.device, seed, on_report)
+    let endpoint = Endpoint::bind(udp, config.downloads, config.transfers, config.device, seed, on_report)
         .map_err(|error| ClientError::udp_port(config.udp_port, &error))?;
     let udp_port = endpoint.port();
 

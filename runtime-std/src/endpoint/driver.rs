@@ -192,6 +192,7 @@ impl<R: FnMut(Report)> Driver<R> {
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
             Output::Compare { transfer, bytes } => self.disk.compare(transfer, bytes),
             Output::Restart { transfer } => self.disk.restart(transfer),
+            Output::Release { transfer, offset } => self.disk.release(transfer, offset),
             Output::Read { transfer, offset, length, slot } => self.disk.read(transfer, offset, length, slot),
             Output::Burst(burst) => self.send(&burst),
             Output::Write { transfer, offset, range } => {

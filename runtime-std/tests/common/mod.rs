@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::config::{ClientConfig, ServerConfig, TransferConfig};
 use toom_core::id::RequestId;
 use toom_core::link::{Arrived, Identity, Input, Link};
 use toom_core::name::UserName;
@@ -139,6 +139,7 @@ impl Person {
             known_people: None,
             seed: seed(),
             reconnect: world.grace > Duration::ZERO,
+            transfers: TransferConfig::default(),
         };
         let client = client::start(config, move |event| _ = send.send(event)).unwrap();
         Person { client, downloads, events, earlier: VecDeque::new() }

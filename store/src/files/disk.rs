@@ -2,25 +2,24 @@
 //! it then must hear.
 //!
 //! Ranges are read and written at once, by whoever calls: they come from and go to the page cache. Hashing and
-//! naming a whole file take long, and are handed out as a [`Job`].
+//! naming a whole file take long, and are handed out as a [`Job`], as is reading and writing a stream.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 
-use toom_core::client::io::{Side, Start};
+use toom_core::client::io::{Destination, Side, Start};
 use toom_core::id::OfferId;
 use toom_core::transfer::Have;
-use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, SlotId};
+use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, STREAM_BYTES, SlotId};
 
+use super::job::{Finished, Job, Work};
+use super::stream::{self, SinkNews, SourceNews, StreamSink, StreamSource};
 use super::{Sink, Source};
 use crate::system::{SystemCalls, in_words};
 
 /// How much is gathered before it is written to a file: what a few receiving buffers hold.
 const GATHERED_BYTES: usize = 256 * 1024;
-
-/// Slow work on a file, for a thread that may take its time; [`Disk::finished`] is to be given what it came to.
-pub type Job = Box<dyn FnOnce() -> Finished + Send>;
 
 /// The files of all transfers of an endpoint.
 pub struct Disk {
@@ -31,21 +30,8 @@ pub struct Disk {
     inputs: VecDeque<Input<'static>>,
     calls: SystemCalls,
     start_job: Box<dyn FnMut(Job) + Send>,
-}
-
-/// Slow work that is done.
-#[derive(Debug)]
-pub struct Finished {
-    transfer: OfferId,
-    work: Work,
-}
-
-#[derive(Debug)]
-enum Work {
-    Prepared(Sink, Have),
-    Compared(Source, io::Result<[u8; 32]>),
-    Hashed(Sink, io::Result<[u8; 32]>),
-    Published(io::Result<String>),
+    /// Instead of the standard streams.
+    streams: (Option<stream::Input>, Option<stream::Output>),
 }
 
 /// One transfer's file.
@@ -56,6 +42,11 @@ enum File {
         slots: Vec<Vec<u8>>,
     },
     Sink(Sink),
+    StreamSource {
+        source: StreamSource,
+        slots: Vec<Vec<u8>>,
+    },
+    StreamSink(StreamSink),
     /// With a job.
     Away,
     /// It could not be opened, or has its final name.
@@ -80,6 +71,7 @@ impl Disk {
             inputs: VecDeque::new(),
             calls: SystemCalls::default(),
             start_job: Box::new(start_job),
+            streams: (None, None),
         }
     }
 
@@ -102,12 +94,14 @@ impl Disk {
     pub fn open(&mut self, start: &Start, source: Option<Source>) {
         let transfer = start.transfer;
         let file = match (&start.side, source) {
+            (Side::Send { .. }, _) if start.bytes.is_none() => self.open_input(transfer),
+            (Side::Receive { into: Destination::Stream, .. }, _) => self.open_output(transfer),
             (Side::Send { .. }, Some(mut source)) => {
                 source.count_in(self.calls.clone());
                 Ok(File::source(source))
             }
             (Side::Send { .. }, None) => Err(io::Error::other("the file was not opened")),
-            (Side::Receive { from, label }, _) => {
+            (Side::Receive { from, label, .. }, _) => {
                 Sink::create(&self.downloads, from, label, start.bytes).map(|mut sink| {
                     sink.count_in(self.calls.clone());
                     File::Sink(sink)
@@ -118,7 +112,10 @@ impl Disk {
             self.failed(start.transfer, &error);
             File::Gone
         });
-        let is_new = matches!(&file, File::Sink(sink) if !sink.is_adopted());
+        let is_new = match &file {
+            File::Sink(sink) => !sink.is_adopted(),
+            file => matches!(file, File::StreamSink(_)),
+        };
         let is_adopted = matches!(&file, File::Sink(sink) if sink.is_adopted());
         self.files.insert(transfer, file);
         if is_new {
@@ -137,7 +134,7 @@ impl Disk {
         match self.files.get_mut(&transfer) {
             Some(file @ File::Source { .. }) => {
                 let File::Source { mut source, .. } = std::mem::replace(file, File::Away) else { return };
-                (self.start_job)(Box::new(move || {
+                (self.start_job)(Job::once(move || {
                     let hash = source.hash_beginning(bytes);
                     Finished { transfer, work: Work::Compared(source, hash) }
                 }));
@@ -151,6 +148,13 @@ impl Disk {
         match self.files.get_mut(&transfer) {
             Some(File::Sink(sink)) => sink.restart(),
             _ => self.failed(transfer, &not_open()),
+        }
+    }
+
+    /// What of a stream is before `offset` is not read again.
+    pub fn release(&mut self, transfer: OfferId, offset: u64) {
+        if let Some(File::StreamSource { source, .. }) = self.files.get(&transfer) {
+            source.release(offset);
         }
     }
 
@@ -168,7 +172,9 @@ impl Disk {
     /// The bytes of a slot; none if nothing was read into it.
     pub fn slot(&self, transfer: OfferId, slot: SlotId) -> &[u8] {
         match self.files.get(&transfer) {
-            Some(File::Source { slots, .. }) => slots.get(usize::from(slot.0)).map_or(&[], Vec::as_slice),
+            Some(File::Source { slots, .. } | File::StreamSource { slots, .. }) => {
+                slots.get(usize::from(slot.0)).map_or(&[], Vec::as_slice)
+            }
             _ => &[],
         }
     }
@@ -176,6 +182,12 @@ impl Disk {
     /// Takes a range that is to be written. What was gathered before is written first if this does not follow it
     /// in the same file.
     pub fn write(&mut self, transfer: OfferId, offset: u64, bytes: &[u8]) {
+        if let Some(File::StreamSink(sink)) = self.files.get(&transfer) {
+            if !sink.put(offset, bytes) {
+                self.failed(transfer, &io::Error::other("more has come than there is room for"));
+            }
+            return;
+        }
         let Gathered { transfer: last, offset: start, bytes: gathered } = &self.gathered;
         let follows = *last == transfer && start.checked_add(gathered.len() as u64) == Some(offset);
         let fits = gathered.len() + bytes.len() <= GATHERED_BYTES;
@@ -210,6 +222,10 @@ impl Disk {
     pub fn verify(&mut self, transfer: OfferId) {
         // All of it must be in the file before it is hashed.
         self.flush();
+        if let Some(File::StreamSink(sink)) = self.files.get(&transfer) {
+            let blake3 = sink.hash();
+            return self.inputs.push_back(Input::Verified { transfer, blake3 });
+        }
         self.send_away(transfer, |mut sink| {
             let hash = sink.hash();
             Work::Hashed(sink, hash)
@@ -218,11 +234,18 @@ impl Disk {
 
     /// Gives the file its final name, elsewhere: one that has the name already may have to be compared.
     pub fn publish(&mut self, transfer: OfferId) {
+        if let Some(File::StreamSink(_)) = self.files.get(&transfer) {
+            // Its name on any command line.
+            return self.inputs.push_back(Input::Published { transfer, saved_as: "-".to_owned() });
+        }
         self.send_away(transfer, |sink| Work::Published(sink.publish()));
     }
 
     /// Takes back what a job came to; nothing follows if its transfer is over.
     pub fn finished(&mut self, Finished { transfer, work }: Finished) {
+        if let Work::Streamed = work {
+            return self.streamed(transfer);
+        }
         let Some(file) = self.files.get_mut(&transfer).filter(|file| matches!(file, File::Away)) else {
             if let Work::Prepared(sink, _) | Work::Hashed(sink, _) = work {
                 sink.keep();
@@ -231,6 +254,7 @@ impl Disk {
         };
         let mut read = None;
         let input = match work {
+            Work::Streamed => return,
             Work::Prepared(sink, have) => {
                 *file = File::Sink(sink);
                 Ok(Input::Prepared { transfer, have })
@@ -276,22 +300,65 @@ impl Disk {
         length: usize,
         slot: SlotId,
     ) -> io::Result<Option<[u8; 32]>> {
-        let Some(File::Source { source, slots }) = self.files.get_mut(&transfer) else { return Err(not_open()) };
-        let no_slot = || io::Error::other("there is no such buffer");
-        let buffer = slots.get_mut(usize::from(slot.0)).ok_or_else(no_slot)?;
-        buffer.resize(length.min(SLOT_BYTES), 0);
-        source.read_at(offset, buffer)?;
-        Ok(source.take_hash())
+        match self.files.get_mut(&transfer) {
+            Some(File::Source { source, slots }) => {
+                source.read_at(offset, sized(slots, slot, length)?)?;
+                Ok(source.take_hash())
+            }
+            Some(File::StreamSource { source, slots }) => {
+                source.read_at(offset, sized(slots, slot, length)?)?;
+                Ok(None)
+            }
+            _ => Err(not_open()),
+        }
     }
 
     fn send_away(&mut self, transfer: OfferId, work: fn(Sink) -> Work) {
         match self.files.get_mut(&transfer) {
             Some(file @ File::Sink(_)) => {
                 let File::Sink(sink) = std::mem::replace(file, File::Away) else { return };
-                (self.start_job)(Box::new(move || Finished { transfer, work: work(sink) }));
+                (self.start_job)(Job::once(move || Finished { transfer, work: work(sink) }));
             }
             _ => self.failed(transfer, &not_open()),
         }
+    }
+
+    fn open_input(&mut self, transfer: OfferId) -> io::Result<File> {
+        let input = self.streams.0.take().map_or_else(stream::standard_input, Ok)?;
+        let source = StreamSource::new(STREAM_BYTES);
+        let body = source.body();
+        (self.start_job)(Job::waiting(move |finished| body(input, &|| finished(streamed(transfer)))));
+        Ok(File::StreamSource { source, slots: slots() })
+    }
+
+    fn open_output(&mut self, transfer: OfferId) -> io::Result<File> {
+        let output = self.streams.1.take().map_or_else(stream::standard_output, Ok)?;
+        let sink = StreamSink::new(STREAM_BYTES);
+        let body = sink.body();
+        (self.start_job)(Job::waiting(move |finished| body(output, &|| finished(streamed(transfer)))));
+        Ok(File::StreamSink(sink))
+    }
+
+    /// There is news of a stream.
+    fn streamed(&mut self, transfer: OfferId) {
+        let (input, failed) = match self.files.get(&transfer) {
+            Some(File::StreamSource { source, .. }) => {
+                let SourceNews { available: bytes, ended } = source.news();
+                self.inputs.push_back(Input::Available { transfer, bytes });
+                match ended {
+                    None => (None, None),
+                    Some(Ok(blake3)) => (Some(Input::SourceHashed { transfer, blake3 }), None),
+                    Some(Err(reason)) => (None, Some(reason)),
+                }
+            }
+            Some(File::StreamSink(sink)) => {
+                let SinkNews { written: bytes, failed } = sink.news();
+                (Some(Input::Written { transfer, bytes }), failed)
+            }
+            _ => (None, None),
+        };
+        self.inputs.extend(input);
+        self.inputs.extend(failed.map(|reason| Input::StorageFailed { transfer, reason }));
     }
 
     fn failed(&mut self, transfer: OfferId, error: &io::Error) {
@@ -301,8 +368,24 @@ impl Disk {
 
 impl File {
     fn source(source: Source) -> File {
-        File::Source { source, slots: vec![Vec::new(); usize::from(SLOTS)] }
+        File::Source { source, slots: slots() }
     }
+}
+
+fn slots() -> Vec<Vec<u8>> {
+    vec![Vec::new(); usize::from(SLOTS)]
+}
+
+/// The buffer of a slot, with this length.
+fn sized(slots: &mut [Vec<u8>], slot: SlotId, length: usize) -> io::Result<&mut [u8]> {
+    let no_slot = || io::Error::other("there is no such buffer");
+    let buffer = slots.get_mut(usize::from(slot.0)).ok_or_else(no_slot)?;
+    buffer.resize(length.min(SLOT_BYTES), 0);
+    Ok(buffer)
+}
+
+fn streamed(transfer: OfferId) -> Finished {
+    Finished { transfer, work: Work::Streamed }
 }
 
 fn not_open() -> io::Error {

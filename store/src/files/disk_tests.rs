@@ -35,7 +35,14 @@ impl World {
 
     fn begin(&mut self, transfer: OfferId, bytes: u64) {
         let from = UserName::new("yoda").expect("a name");
-        self.disk.open(&start(transfer, Side::Receive { from, label: FileLabel::new("film.mp4") }, bytes), None);
+        self.disk.open(
+            &start(
+                transfer,
+                Side::Receive { from, label: FileLabel::new("film.mp4"), into: Destination::File },
+                Some(bytes),
+            ),
+            None,
+        );
     }
 
     fn send(&mut self, content: &[u8]) {
@@ -43,13 +50,15 @@ impl World {
         fs::write(&path, content).expect("written");
         let (source, _, bytes) = Source::open(&path).expect("opened");
         let side = Side::Send { source: toom_core::client::io::SourceId(1) };
-        self.disk.open(&start(TRANSFER, side, bytes), Some(source));
+        self.disk.open(&start(TRANSFER, side, Some(bytes)), Some(source));
     }
 
     /// Does the job that was handed out.
     fn work(&mut self) {
         let job = self.jobs.try_recv().expect("a job");
-        self.disk.finished(job());
+        let finished = std::cell::Cell::new(None);
+        job.run(&|it| finished.set(Some(it)));
+        self.disk.finished(finished.take().expect("it is done"));
     }
 
     /// What the machine must hear, as text.
@@ -66,7 +75,7 @@ impl World {
     }
 }
 
-fn start(transfer: OfferId, side: Side, bytes: u64) -> Start {
+fn start(transfer: OfferId, side: Side, bytes: Option<u64>) -> Start {
     Start {
         transfer,
         side,
@@ -177,7 +186,7 @@ fn what_cannot_be_done_is_said_in_words() {
     assert_eq!(world.disk.slot(TRANSFER, SlotId(0)), b"");
 
     let source = toom_core::client::io::SourceId(1);
-    world.disk.open(&start(TRANSFER, Side::Send { source }, 1), None);
+    world.disk.open(&start(TRANSFER, Side::Send { source }, Some(1)), None);
     assert_eq!(world.heard(), failed("the file was not opened"));
     assert_eq!(world.disk.transfers(), [TRANSFER]);
     world.disk.close(TRANSFER, true);
@@ -307,4 +316,104 @@ fn closing_forgets_what_was_gathered_and_removes_the_partial_file() {
     world.disk.close(TRANSFER, false);
     world.disk.flush();
     assert_eq!((world.heard(), world.files()), (said(&[]), vec![]));
+}
+
+/// The news that a job brings, in the order of its calls.
+fn wait_for(world: &mut World, news: &Receiver<Finished>) {
+    let finished = news.recv_timeout(std::time::Duration::from_secs(30)).expect("there is news");
+    world.disk.finished(finished);
+}
+
+/// Runs the job of a stream in a thread of its own, as a driver does.
+fn run_apart(world: &World) -> Receiver<Finished> {
+    let job = world.jobs.try_recv().expect("a job");
+    assert!(job.waits());
+    let (tell, news) = mpsc::channel();
+    std::thread::spawn(move || job.run(&|it| drop(tell.send(it))));
+    news
+}
+
+#[test]
+fn a_stream_is_read_from_its_input_and_forgotten_when_it_has_arrived() {
+    let mut world = World::new();
+    world.disk.streams.0 = Some(Box::new(&b"0123456789"[..]));
+    let side = Side::Send { source: toom_core::client::io::SourceId(1) };
+    world.disk.open(&start(TRANSFER, side, None), None);
+    let news = run_apart(&world);
+    let (mut heard, blake3) = (Vec::new(), blake3::hash(b"0123456789").into());
+    let end = said(&[Input::SourceHashed { transfer: TRANSFER, blake3 }]);
+    while !heard.ends_with(&end) {
+        wait_for(&mut world, &news);
+        heard.extend(world.heard());
+    }
+    let available = said(&[Input::Available { transfer: TRANSFER, bytes: 10 }]);
+    assert_eq!(heard[heard.len() - 2..][..1], available[..]);
+    let read = said(&[Input::Read { transfer: TRANSFER, slot: SlotId(1) }]);
+    world.disk.read(TRANSFER, 2, 5, SlotId(1));
+    assert_eq!((world.heard(), world.disk.slot(TRANSFER, SlotId(1))), (read.clone(), &b"23456"[..]));
+    world.disk.release(TRANSFER, 4);
+    world.disk.read(TRANSFER, 4, 6, SlotId(1));
+    assert_eq!((world.heard(), world.disk.slot(TRANSFER, SlotId(1))), (read, &b"456789"[..]));
+    world.disk.read(TRANSFER, 3, 1, SlotId(1));
+    assert_eq!(world.heard(), failed("that part of the stream is not there"));
+}
+
+#[test]
+fn what_arrives_goes_to_the_output_in_order_and_counts_when_it_was_taken() {
+    let mut world = World::new();
+    let (mut output, input) = io::pipe().expect("a pipe");
+    world.disk.streams.1 = Some(Box::new(input));
+    let side = Side::Receive {
+        from: UserName::new("yoda").expect("a name"),
+        label: FileLabel::new("film.mp4"),
+        into: Destination::Stream,
+    };
+    world.disk.open(&start(TRANSFER, side, Some(10)), None);
+    assert_eq!(world.heard(), said(&[prepared(TRANSFER, Have::default())]));
+    let news = run_apart(&world);
+    world.disk.write(TRANSFER, 5, b"56789");
+    assert_eq!(world.heard(), said(&[]), "its turn has not come");
+    world.disk.write(TRANSFER, 0, b"01234");
+    wait_for(&mut world, &news);
+    assert_eq!(world.heard(), said(&[Input::Written { transfer: TRANSFER, bytes: 10 }]));
+    let mut taken = [0; 10];
+    io::Read::read_exact(&mut output, &mut taken).expect("read");
+    assert_eq!(&taken, b"0123456789");
+    world.disk.verify(TRANSFER);
+    let blake3 = blake3::hash(b"0123456789").into();
+    assert_eq!(world.heard(), said(&[Input::Verified { transfer: TRANSFER, blake3 }]));
+    world.disk.publish(TRANSFER);
+    assert_eq!(world.heard(), said(&[Input::Published { transfer: TRANSFER, saved_as: "-".into() }]));
+    world.disk.write(TRANSFER, 10 + STREAM_BYTES as u64, b"x");
+    assert_eq!(world.heard(), failed("more has come than there is room for"));
+    world.disk.close(TRANSFER, true);
+    assert_eq!(world.files(), [""; 0]);
+}
+
+#[test]
+fn a_stream_is_saved_as_a_file_of_its_length_and_leaves_nothing_if_it_breaks() {
+    let mut world = World::new();
+    let side = || Side::Receive {
+        from: UserName::new("yoda").expect("a name"),
+        label: FileLabel::new("film.mp4"),
+        into: Destination::File,
+    };
+    let long = vec![7; 3_000_000];
+    world.disk.open(&start(TRANSFER, side(), None), None);
+    world.disk.write(TRANSFER, 0, &long);
+    world.disk.close(TRANSFER, true);
+    assert_eq!(world.files(), [""; 0], "nobody can go on with it");
+    world.heard();
+
+    world.disk.open(&start(TRANSFER, side(), None), None);
+    assert_eq!(world.heard(), said(&[prepared(TRANSFER, Have::default())]));
+    world.disk.write(TRANSFER, 0, &long);
+    world.disk.write(TRANSFER, 3_000_000, b"end");
+    world.disk.verify(TRANSFER);
+    world.work();
+    world.disk.publish(TRANSFER);
+    world.work();
+    assert_eq!(world.files(), ["yoda_film.mp4"]);
+    let saved = fs::read(world.downloads.path().join("yoda_film.mp4")).expect("read");
+    assert!(saved.len() == 3_000_003 && saved.ends_with(b"\x07end"));
 }

@@ -3,20 +3,24 @@
 //! Both ends hash while the bytes are at hand anyway, so that a large file is not read a second time at its
 //! end. [`Source`] reads at offsets; [`Sink`] writes at offsets into a private partial file beside its final
 //! place, and gives it its name only when asked to, replacing nothing. What arrived of a file whose transfer ended
-//! halfway stays there, with a journal, and the next transfer of the same file goes on with it.
+//! halfway stays there, with a journal, and the next transfer of the same file goes on with it. A `stream` has no
+//! file: neither end of it can go back, so that both keep in memory what they may need.
 //!
 //! [`Disk`] does so for all transfers of an endpoint, as the transfer machine says; [`Sources`] keeps the files
 //! that a client has opened until they are sent.
 
 mod disk;
+mod job;
 mod journal;
 mod part;
 mod sink;
 mod source;
 mod sources;
+mod stream;
 mod written;
 
-pub use disk::{Disk, Finished, Job};
+pub use disk::Disk;
+pub use job::{Finished, Job};
 pub use sink::Sink;
 pub use source::Source;
 pub use sources::Sources;

@@ -43,7 +43,8 @@ pub struct Sink {
     file: File,
     from: UserName,
     label: FileLabel,
-    bytes: u64,
+    /// Its size; of a stream it is known when all of it is there.
+    bytes: Option<u64>,
     written: Written,
     hasher: blake3::Hasher,
     hashed: u64,
@@ -70,15 +71,15 @@ enum Taken {
 
 impl Sink {
     /// Makes a private partial file in `downloads`, or goes on with one for the same file that an earlier transfer
-    /// left there; others of that kind are removed.
-    pub fn create(downloads: &Path, from: &UserName, label: &FileLabel, bytes: u64) -> io::Result<Sink> {
+    /// left there; others of that kind are removed. A stream begins anew, since its sender cannot go back.
+    pub fn create(downloads: &Path, from: &UserName, label: &FileLabel, bytes: Option<u64>) -> io::Result<Sink> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(downloads, flags, Mode::empty()).map_err(|error| {
             let what = "cannot be used as the download directory";
             crate::about(downloads, what, &error.into())
         })?;
         let final_name = received_name(from, label, 1);
-        let adopted = part::adopt(&directory, &final_name);
+        let adopted = bytes.and_then(|_| part::adopt(&directory, &final_name));
         let is_adopted = adopted.is_some();
         let (part, file) = adopted
             .map_or_else(|| part::create(&directory, &final_name), Ok)
@@ -114,7 +115,7 @@ impl Sink {
     pub fn prepare(&mut self) -> Have {
         self.adopted = false;
         let mut records = self.journal.read(&self.directory);
-        records.retain(|record| record.bytes <= self.bytes);
+        records.retain(|record| self.bytes.is_none_or(|bytes| record.bytes <= bytes));
         let mut good = 0;
         for record in &records {
             let before = self.hasher.clone();
@@ -152,7 +153,7 @@ impl Sink {
             return;
         }
         let bytes = self.written.prefix();
-        if bytes >= MIN_KEPT && self.is_ours(&self.part) && self.hash_to(bytes).is_ok() {
+        if self.bytes.is_some() && bytes >= MIN_KEPT && self.is_ours(&self.part) && self.hash_to(bytes).is_ok() {
             self.settled = bytes == self.recorded || self.record();
         }
     }
@@ -164,7 +165,7 @@ impl Sink {
 
     /// Writes `bytes` at `offset`. Hashes what it sees in order.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let end = offset.checked_add(bytes.len() as u64).filter(|end| *end <= self.bytes);
+        let end = offset.checked_add(bytes.len() as u64).filter(|end| self.bytes.is_none_or(|all| *end <= all));
         let Some(end) = end else {
             let what = format!("{} would get more bytes than were offered", self.part_path().display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
@@ -191,7 +192,7 @@ impl Sink {
 
     /// The BLAKE3 hash of the whole partial file.
     pub fn hash(&mut self) -> io::Result<[u8; 32]> {
-        self.hash_to(self.bytes)?;
+        self.hash_to(self.length())?;
         Ok(self.hasher.finalize().into())
     }
 
@@ -220,6 +221,10 @@ impl Sink {
         let name = self.downloads.join(received_name(&self.from, &self.label, 1));
         let what = format!("{} and all its alternatives are taken", name.display());
         Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes.unwrap_or(self.written.prefix())
     }
 
     /// Notes what was hashed; whether that could be done. Without it a later transfer has to begin earlier.
@@ -276,10 +281,10 @@ impl Sink {
         let Ok(file) = rustix::fs::openat(&self.directory, name, flags, Mode::empty()).map(File::from) else {
             return false;
         };
-        let same_size = file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == self.bytes);
+        let same_size = file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == self.length());
         let mut hasher = blake3::Hasher::new();
         // No further than one byte behind ours, should it grow meanwhile.
-        let content = file.take(self.bytes.saturating_add(1));
+        let content = file.take(self.length().saturating_add(1));
         same_size && hasher.update_reader(content).is_ok_and(|hasher| *hasher.finalize().as_bytes() == hash)
     }
 

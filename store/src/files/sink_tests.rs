@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn create(downloads: &Path, bytes: u64) -> Sink {
     let yoda = UserName::new("yoda").expect("a name");
-    Sink::create(downloads, &yoda, &FileLabel::new("film.mp4"), bytes).expect("created")
+    Sink::create(downloads, &yoda, &FileLabel::new("film.mp4"), Some(bytes)).expect("created")
 }
 
 fn receive(downloads: &Path, content: &[u8]) -> Sink {
@@ -191,7 +191,7 @@ fn hostile_labels_stay_in_the_directory() {
         let downloads = root.path().join("a/b/downloads");
         fs::create_dir_all(&downloads).expect("made");
         let yoda = UserName::new("yoda").expect("a name");
-        let mut sink = Sink::create(&downloads, &yoda, &FileLabel::new(&label), 3).expect("created");
+        let mut sink = Sink::create(&downloads, &yoda, &FileLabel::new(&label), Some(3)).expect("created");
         sink.write_at(0, b"abc").expect("written");
         assert_eq!(sink.publish().expect("published"), name);
         assert_eq!(names(&downloads), [name]);
@@ -250,7 +250,7 @@ fn a_missing_download_directory_is_named() {
     let downloads = directory();
     let missing = downloads.path().join("missing");
     let yoda = UserName::new("yoda").expect("a name");
-    let error = Sink::create(&missing, &yoda, &FileLabel::new("x"), 1).expect_err("missing");
+    let error = Sink::create(&missing, &yoda, &FileLabel::new("x"), Some(1)).expect_err("missing");
     let what = "cannot be used as the download directory: no such file or directory";
     assert_eq!(error.to_string(), format!("{} {what}", missing.display()));
 }
@@ -263,7 +263,7 @@ fn the_longest_names_fit() {
     // As if all names up to this one were taken.
     fs::write(downloads.path().join(received_name(&name, &label, MAX_ALTERNATIVES)), b"").expect("written");
     for _ in 0..2 {
-        let mut sink = Sink::create(downloads.path(), &name, &label, 8).expect("created");
+        let mut sink = Sink::create(downloads.path(), &name, &label, Some(8)).expect("created");
         sink.write_at(0, &u64::from(part::random()).to_le_bytes()).expect("written");
         sink.publish().expect("published");
     }

@@ -3,13 +3,14 @@
 //! Datagrams are handed over in memory that was there before, in turns of virtual time, so that a run is the same
 //! each time.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use allocation_counter::measure;
-use toom_core::client::io::{Progress, Side, SourceId, Start};
+use toom_core::client::io::{Destination, Progress, Side, SourceId, Start};
 use toom_core::config::TransferConfig;
 use toom_core::id::{OfferId, PeerIndex};
 use toom_core::machine::Machine;
@@ -79,7 +80,11 @@ pub(crate) fn transfer(directory: &Path, bytes: u64) -> Outcome {
 }
 
 fn receiving() -> Side {
-    Side::Receive { from: UserName::new("leia").expect("a name"), label: FileLabel::new("film.mp4") }
+    Side::Receive {
+        from: UserName::new("leia").expect("a name"),
+        label: FileLabel::new("film.mp4"),
+        into: Destination::File,
+    }
 }
 
 fn start(local: u32, remote: u32, bytes: u64, device: PublicKey, side: Side) -> Start {
@@ -91,7 +96,7 @@ fn start(local: u32, remote: u32, bytes: u64, device: PublicKey, side: Side) -> 
         local_index: PeerIndex(local),
         remote_index: PeerIndex(remote),
         agreement,
-        bytes,
+        bytes: Some(bytes),
         side,
     }
 }
@@ -185,7 +190,9 @@ impl End {
             self.handle(now, Input::Woke, &[]);
         }
         while let Ok(job) = self.jobs.try_recv() {
-            self.disk.finished(job());
+            let finished = Cell::new(None);
+            job.run(&|it| finished.set(Some(it)));
+            self.disk.finished(finished.take().expect("it is done"));
             self.carry_out(now, &[]);
         }
     }
@@ -210,6 +217,7 @@ impl End {
             Output::Handshake { datagram, .. } => self.wire.send(&datagram, datagram.len()),
             Output::Listen { index, transfer, keys } => self.keys.listen(index, transfer, &keys),
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
+            Output::Release { .. } => panic!("nobody sends a stream"),
             Output::Read { transfer, offset, length, slot } => self.disk.read(transfer, offset, length, slot),
             Output::Burst(burst) => {
                 self.keys.seal(&burst, |slot| self.disk.slot(burst.transfer, slot), &mut self.burst);
@@ -221,9 +229,9 @@ impl End {
             Output::Close { transfer, keep } => self.disk.close(transfer, keep),
             Output::Compare { .. } | Output::Restart { .. } => unreachable!("nothing was there"),
             Output::Report(report) => match report.progress {
-                Progress::Resumed { .. } | Progress::Moving { .. } => {}
                 Progress::Done { .. } => self.is_done = true,
                 Progress::Failed(why) => panic!("the transfer failed: {why}"),
+                _ => {}
             },
         }
     }

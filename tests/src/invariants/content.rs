@@ -118,7 +118,7 @@ impl Content {
             }
         };
         self.pairs.entry(shared).or_default();
-        self.ends.insert((client, start.transfer), End { shared, bytes: start.bytes, work });
+        self.ends.insert((client, start.transfer), End { shared, bytes: start.bytes.unwrap_or_default(), work });
     }
 
     fn read(&mut self, client: usize, transfer: OfferId, offset: u64, bytes: &[u8]) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use toom_core::client::event::TransferFailure;
-use toom_core::client::io::{Progress, Report, Side, SourceId, Start};
+use toom_core::client::io::{Destination, Progress, Report, Side, SourceId, Start};
 use toom_core::id::{ConnectionId, OfferId, PeerIndex};
 use toom_core::name::UserName;
 use toom_core::peer::{Packet, StreamData};
@@ -162,14 +162,18 @@ fn handshake(client: usize) -> Vec<u8> {
 }
 
 pub(super) fn start(client: usize) -> Start {
-    let receive = || Side::Receive { from: UserName::new("yoda").expect("a name"), label: FileLabel::new("a.tar.gz") };
+    let receive = || Side::Receive {
+        from: UserName::new("yoda").expect("a name"),
+        label: FileLabel::new("a.tar.gz"),
+        into: Destination::File,
+    };
     Start {
         transfer: ID,
         remote: address(1 - client),
         local_index: index(client),
         remote_index: index(1 - client),
         agreement: agreement(),
-        bytes: CONTENT.len() as u64,
+        bytes: Some(CONTENT.len() as u64),
         side: if client == SENDER { Side::Send { source: SourceId(1) } } else { receive() },
     }
 }

@@ -136,6 +136,7 @@ fn contains(bytes: &[u8], what: &[u8]) -> bool {
 mod tests {
     use super::super::testing::{Stage, name};
     use super::*;
+    use toom_core::client::io::Destination;
     use toom_core::id::PeerIndex;
     use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, SealedOffer};
     use toom_core::server::io::Output as ServerOutput;
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn starts(stage: &mut Stage, secret: [u8; 32], label: &str) {
-        let side = Side::Receive { from: name("a"), label: FileLabel::new(label) };
+        let side = Side::Receive { from: name("a"), label: FileLabel::new(label), into: Destination::File };
         let shared = PeerSecret(secret);
         let agreement = PeerAgreement {
             remote: PublicKey([1; 32]),
@@ -174,7 +175,7 @@ mod tests {
         };
         let remote = ([127, 0, 0, 1], 1).into();
         let (local_index, remote_index) = (PeerIndex(1), PeerIndex(2));
-        let start = Start { transfer: OfferId(1), remote, local_index, remote_index, agreement, bytes: 1, side };
+        let start = Start { transfer: OfferId(1), remote, local_index, remote_index, agreement, bytes: Some(1), side };
         stage.tell(&Observation::ClientSays(0, &Output::Start(start)));
     }
 

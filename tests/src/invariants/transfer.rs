@@ -122,11 +122,11 @@ impl Life {
     fn start(&mut self, client: usize, start: &Start) -> Result<(), Broken> {
         let name = match &start.side {
             Side::Send { .. } => None,
-            Side::Receive { from, label } => Some((format!("{from}_"), label.to_string())),
+            Side::Receive { from, label, .. } => Some((format!("{from}_"), label.to_string())),
         };
         let end = End {
             shared: (start.transfer, start.agreement.shared.0),
-            bytes: start.bytes,
+            bytes: start.bytes.unwrap_or_default(),
             name,
             arrived: 0,
             index: start.local_index,
@@ -196,8 +196,8 @@ impl Life {
         let place = (client, transfer.id);
         let whom = || format!("client {client} tells {transfer:?}");
         let told = match &transfer.state {
-            TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => Told::UnderWay,
             TransferState::Done { .. } | TransferState::Failed(_) => Told::Ended,
+            _ => Told::UnderWay,
         };
         let before = self.told.insert(place, told);
         ensure(before != Some(Told::Ended), PEOPLE_ARE_TOLD, whom)?;
@@ -219,6 +219,7 @@ impl End {
                 }
                 self.arrived = *bytes;
             }
+            Progress::Waiting(_) | Progress::Paused { .. } => {}
             Progress::Done { blake3, saved_as } => {
                 let here = self.published.as_ref().map(|(name, _)| name);
                 let right = named == Some(*blake3) && saved_as.as_ref() == here;

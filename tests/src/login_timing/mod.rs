@@ -13,7 +13,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::config::{ClientConfig, ServerConfig, TransferConfig};
 use toom_core::name::UserName;
 use toom_core::secure::{HashCost, Password, PasswordHash, PublicKey, SecretKey};
 use toom_core::server::PostRates;
@@ -135,6 +135,7 @@ impl Person {
             known_people: None,
             seed,
             reconnect: false,
+            transfers: TransferConfig::default(),
         };
         let on_event = move |event| drop(send.send((Instant::now(), event)));
         let client = toom_std::client::start(config, on_event).expect("the server is there");

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use toom_core::client::command::Command;
 use toom_core::client::event::Event;
 use toom_core::client::io::AcceptPolicy;
-use toom_core::config::{ClientConfig, ServerConfig};
+use toom_core::config::{ClientConfig, ServerConfig, TransferConfig};
 use toom_core::id::RoomId;
 use toom_core::secure::SecretKey;
 use toom_core::server::activity::Activity;
@@ -178,6 +178,7 @@ impl World for RealWorld {
             known_people,
             seed,
             reconnect: self.reconnect,
+            transfers: TransferConfig::default(),
         };
         let told = Arc::new(Told::default());
         let on_event = {

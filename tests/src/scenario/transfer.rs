@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use toom_core::client::command::Command;
 use toom_core::client::event::{Direction, Event, Failure, Transfer, TransferFailure, TransferState};
 use toom_core::client::io::AcceptPolicy;
+use toom_core::client::standing::Waiting;
 use toom_core::id::OfferId;
 
 use super::steps::{log_in, log_in_with, start, users};
@@ -206,16 +207,16 @@ pub fn the_list_shows_what_waits(world: &mut dyn World) {
     let file = world.put_file("film.mp4", 10_000, 1);
     let id = send(world, yoda, "luke", &file);
     offered(world, luke);
-    for client in [yoda, luke] {
+    for (client, expected) in [(yoda, TransferState::Waiting(Waiting::Acceptance)), (luke, TransferState::Starting)] {
         world.command(client, Command::Transfers);
         let listed = world.pick(client, "the list of transfers", |event| match event {
             Event::Transfers(list) => Some(list.clone()),
             _ => None,
         });
-        let [Transfer { id: listed, state: TransferState::Starting, total: 10_000, .. }] = &listed[..] else {
+        let [Transfer { id: listed, state, total: Some(10_000), .. }] = &listed[..] else {
             panic!("{listed:?}");
         };
-        assert_eq!(*listed, id);
+        assert_eq!((*listed, state), (id, &expected));
     }
 }
 
@@ -275,7 +276,9 @@ fn nothing_is_left(world: &mut dyn World, client: ClientId) {
 
 pub(super) fn offered(world: &mut dyn World, client: ClientId) -> (OfferId, String, String, u64) {
     world.pick(client, "an offer", |event| match event {
-        Event::Offer { id, from, name, bytes, .. } => Some((*id, from.to_string(), name.to_string(), *bytes)),
+        Event::Offer { id, from, name, bytes: Some(bytes), .. } => {
+            Some((*id, from.to_string(), name.to_string(), *bytes))
+        }
         _ => None,
     })
 }
@@ -299,6 +302,7 @@ fn ended(world: &mut dyn World, client: ClientId, id: OfferId) -> TransferState 
         Event::Transfer(Transfer { id: this, state, .. }) if *this == id => match state {
             TransferState::Done { .. } | TransferState::Failed(_) => Some(state.clone()),
             TransferState::Starting | TransferState::Resumed { .. } | TransferState::Moving => None,
+            TransferState::Waiting(_) | TransferState::Paused { .. } => None,
         },
         _ => None,
     })

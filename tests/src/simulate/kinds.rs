@@ -197,6 +197,8 @@ kinds! {
         TransferState::Starting => "Starting",
         TransferState::Resumed { .. } => "Resumed transfer",
         TransferState::Moving => "Moving",
+        TransferState::Waiting(_) => "Waiting",
+        TransferState::Paused { .. } => "Paused",
         TransferState::Done { .. } => "Done",
         TransferState::Failed(TransferFailure::Rejected) => "Failed, rejected",
         TransferState::Failed(TransferFailure::Expired) => "Failed, expired",

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use toom_core::client::command::Command;
+use toom_core::peer::MAX_PAUSE;
 use toom_core::server::fact::Committed;
 use toom_core::time::{Instant, Timestamp};
 use toom_core::wire::limits::MAX_NAME_BYTES;
@@ -33,13 +34,17 @@ impl Stage {
         self.end_raws();
         self.simulation.heal();
         self.listen();
-        let until = self.simulation.now() + CONVERGENCE;
+        let mut until = self.simulation.now() + CONVERGENCE;
         for number in 0..self.people.len() {
             self.drop_disguise(number);
             self.people[number].returning = false;
             self.may_come_back(number, Duration::ZERO);
         }
         for task in Task::BEFORE_LEAVING {
+            if task == Task::Transfers {
+                // One end may have died while the server was down, so that nobody tells the other one.
+                until = until + MAX_PAUSE;
+            }
             self.everyone(task, until)?;
         }
         self.wait_for_direct_messages(until)?;
@@ -180,7 +185,9 @@ impl Stage {
         self.listen();
     }
 
+    /// A transfer that has ended may wait long for its other end, which may not know of it.
     fn become_quiet(&mut self, until: Instant) -> Result<(), Broken> {
+        let until = until + MAX_PAUSE * 2;
         while self.step()? {
             let now = self.simulation.now();
             ensure(now <= until, QUIET, || "something still has a deadline".to_owned())?;

@@ -141,7 +141,7 @@ fn finishing_waits_for_answers_and_transfers_and_then_logs_out() {
         index: PeerIndex(9),
         device: other_device(),
     });
-    world.report(1, Progress::Moving { bytes: 1, rate_bps: 1 });
+    world.report(1, Progress::Moving { bytes: 1, rate_bps: 1, path: Default::default() });
     assert_eq!(world.requests(), []);
     world.report(1, Progress::Done { blake3: [0; 32], saved_as: None });
     assert_eq!(world.events().len(), 2);

@@ -70,7 +70,7 @@ fn asks_devices(user: &str, offering: bool) -> RequestBody {
 }
 
 fn film(secret: PeerSecret) -> OfferContents {
-    OfferContents { label: FileLabel::new("film.mp4"), bytes: 1_000, secret }
+    OfferContents { label: FileLabel::new("film.mp4"), bytes: Some(1_000), secret }
 }
 
 /// Film.mp4, as the device with this key seals it for yoda in luke's name.
@@ -91,7 +91,8 @@ fn agreed(offer: u64, sender: &str, receiver: &str, shared: PeerSecret, sealed: 
     let device_of = |name: &UserName| if name.as_str() == "luke" { other_device() } else { device() };
     let [sender, receiver] = [&sender, &receiver].map(|name| Party { name, device: device_of(name) });
     let label = &FileLabel::new("film.mp4");
-    let subject = Subject { offer: OfferId(offer), sender, receiver, label, bytes: 1_000, sealed: &sealed.hash() };
+    let subject =
+        Subject { offer: OfferId(offer), sender, receiver, label, bytes: Some(1_000), sealed: &sealed.hash() };
     agreement(&subject, other_device(), shared)
 }
 

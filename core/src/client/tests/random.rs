@@ -95,7 +95,7 @@ fn events() -> impl Strategy<Value = wire::Event> {
 
 fn steps() -> impl Strategy<Value = Step> {
     let progress = prop_oneof![
-        Just(Progress::Moving { bytes: 1, rate_bps: 1 }),
+        Just(Progress::Moving { bytes: 1, rate_bps: 1, path: Default::default() }),
         Just(Progress::Done { blake3: [0; 32], saved_as: None }),
         Just(Progress::Failed(TransferFailure::Cancelled)),
     ];

@@ -3,12 +3,18 @@
 use super::*;
 use crate::client::ending::DESERTED_PATIENCE;
 use crate::client::event::{Direction, Failure, TransferFailure, TransferState};
-use crate::client::io::{Side, Start};
+use crate::client::io::{Destination, Side, Start};
 use crate::client::transfers::{MAX_INCOMING, MAX_WAITING_OFFERS};
 use crate::wire::message::{OfferEnd, Refusal};
 
 fn shown(id: u64) -> Event {
-    Event::Offer { id: OfferId(id), from: name("luke"), name: FileLabel::new("film.mp4"), bytes: 1_000, held: false }
+    Event::Offer {
+        id: OfferId(id),
+        from: name("luke"),
+        name: FileLabel::new("film.mp4"),
+        bytes: Some(1_000),
+        held: false,
+    }
 }
 
 fn answered(id: u64, accepted: bool) -> Event {
@@ -23,8 +29,9 @@ fn entry(id: u64, state: TransferState, bytes: u64) -> Event {
         direction: Direction::In,
         state,
         bytes,
-        total: 1_000,
+        total: Some(1_000),
         rate_bps: 0,
+        path: Default::default(),
     })
 }
 
@@ -45,8 +52,8 @@ fn started(world: &mut World, id: u64) -> PeerIndex {
             local_index,
             remote_index: PeerIndex(99),
             agreement: agreed(id, "luke", "yoda", PeerSecret([5; 32]), &sealed_by(&other_secret())),
-            bytes: 1_000,
-            side: Side::Receive { from: name("luke"), label: FileLabel::new("film.mp4") },
+            bytes: Some(1_000),
+            side: Side::Receive { from: name("luke"), label: FileLabel::new("film.mp4"), into: Destination::File },
         }
     );
     local_index
@@ -74,7 +81,7 @@ fn an_offer_waits_for_the_person_and_is_accepted() {
     let body = world.answer(ReplyBody::Done);
     assert_eq!(body, RequestBody::AnswerOffer { offer: OfferId(1), index: Some(index) });
 
-    world.report(1, Progress::Moving { bytes: 400, rate_bps: 0 });
+    world.report(1, Progress::Moving { bytes: 400, rate_bps: 0, path: Default::default() });
     assert_eq!(world.events(), [entry(1, TransferState::Moving, 400)]);
     world.command(Command::Transfers);
     let [Event::Transfer(moving)] = [entry(1, TransferState::Moving, 400)] else { unreachable!() };
@@ -256,4 +263,27 @@ fn a_transfer_whose_other_end_has_left_is_given_up_after_a_while() {
     world.server(left());
     world.report(1, Progress::Done { blake3: [0; 32], saved_as: None });
     assert_eq!((world.orders(), world.client.deadline()), (vec![], None), "what ends in time ends well");
+}
+
+#[test]
+fn who_accepts_a_stream_or_into_one_gets_its_bytes_there() {
+    let stream = OfferContents { bytes: None, ..film(PeerSecret([5; 32])) };
+    for (contents, command, into) in [
+        (film(PeerSecret([5; 32])), Command::AcceptStream { offer: OfferId(1) }, Destination::Stream),
+        (stream, Command::Accept { offer: OfferId(1) }, Destination::File),
+    ] {
+        let mut world = World::logged_in(AcceptPolicy::Ask);
+        let bytes = contents.bytes;
+        let parties = OfferParties { sender: &name("luke"), receiver: &name("yoda") };
+        let sealed = seal_offer(parties, &other_secret(), &device(), &contents, [8; 32]).unwrap();
+        let wire::Event::Offer { offer, from, device, keys, address, index, .. } = offer(1) else { unreachable!() };
+        world.server(wire::Event::Offer { offer, from, device, keys, address, index, sealed });
+        let events = world.events();
+        assert!(matches!(&events[..], [Event::Offer { bytes: shown, .. }] if *shown == bytes), "{events:?}");
+        world.command(command);
+        let orders = world.orders();
+        let [Output::Start(start)] = &orders[..] else { panic!("{orders:?}") };
+        assert_eq!(start.bytes, bytes);
+        assert!(matches!(start.side, Side::Receive { into: there, .. } if there == into), "{start:?}");
+    }
 }

@@ -389,7 +389,7 @@ fn offers_that_were_not_agreed_end_with_the_connection_and_transfers_go_on() {
         world.input(not_connected());
     }
     assert_eq!((world.events(), world.orders()), (vec![], vec![]));
-    world.report(1, Progress::Moving { bytes: 1, rate_bps: 1 });
+    world.report(1, Progress::Moving { bytes: 1, rate_bps: 1, path: Default::default() });
     assert_eq!(world.transfer().state, TransferState::Moving);
     assert_eq!(world.goes_on(), []);
     world.report(1, Progress::Done { blake3: [0; 32], saved_as: None });
@@ -455,7 +455,7 @@ fn a_transfer_that_still_moves_goes_on_though_the_server_says_that_its_other_end
     world.server(wire::Event::Left { user: name("luke") });
     for _ in 0..10 {
         world.wait(DESERTED_PATIENCE - Duration::from_nanos(1));
-        world.report(1, Progress::Moving { bytes: 1, rate_bps: 1 });
+        world.report(1, Progress::Moving { bytes: 1, rate_bps: 1, path: Default::default() });
     }
     assert_eq!(world.orders(), []);
     world.wait(DESERTED_PATIENCE);

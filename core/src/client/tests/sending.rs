@@ -18,8 +18,9 @@ fn entry(id: u64, state: TransferState) -> Event {
         direction: Direction::Out,
         state,
         bytes: 0,
-        total: 1_000,
+        total: Some(1_000),
         rate_bps: 0,
+        path: Default::default(),
     })
 }
 
@@ -79,7 +80,7 @@ fn a_file_is_opened_offered_accepted_and_started() {
             local_index: index,
             remote_index: PeerIndex(99),
             agreement: agreed(1, "yoda", "luke", contents.secret, &sealed),
-            bytes: 1_000,
+            bytes: Some(1_000),
             side: Side::Send { source: SourceId(1) },
         })]
     );
@@ -222,4 +223,32 @@ fn the_same_offer_number_twice_is_a_broken_server_and_leaves_no_file_open() {
     assert_eq!(events[1], entry(1, TransferState::Failed(TransferFailure::ServerLost)));
     assert!(matches!(events[2], Event::ConnectionLost { .. }));
     assert_eq!(world.orders(), [close(2), close(1), Output::Disconnect]);
+}
+
+#[test]
+fn a_stream_is_offered_without_a_file_and_its_length_is_known_when_it_is_done() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendStream { to: "luke".into(), name: "a/film.mp4".into() });
+    assert_eq!(world.orders(), [], "there is nothing to open");
+    assert_eq!(world.answer(devices("luke", other_device())), asks_devices("luke", true));
+    let (_, sealed) = offered(world.answer(ReplyBody::Offered { offer: OfferId(1) }));
+    let contents = opened_by_luke(&sealed);
+    assert_eq!((contents.label.as_str(), contents.bytes), ("film.mp4", None));
+    assert_eq!(world.transfer().total, None);
+    world.server(accepted(1));
+    let orders = world.orders();
+    assert!(matches!(&orders[..], [Output::Start(Start { bytes: None, side: Side::Send { .. }, .. })]), "{orders:?}");
+    world.report(1, Progress::Moving { bytes: 70, rate_bps: 0, path: Default::default() });
+    let moving = world.transfer();
+    assert_eq!((moving.bytes, moving.total), (70, None));
+    world.report(1, Progress::Done { blake3: [3; 32], saved_as: None });
+    let done = world.transfer();
+    assert_eq!((done.bytes, done.total), (70, Some(70)));
+}
+
+#[test]
+fn a_stream_that_cannot_be_offered_is_an_error() {
+    let mut world = World::logged_in(AcceptPolicy::Ask);
+    world.command(Command::SendStream { to: "no/name".into(), name: "x".into() });
+    assert_eq!(world.events(), [Event::Error(Failure::NoSuchUser(vec!["no/name".into()]))]);
 }

@@ -1,10 +1,11 @@
 //! When commands start, and in which order they are answered.
 
 use super::*;
-use crate::client::event::{Failure, PostKind};
+use crate::client::event::{Failure, PostKind, Transfer, TransferState};
 use crate::client::io::SourceId;
 use crate::client::requests::MAX_COMMANDS_IN_FLIGHT;
 use crate::client::session::MAX_WAITING_COMMANDS;
+use crate::client::standing::Waiting;
 use crate::wire::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_REQUESTS_IN_FLIGHT};
 use crate::wire::message::{LoginRefusal, Refusal};
 
@@ -155,7 +156,8 @@ fn what_follows_a_file_waits_until_it_is_offered() {
     world.answer(devices("luke", other_device()));
     world.answer(ReplyBody::Offered { offer: OfferId(1) });
     let [Event::Transfer(starting), Event::Transfers(list)] = &world.events()[..] else { panic!() };
-    assert_eq!(&list[..], core::slice::from_ref(starting));
+    let state = TransferState::Waiting(Waiting::Acceptance);
+    assert_eq!(list[..], [Transfer { state, ..starting.clone() }]);
     assert_eq!(world.bodies(), [RequestBody::Broadcast { text: "hi".into() }]);
 
     let mut world = World::logged_in(AcceptPolicy::Ask);

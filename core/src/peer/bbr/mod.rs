@@ -9,7 +9,7 @@
 //!
 //! | phase | rate | what for |
 //! |---|---|---|
-//! | start-up | 2.77 | doubles the rate each round trip until it grows no more |
+//! | start-up | 4 | three to four times the rate each round trip, until it grows no more; 1.5 once a queue shows |
 //! | drain | 0.5 | empties the queue that this has built |
 //! | down | 0.9 | leaves room for others, and empties what probing has built |
 //! | cruise | 1 | most of the time |
@@ -17,45 +17,55 @@
 //! | up | 1.25 | whether more arrives if more is sent |
 //! | probe of the round trip | 1, half a window | empties the queue if nobody has seen it empty for five seconds |
 //!
-//! **What is lost.** A loss that is not by chance means that a queue is full, and a full queue shows: the shortest round
-//! trip of the last round is longer than `min_rtt` by what waits in it. So the bound on what may be in flight
+//! **A queue shows.** If even the shortest of the latest round trips are longer than `min_rtt`, by more than other things
+//! come to, something waits in a queue. Start-up does not wait then for three rounds to be sure that the rate grows no
+//! more, and so may be faster than the draft's 2.77 (the same idea as HyStart's, RFC 9406).
+//!
+//! **What is lost.** A loss that is not by chance means that a queue is full. So the bound on what may be in flight
 //! (`inflight_longterm`) is lowered when more than 2 % of a round were lost *and* there was a queue; the draft asks for
-//! the first only, and so a path that loses 5 % at random would starve. Without that bound a queue too short to be seen
-//! costs little all the same: what is sent follows what arrives, and only one phase in many sends more.
+//! the first only, and so a path that loses 5 % at random would starve. A queue too short to be seen is noticed while
+//! probing for more, if that loses much more than was lost right before. What is lost by chance ([`Bbr::update_chance`])
+//! is made up for: the rate is what arrives, and more must leave for as much to arrive.
+//!
+//! **Beside others** who fill the queue, a sender that avoids queues gets hardly anything; see [`company`].
 
+mod company;
 mod min_rtt;
+mod phase;
+mod round;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 
 use super::controller::{Acked, Controller, Lost};
+use super::cubic::Cubic;
 use crate::time::Instant;
-use min_rtt::MinRtt;
+use company::{Company, Watch};
+use min_rtt::{MinRtt, RoundTrips};
+use phase::{CRUISE, DOWN, DRAIN, FIRM, FIRM_DOWN, Gains, PROBE_RTT, Phase, REFILL, STARTUP, STARTUP_WITH_QUEUE, UP};
+use round::{FULL_ROUNDS, Full, Round};
 
-/// Gains, in hundredths (the draft, sections 5.3 and 5.6).
-const STARTUP: Gains = Gains { rate: 277, window: 277 };
-const DRAIN: Gains = Gains { rate: 50, window: 200 };
-const DOWN: Gains = Gains { rate: 90, window: 200 };
-const CRUISE: Gains = Gains { rate: 100, window: 200 };
-const REFILL: Gains = Gains { rate: 100, window: 200 };
-const UP: Gains = Gains { rate: 125, window: 225 };
-const PROBE_RTT: Gains = Gains { rate: 100, window: 50 };
-
-/// What is left of the rate, so that a queue that was built drains on the whole (section 2.4: BBRPacingMarginPercent).
+/// What is left of the rate while there is a queue, so that it drains on the whole (section 2.4: BBRPacingMarginPercent).
 const MARGIN_PERCENT: u64 = 99;
 
 /// The window before anything is known. As it is paced over the first round trip, which the handshake has told, it may
 /// be larger than that of RFC 9002: the same as of other senders that pace.
-const INITIAL_PACKETS: u64 = 64;
+const INITIAL_PACKETS: u64 = 80;
 const MIN_PACKETS: u64 = 4;
-
-/// Start-up ends when the rate has not grown by a quarter in three rounds (section 5.3.1.2).
-const FULL_GROWTH_PERCENT: u64 = 125;
-const FULL_ROUNDS: u32 = 3;
 
 /// Of what was in flight, so many thousandths may be lost in a round (BBRLossThresh).
 const LOSS_PER_MILLE: u64 = 20;
+
+/// If so many thousandths of a round that was no faster than the one before are lost, start-up is over.
+const STARTUP_LOSS_PER_MILLE: u64 = 200;
+
+/// More than so much beyond twice what chance takes is too much in a round that probes, whether a queue is seen or not.
+const PROBE_LOSS_PER_MILLE: u64 = 50;
+
+/// What is lost by chance is made up for, up to this share, in millionths: 15 %. More is hardly chance.
+const MAX_CHANCE: u64 = 150_000;
 
 /// What is left of the bound on what is in flight when it was too much (BBRBeta), and what is left free of it while
 /// cruising (BBRHeadroom), in hundredths.
@@ -72,6 +82,9 @@ const QUEUE_LEAST: Duration = Duration::from_millis(1);
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 const PROBE_ROUNDS: u32 = 63;
 
+/// In company a rate is forgotten after so many rounds, or twice as many.
+const FIRM_ROUNDS: u32 = 5;
+
 /// How long the round trip is probed.
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 
@@ -83,38 +96,30 @@ const MAX_AGGREGATION: u64 = 512 * 1024;
 const MAX_RATE: u64 = 8 << 40;
 const MAX_WINDOW: u64 = 8 << 30;
 
-/// In hundredths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gains {
-    rate: u64,
-    window: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Startup,
-    Drain,
-    Down,
-    Cruise,
-    Refill,
-    Up,
-    /// Since what is in flight was little enough, if it was: until then, and in which round that was.
-    ProbeRtt(Option<(Instant, u64)>),
-}
-
 #[derive(Debug)]
 pub(super) struct Bbr {
     packet: u64,
     phase: Phase,
     min_rtt: MinRtt,
+    round_trips: RoundTrips,
     /// The highest rate of this cycle of phases, and of the one before.
     rates: [u64; 2],
     round: Round,
     full: Full,
+    /// What share is lost by chance, in millionths.
+    chance: u64,
     /// What was too much in flight, if that is known.
     inflight_longterm: Option<u64>,
+    /// When it was lowered last, or start-up ended.
+    lowered_at: Instant,
     /// How much it grows in this round of probing.
     growth: u64,
+    /// Who else is in the queue.
+    watch: Watch,
+    /// While this sender is gentle beside others.
+    cubic: Option<Cubic>,
+    /// Since a rate was forgotten.
+    rounds_of_rate: u32,
     /// When this phase began, and when the last probe for more ended.
     phase_began: Instant,
     cycle_began: Instant,
@@ -125,27 +130,6 @@ pub(super) struct Bbr {
     random: u64,
 }
 
-/// A round trip: it ends when a packet that was sent after it began is acknowledged.
-#[derive(Debug, Default)]
-struct Round {
-    count: u64,
-    /// Delivered when it began.
-    began_at: u64,
-    lost: u64,
-    /// The most that was in flight when something that was lost had left.
-    lost_in_flight: u64,
-    delivered: u64,
-    shortest: Option<Duration>,
-}
-
-/// Whether the path is full, so that start-up may end.
-#[derive(Debug, Default)]
-struct Full {
-    reached: bool,
-    rate: u64,
-    rounds: u32,
-}
-
 impl Bbr {
     /// For packets of this size. `seed` is random.
     pub(super) fn new(packet: u64, seed: u64) -> Bbr {
@@ -154,11 +138,17 @@ impl Bbr {
             packet,
             phase: Phase::Startup,
             min_rtt: MinRtt::default(),
+            round_trips: RoundTrips::default(),
             rates: [0; 2],
             round: Round::default(),
             full: Full::default(),
             inflight_longterm: None,
+            chance: 0,
+            lowered_at: Instant::ZERO,
             growth: 0,
+            watch: Watch::default(),
+            cubic: None,
+            rounds_of_rate: 0,
             phase_began: Instant::ZERO,
             cycle_began: Instant::ZERO,
             rounds_in_cycle: 0,
@@ -181,8 +171,12 @@ impl Bbr {
 
     fn gains(&self) -> Gains {
         match self.phase {
+            Phase::Startup if self.has_queue() => STARTUP_WITH_QUEUE,
             Phase::Startup => STARTUP,
             Phase::Drain => DRAIN,
+            Phase::Down if self.is_firm() => FIRM_DOWN,
+            Phase::Cruise if self.is_firm() => FIRM,
+            Phase::Down | Phase::Cruise if self.watch.is_suspicious() => FIRM_DOWN,
             Phase::Down => DOWN,
             Phase::Cruise => CRUISE,
             Phase::Refill => REFILL,
@@ -197,14 +191,21 @@ impl Bbr {
 
     /// Whether the round at hand had a queue.
     fn has_queue(&self) -> bool {
-        let (Some(shortest), Some(min_rtt)) = (self.round.shortest, self.min_rtt.get()) else { return false };
-        shortest > min_rtt + (min_rtt / QUEUE_DIVISOR).max(QUEUE_LEAST)
+        let (Some(rtt), Some(min_rtt)) = (self.round_trips.latest(), self.min_rtt.get()) else {
+            return false;
+        };
+        rtt > longest_without_queue(min_rtt)
     }
 
     /// Whether the round at hand lost more than chance does.
     fn is_too_much(&self) -> bool {
         let all = self.round.lost + self.round.delivered;
-        self.round.lost * 1_000 > all * LOSS_PER_MILLE && self.has_queue()
+        let chance = all * self.chance / 1_000_000;
+        let more = self.round.lost.saturating_sub(chance) * 1_000;
+        // A queue that is too short to be seen: only probing can tell, right after chance was measured.
+        let is_probe = matches!(self.phase, Phase::Up);
+        more > all * LOSS_PER_MILLE && self.has_queue()
+            || is_probe && more > chance * 1_000 + all * PROBE_LOSS_PER_MILLE
     }
 
     fn update_rate(&mut self, acked: &Acked) {
@@ -216,16 +217,28 @@ impl Bbr {
     }
 
     /// Whether a round ends with this acknowledgement.
-    fn round_ends(&mut self, acked: &Acked) -> bool {
+    fn round_ends(&mut self, now: Instant, acked: &Acked) -> bool {
         self.round.delivered += acked.bytes;
-        self.round.shortest = Some(self.round.shortest.map_or(acked.latest_rtt, |it| it.min(acked.latest_rtt)));
-        acked.rate.is_some_and(|sample| sample.stamp.delivered >= self.round.began_at)
+        self.round_trips.add(acked.latest_rtt);
+        // A packet that has overtaken the others does not end a round.
+        let long_enough = self.min_rtt.get().is_none_or(|min_rtt| now >= self.round.began + min_rtt * 3 / 4);
+        long_enough && acked.rate.is_some_and(|sample| sample.stamp.delivered >= self.round.began_at)
     }
 
-    fn begin_round(&mut self, acked: &Acked) {
+    /// What is lost while nothing is probed and no queue is there is lost by chance: the average over some rounds.
+    fn update_chance(&mut self) {
+        let all = self.round.lost_at_rest + self.round.delivered;
+        if self.phase == Phase::Cruise && all > 0 && !self.has_queue() {
+            let share = self.round.lost_at_rest.min(all) * 1_000_000 / all;
+            self.chance = (self.chance * 7 + share) / 8;
+        }
+    }
+
+    fn begin_round(&mut self, now: Instant, acked: &Acked) {
         let count = self.round.count + 1;
-        self.round = Round { count, began_at: acked.delivered, ..Round::default() };
+        self.round = Round { count, began: now, began_at: acked.delivered, ..Round::default() };
         self.rounds_in_cycle = self.rounds_in_cycle.saturating_add(1);
+        self.rounds_of_rate = self.rounds_of_rate.saturating_add(1);
     }
 
     /// Section 5.3.1.2, and the end of start-up.
@@ -233,22 +246,19 @@ impl Bbr {
         if self.full.reached || acked.rate.is_none_or(|sample| sample.is_app_limited) {
             return;
         }
-        if self.max_rate() >= self.full.rate * FULL_GROWTH_PERCENT / 100 {
-            self.full = Full { rate: self.max_rate(), ..Full::default() };
+        if self.full.check(self.max_rate()) {
             return;
         }
-        self.full.rounds += 1;
-        self.full.reached = self.full.rounds >= FULL_ROUNDS;
+        // A queue says the same, and sooner; so do many losses.
+        let loses = self.round.lost * 1_000 > (self.round.lost + self.round.delivered) * STARTUP_LOSS_PER_MILLE;
+        self.full.reached = self.full.rounds >= FULL_ROUNDS || self.has_queue() || loses;
     }
 
     /// Too much was in flight, as a full queue shows.
     fn lower(&mut self, now: Instant) {
+        self.lowered_at = now;
         let least = self.product(100) * BETA_PERCENT / 100;
         match self.phase {
-            Phase::Startup => {
-                self.full.reached = true;
-                self.inflight_longterm = Some(self.product(100).max(self.round.delivered));
-            }
             Phase::Up | Phase::Refill => {
                 self.inflight_longterm = Some(self.round.lost_in_flight.max(least));
                 self.begin_cycle(now);
@@ -258,15 +268,16 @@ impl Bbr {
                 let bound = self.inflight_longterm.unwrap_or(self.window);
                 self.inflight_longterm = Some((bound * BETA_PERCENT / 100).max(least));
             }
-            Phase::Drain | Phase::ProbeRtt(_) => {}
+            // It ends when the rate grows no more, and what it lost on the way is no bound.
+            Phase::Startup | Phase::Drain | Phase::ProbeRtt(_) => {}
         }
     }
 
     /// The probe for more is over.
     fn begin_cycle(&mut self, now: Instant) {
         // The cycle before the last is forgotten, so that a rate that has become less is noticed.
-        if self.rates[0] > 0 {
-            self.rates = [0, self.rates[0]];
+        if self.rates[0] > 0 && (!self.is_firm() || self.rounds_of_rate >= FIRM_ROUNDS) {
+            (self.rates, self.rounds_of_rate) = ([0, self.rates[0]], 0);
         }
         (self.cycle_began, self.rounds_in_cycle) = (now, 0);
         // SplitMix64.
@@ -283,12 +294,17 @@ impl Bbr {
 
     /// What may be in flight while there is to be room for others.
     fn with_headroom(&self) -> u64 {
-        self.inflight_longterm.map_or(u64::MAX, |bound| bound * HEADROOM_PERCENT / 100)
+        // Less than what the path holds would leave it idle: the pace leaves room for others as well.
+        let least = |bound: u64| bound.min(self.product(100));
+        self.inflight_longterm.map_or(u64::MAX, |bound| (bound * HEADROOM_PERCENT / 100).max(least(bound)))
     }
 
     fn next_phase(&mut self, now: Instant, acked: &Acked, round_ended: bool) {
         match self.phase {
-            Phase::Startup if self.full.reached => self.enter(now, Phase::Drain),
+            Phase::Startup if self.full.reached => {
+                self.lowered_at = now;
+                self.enter(now, Phase::Drain);
+            }
             Phase::Drain if acked.in_flight <= self.product(100) => self.begin_cycle(now),
             Phase::Down | Phase::Cruise if self.is_time_to_probe(now) => {
                 self.growth = self.packet;
@@ -297,15 +313,23 @@ impl Bbr {
             Phase::Down if acked.in_flight <= self.product(100).min(self.with_headroom()) => {
                 self.enter(now, Phase::Cruise);
             }
-            Phase::Refill if round_ended && now > self.phase_began => self.enter(now, Phase::Up),
+            Phase::Refill if round_ended && now > self.phase_began => {
+                self.full = Full { reached: true, rate: self.max_rate(), rounds: 0 };
+                self.enter(now, Phase::Up);
+            }
             Phase::Up => {
                 if round_ended && let Some(bound) = &mut self.inflight_longterm {
                     // Slowly at first, and then faster.
                     *bound = bound.saturating_add(self.growth).min(MAX_WINDOW);
                     self.growth = self.growth.saturating_mul(2).min(MAX_WINDOW);
                 }
+                if round_ended {
+                    self.full.check(self.max_rate());
+                }
+                // What a round was probed with is acknowledged in the next one.
+                let is_full = self.full.rounds >= 2 && acked.in_flight >= self.product(UP.rate);
                 let long_enough = self.min_rtt.get().is_some_and(|min_rtt| now > self.phase_began + min_rtt);
-                if long_enough && (acked.in_flight >= self.product(UP.rate) || self.has_queue()) {
+                if long_enough && (is_full || self.has_queue()) {
                     self.begin_cycle(now);
                 }
             }
@@ -315,7 +339,6 @@ impl Bbr {
 
     /// Section 5.3.4: whether the round trip is to be probed, and when that is over.
     fn probe_rtt(&mut self, now: Instant, acked: &Acked) {
-        let is_stale = self.min_rtt.update(now, acked.latest_rtt);
         match self.phase {
             Phase::ProbeRtt(None) if acked.in_flight <= self.target(PROBE_RTT.window) => {
                 self.phase = Phase::ProbeRtt(Some((now + PROBE_RTT_TIME, self.round.count + 1)));
@@ -323,12 +346,13 @@ impl Bbr {
             Phase::ProbeRtt(Some((until, round))) if now >= until && self.round.count >= round => {
                 self.min_rtt.probed(now);
                 match self.full.reached {
+                    true if self.is_firm() => self.enter(now, Phase::Cruise),
                     true => self.begin_cycle(now),
                     false => self.enter(now, Phase::Startup),
                 }
             }
             Phase::ProbeRtt(_) => {}
-            _ if is_stale => self.enter(now, Phase::ProbeRtt(None)),
+            _ if self.min_rtt.is_stale(now, self.is_firm()) => self.enter(now, Phase::ProbeRtt(None)),
             _ => {}
         }
     }
@@ -344,8 +368,14 @@ impl Bbr {
     }
 
     fn update_window(&mut self, acked: &Acked) {
+        if let Some(cubic) = &self.cubic {
+            self.window = cubic.window();
+            return;
+        }
         let target = self.target(self.gains().window);
-        let grown = self.window.saturating_add(acked.bytes);
+        // In start-up the pace decides: what it lets leave in a round is more than twice what it let in the one before.
+        let growth = if self.phase == Phase::Startup { acked.bytes.saturating_mul(3) } else { acked.bytes };
+        let grown = self.window.saturating_add(growth);
         self.window = match self.phase {
             Phase::Startup => self.window.max(grown.min(target.max(INITIAL_PACKETS * self.packet))),
             _ => grown.min(target),
@@ -358,35 +388,74 @@ impl Bbr {
     }
 }
 
+/// A round trip that is longer has waited in a queue.
+fn longest_without_queue(min_rtt: Duration) -> Duration {
+    min_rtt + (min_rtt / QUEUE_DIVISOR).max(QUEUE_LEAST)
+}
+
 impl Controller for Bbr {
     fn on_acked(&mut self, now: Instant, acked: Acked) {
         self.update_rate(&acked);
-        let round_ended = self.round_ends(&acked);
+        let round_ended = self.round_ends(now, &acked);
         if round_ended {
             self.check_full(&acked);
-            if self.is_too_much() {
+            if self.watch.company == Company::Alone && self.is_too_much() {
                 self.lower(now);
             }
         }
-        self.next_phase(now, &acked, round_ended);
-        self.probe_rtt(now, &acked);
+        self.min_rtt.begin(now, acked.latest_rtt);
+        if round_ended && let Some(rtt) = self.round_trips.end_round() {
+            self.min_rtt.update(now, rtt);
+        }
+        self.look_around(now, &acked, round_ended);
+        match self.watch.company {
+            Company::Alone => self.next_phase(now, &acked, round_ended),
+            Company::Firm => self.next_phase_firm(now, &acked),
+            Company::Gentle { .. } => {}
+        }
+        match &mut self.cubic {
+            Some(cubic) => cubic.on_acked(now, acked),
+            None => self.probe_rtt(now, &acked),
+        }
         if round_ended {
-            self.begin_round(&acked);
+            self.update_chance();
+            self.begin_round(now, &acked);
         }
         self.update_window(&acked);
     }
 
-    fn on_lost(&mut self, _: Instant, lost: Lost) {
+    fn on_lost(&mut self, now: Instant, lost: Lost) {
+        if let Some(cubic) = &mut self.cubic {
+            cubic.on_lost(now, lost);
+        }
+        // What left before has had its consequence.
+        if lost.sent_at < self.lowered_at {
+            return;
+        }
         self.round.lost = self.round.lost.saturating_add(lost.bytes);
+        if lost.sent_at > self.cycle_began {
+            self.round.lost_at_rest = self.round.lost_at_rest.saturating_add(lost.bytes);
+        }
         self.round.lost_in_flight = self.round.lost_in_flight.max(lost.in_flight);
+    }
+
+    fn on_spurious_loss(&mut self, bytes: u64) {
+        self.round.lost = self.round.lost.saturating_sub(bytes);
+        self.round.lost_at_rest = self.round.lost_at_rest.saturating_sub(bytes);
     }
 
     fn on_persistent_congestion(&mut self) {
         self.window = MIN_PACKETS * self.packet;
+        if let Some(cubic) = &mut self.cubic {
+            cubic.on_persistent_congestion();
+        }
     }
 
     fn on_packet_size(&mut self, bytes: u64) {
         self.packet = bytes.max(1);
+        if let Some(cubic) = &mut self.cubic {
+            cubic.on_packet_size(bytes);
+        }
         self.window = self.window.max(MIN_PACKETS * self.packet);
     }
 
@@ -394,18 +463,27 @@ impl Controller for Bbr {
         self.window
     }
 
+    fn is_crowded(&self) -> bool {
+        self.watch.company != Company::Alone
+    }
+
     fn pacing_rate(&self, smoothed_rtt: Duration) -> u64 {
+        if let Some(cubic) = &self.cubic {
+            return cubic.pacing_rate(smoothed_rtt);
+        }
         let gain = self.gains().rate;
-        let rate = match self.max_rate() {
-            0 => {
-                let nanos = smoothed_rtt.as_nanos().max(1_000);
-                u64::try_from(u128::from(self.window) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
-            }
-            rate => rate,
-        };
-        let paced = rate.min(MAX_RATE) * gain / 100;
-        // Start-up may go faster than it knows to be right.
-        let margin = if self.full.reached { MARGIN_PERCENT } else { 100 };
-        (paced * margin / 100).max(self.packet)
+        let rate = self.max_rate();
+        let mut paced = rate.min(MAX_RATE) * gain / 100;
+        if self.gains() == STARTUP {
+            // What is known of the rate is a round trip old; the window is not.
+            let nanos = smoothed_rtt.as_nanos().max(1_000);
+            let by_window = u128::from(self.window) * 2_000_000_000 / nanos;
+            paced = paced.max(u64::try_from(by_window).unwrap_or(u64::MAX).min(MAX_RATE));
+        }
+        let margin = if self.full.reached && self.has_queue() { MARGIN_PERCENT } else { 100 };
+        // So that as much arrives.
+        let arrives = 1_000_000 - self.chance.min(MAX_CHANCE);
+        let paced = u128::from(paced) * u128::from(margin) * 10_000 / u128::from(arrives);
+        u64::try_from(paced).unwrap_or(u64::MAX).max(self.packet)
     }
 }

@@ -18,14 +18,16 @@ use super::build::Packet;
 use super::controller::{self, Controller};
 use super::delivery::Delivery;
 use super::epoch::SendingEpoch;
+use super::limit::Limit;
 use super::mtu::PathMtu;
 use super::pacer::Pacer;
 use super::path::Path;
 use super::receive_flow::ReceiveFlow;
 use super::received::Received;
+use super::reordering::Reordering;
 use super::rtt::Rtt;
 use super::send_flow::SendFlow;
-use super::sent::SentPackets;
+use super::sent::{Sent, SentPackets};
 use super::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::config::Congestion;
 use crate::machine::{Usage, earlier};
@@ -34,16 +36,31 @@ use crate::transfer::io::{Counters, SLOT_BYTES, SlotId};
 use crate::wire::packet::PACKET_OVERHEAD;
 use crate::wire::peer_frame::{CloseReason, FlowId, STREAM_HEADER_BYTES};
 
-/// Nothing heard for so long ends a connection.
+/// A connection of which no packet ever arrived ends after so long: something is in the way, and waiting does not help.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After so long without a packet that must be acknowledged, one is sent: so that a disk that is slow, or a
-/// file that takes a minute to hash, is not taken for a dead computer. Three tries fit [`IDLE_TIMEOUT`].
-const KEEP_ALIVE: Duration = Duration::from_secs(8);
+/// How long a connection that has worked waits for an other end that is not heard any more: a computer that sleeps, or
+/// a path that is gone, may come back. Keys and files are kept so long, and a packet is sent every few seconds.
+pub const MAX_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// After so long without a packet that must be acknowledged, one is sent, if none is outstanding: so that a disk that is
+/// slow, or a file that takes a minute to hash, is not taken for a computer that sleeps, and one that does is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// How long a connection that was closed here answers late packets: three probe timeouts
 /// (RFC 9000, section 10.2), and no more than this.
 const MAX_LINGER: Duration = Duration::from_secs(3);
+
+/// What is closed here while the other end is not heard, it must learn when it is back: for so long its probes are
+/// answered, unless it hears of the end in another way.
+const MAX_FAREWELL: Duration = MAX_PAUSE;
+
+/// The other end counts as being away when nothing was heard of it for so long: more than the time between two
+/// keep-alives (2 s) and a few probes take.
+pub const AWAY_AFTER: Duration = Duration::from_secs(5);
+
+/// How long those are answered that are back: a few of their probes.
+const FAREWELL_AFTER_RETURN: Duration = Duration::from_secs(15);
 
 /// How often a CLOSE is said without being asked: it is not acknowledged.
 const CLOSE_COPIES: u32 = 3;
@@ -57,6 +74,8 @@ pub struct ConnectionConfig {
     pub payload: Option<usize>,
     /// Which congestion control.
     pub congestion: Congestion,
+    /// At most so many bytes a second leave.
+    pub limit: Option<u64>,
     /// Random bytes, never used twice.
     pub seed: [u8; 32],
 }
@@ -84,7 +103,7 @@ pub enum Event {
     Closed(CloseReason),
     /// The other end broke the protocol; the owner should close.
     Violation,
-    /// Nothing was heard for too long; the connection is over.
+    /// Nothing was heard for too long; the owner should close.
     TimedOut,
 }
 
@@ -130,10 +149,14 @@ pub struct Connection {
     path: Path,
     received: Received,
     sent: SentPackets,
+    reordering: Reordering,
+    /// Packets of the acknowledgement at hand; empty between calls.
+    arrived: Vec<(u64, Sent)>,
     rtt: Rtt,
     controller: Box<dyn Controller>,
     delivery: Delivery,
     pacer: Pacer,
+    limit: Option<Limit>,
     sending: BTreeMap<FlowId, SendFlow>,
     receiving: BTreeMap<FlowId, ReceiveFlow>,
     due: Due,
@@ -150,6 +173,8 @@ enum State {
         until: Instant,
         copies: u32,
         next_copy: Instant,
+        /// Packets that came since.
+        late: u64,
     },
     Over,
 }
@@ -173,7 +198,6 @@ struct Timers {
     /// When the only answer to a handshake left: the first packet tells the round-trip time.
     answered_at: Option<Instant>,
     heard_at: Instant,
-    idle_timeout: Duration,
     /// When the last packet was sent that must be acknowledged.
     elicited_at: Instant,
     /// When the earliest outstanding packet is lost by time.
@@ -210,8 +234,11 @@ impl Connection {
             path: Path::new(config.remote),
             received: Received::default(),
             sent: SentPackets::default(),
+            reordering: Reordering::default(),
+            arrived: Vec::new(),
             rtt: Rtt::new(),
             pacer: Pacer::new(now, packet),
+            limit: config.limit.map(|rate| Limit::new(now, rate)),
             sending: BTreeMap::new(),
             receiving: BTreeMap::new(),
             due: Due::default(),
@@ -219,7 +246,6 @@ impl Connection {
                 wake: Some(now),
                 answered_at: None,
                 heard_at: now,
-                idle_timeout: IDLE_TIMEOUT,
                 elicited_at: now,
                 lost_at: None,
                 probed_at: now,
@@ -272,6 +298,32 @@ impl Connection {
         self.sending.insert(flow, SendFlow::new(length, credit));
     }
 
+    /// Opens an outgoing flow of which there is nothing yet, and nobody knows how long it will be.
+    pub fn open_sending_stream(&mut self, flow: FlowId, credit: u64) {
+        self.sending.insert(flow, SendFlow::open(credit));
+    }
+
+    /// The owner has the first `length` bytes of a stream, and keeps those from
+    /// [`first_unacknowledged`](Connection::first_unacknowledged) on.
+    pub fn grow_sending(&mut self, now: Instant, flow: FlowId, length: u64) {
+        if let Some(flow) = self.sending.get_mut(&flow) {
+            flow.grow(length);
+            self.wake(now);
+        }
+    }
+
+    /// A stream has no more than it has.
+    pub fn end_sending(&mut self, flow: FlowId) {
+        if let Some(flow) = self.sending.get_mut(&flow) {
+            flow.end();
+        }
+    }
+
+    /// Where the first byte of an outgoing flow is that may have to be sent again.
+    pub fn first_unacknowledged(&self, flow: FlowId) -> u64 {
+        self.sending.get(&flow).map_or(0, SendFlow::first_unacknowledged)
+    }
+
     /// The other end has the first `bytes` of an outgoing flow already; said before anything is claimed.
     pub fn skip_sending(&mut self, flow: FlowId, bytes: u64) {
         if let Some(flow) = self.sending.get_mut(&flow) {
@@ -296,6 +348,17 @@ impl Connection {
     /// Opens an incoming flow of `length` bytes, of which `window` may be on their way or unconsumed.
     pub fn open_receiving(&mut self, flow: FlowId, length: u64, window: u64) {
         self.receiving.insert(flow, ReceiveFlow::new(length, window));
+    }
+
+    /// Opens an incoming flow of which nobody knows how long it will be.
+    pub fn open_receiving_stream(&mut self, flow: FlowId, window: u64) {
+        self.receiving.insert(flow, ReceiveFlow::open(window));
+    }
+
+    /// An incoming stream ends at `length`; whether that can be.
+    #[must_use]
+    pub fn end_receiving(&mut self, flow: FlowId, length: u64) -> bool {
+        self.receiving.get_mut(&flow).is_some_and(|flow| flow.end_at(length))
     }
 
     /// The other end begins an incoming flow with more credit than its window.
@@ -368,9 +431,29 @@ impl Connection {
         self.due.verified_arrived
     }
 
-    /// Ends the connection if nothing is heard for so long from now on, instead of the usual time.
-    pub fn set_idle_timeout(&mut self, now: Instant, timeout: Duration) {
-        (self.timers.heard_at, self.timers.idle_timeout) = (now, timeout);
+    /// When the other end was heard last; before that, when there were keys, or else when this end began.
+    pub fn heard_at(&self) -> Instant {
+        self.timers.heard_at
+    }
+
+    /// Whether both ends have keys.
+    pub fn has_begun(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// Where the other end is, as far as that is known.
+    pub fn remote(&self) -> SocketAddr {
+        self.path.remote()
+    }
+
+    /// The round-trip time, smoothed, if it was measured.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.rtt.measured()
+    }
+
+    /// Whether an outgoing flow stands still because the other end allows no more of it.
+    pub fn waits_for_credit(&self, flow: FlowId) -> bool {
+        self.sending.get(&flow).is_some_and(SendFlow::waits_for_credit)
     }
 
     /// How long packets of the other end may still be on their way.
@@ -384,9 +467,25 @@ impl Connection {
             return;
         }
         // An address that is not proven may not be sent to unasked; its next packet will ask.
-        let linger = if self.path.is_proven() { self.linger() } else { MAX_LINGER };
-        self.state = State::Closing { reason, until: now + linger, copies: CLOSE_COPIES, next_copy: now };
+        let linger = match self.path.is_proven() {
+            true if self.is_away(now) && must_be_told(reason) => MAX_FAREWELL,
+            // It may have heard of this one, and wait for it to come back.
+            true if self.was_never_heard() && reason == CloseReason::Silent => MAX_FAREWELL,
+            true => self.linger(),
+            false => MAX_LINGER,
+        };
+        self.state = State::Closing { reason, until: now + linger, copies: CLOSE_COPIES, next_copy: now, late: 0 };
         self.wake(now);
+    }
+
+    /// Whether both ends have keys, and nothing has come since.
+    fn was_never_heard(&self) -> bool {
+        self.counters.packets_received == 0
+    }
+
+    /// Whether the other end, which was there, has not been heard for [`AWAY_AFTER`].
+    fn is_away(&self, now: Instant) -> bool {
+        self.counters.packets_received > 0 && now >= self.timers.heard_at + AWAY_AFTER
     }
 
     /// Ends the connection without a word.
@@ -408,6 +507,7 @@ impl Connection {
     /// How much of its limits it uses.
     pub fn usage(&self, each: &mut dyn FnMut(Usage)) {
         each(self.sent.usage());
+        each(self.reordering.usage());
         each(self.received.usage());
         self.sending.values().for_each(|flow| flow.usage(each));
         self.receiving.values().for_each(|flow| flow.usage(each));
@@ -436,8 +536,8 @@ impl Connection {
         }
     }
 
-    /// Does what is due at `now`, except sending. Answers whether the connection is over for having heard
-    /// nothing.
+    /// Does what is due at `now`, except sending. Answers whether nothing was heard for too long: then its owner must
+    /// [`close`](Connection::close) or [`abandon`](Connection::abandon) it.
     pub fn expire(&mut self, now: Instant) -> bool {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         match self.state {
@@ -449,7 +549,6 @@ impl Connection {
             }
             State::Open => {
                 if is_due(self.idle_at()) {
-                    self.state = State::Over;
                     return true;
                 }
                 if is_due(self.recovery_at()) {
@@ -466,11 +565,22 @@ impl Connection {
     }
 
     fn idle_at(&self) -> Option<Instant> {
-        Some(self.timers.heard_at + self.timers.idle_timeout)
+        let has_worked = self.counters.packets_received > 0;
+        Some(self.timers.heard_at + if has_worked { MAX_PAUSE } else { IDLE_TIMEOUT })
     }
 
+    /// What is outstanding is asked for by probes.
     fn keep_alive_at(&self) -> Option<Instant> {
-        Some(self.timers.elicited_at + KEEP_ALIVE).filter(|_| self.may_send())
+        let is_idle = self.may_send() && !self.sent.awaits_acknowledgement();
+        Some(self.timers.elicited_at + KEEP_ALIVE).filter(|_| is_idle)
+    }
+}
+
+/// Whether nobody else tells the other end: the server does if somebody leaves.
+fn must_be_told(reason: CloseReason) -> bool {
+    match reason {
+        CloseReason::Cancelled | CloseReason::Protocol | CloseReason::Integrity | CloseReason::Storage => true,
+        CloseReason::Done | CloseReason::Leaving | CloseReason::Silent | CloseReason::Other => false,
     }
 }
 

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 
 use rand_chacha::rand_core::Rng;
 
-use super::{Connection, Event, State, token};
+use super::{Connection, Event, FAREWELL_AFTER_RETURN, State, token};
 use crate::peer::controller;
 use crate::peer::mtu::PathMtu;
 use crate::peer::pacer::Pacer;
 use crate::peer::path::Moved;
 use crate::peer::receive_flow::Arrival;
+use crate::peer::reordering::Reordering;
 use crate::peer::rtt::Rtt;
 use crate::time::Instant;
 use crate::wire::packet::{PACKET_OVERHEAD, PacketNumber};
@@ -95,7 +96,7 @@ impl Connection {
             let packet = self.mtu.current() as u64;
             self.controller = controller::new(self.congestion, packet, self.random.next_u64());
             self.pacer = Pacer::new(now, packet);
-            self.rtt = Rtt::new();
+            (self.rtt, self.reordering) = (Rtt::new(), Reordering::default());
         }
         let mut lost = Vec::new();
         self.sent.take_all(|packet| lost.push(packet.content));
@@ -118,9 +119,11 @@ impl Connection {
         if let Some(reason) = close {
             self.state = State::Over;
             events.push(Event::Closed(reason));
-        } else if let State::Closing { copies, next_copy, .. } = &mut self.state {
+        } else if let State::Closing { until, copies, next_copy, late, .. } = &mut self.state {
+            *late += 1;
+            *until = (*until).min(now + FAREWELL_AFTER_RETURN);
             // One answer for what comes together, and fewer and fewer (RFC 9000, section 10.2.1).
-            if *copies == 0 && self.counters.packets_received.is_power_of_two() {
+            if *copies == 0 && late.is_power_of_two() {
                 (*copies, *next_copy) = (1, now);
             }
         }

@@ -6,11 +6,17 @@ use super::Connection;
 use crate::peer::controller::{Acked, Lost};
 use crate::peer::sent::{Content, Control, Sent};
 use crate::time::Instant;
-use crate::wire::peer_frame::Ack;
+use crate::wire::peer_frame::{Ack, FlowId};
 
 /// The backoff of probes ends here: one small packet a second harms nobody, the end of an interruption is
 /// noticed within this time, and a link that loses every other packet does not look like a dead one.
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// After so many probe timeouts in a row, about half a minute, they are further apart: the other end may sleep for long.
+const PATIENT_PROBES: u32 = 40;
+
+/// How far then: its end is noticed within this time.
+const PATIENT_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After so many probe timeouts in a row it may be that only small packets arrive.
 const SILENT_PROBES: u32 = 2;
@@ -18,12 +24,17 @@ const SILENT_PROBES: u32 = 2;
 /// Data packets for one probe timeout (RFC 9002, section 6.2.4).
 const PROBE_PACKETS: u32 = 2;
 
+/// So many consecutive packets have not overtaken others by chance: what their round trip was is true of the path.
+const SEQUENCE: u64 = 3;
+
 /// What the packets of one acknowledgement came to.
 #[derive(Debug, Default)]
 struct NewlyAcked {
     bytes: u64,
     /// The newest: its number, and when it was sent.
     newest: Option<(u64, Instant)>,
+    /// The newest that did not arrive alone, before those around it.
+    in_sequence: Option<(u64, Instant)>,
     eliciting: bool,
 }
 
@@ -69,29 +80,34 @@ impl Connection {
     /// An ACK has arrived, of packets that were sent.
     pub(super) fn on_ack(&mut self, now: Instant, ack: &Ack<'_>) {
         let newly = self.tick_off(now, ack);
-        let Some((newest, sent_at)) = newly.newest else { return };
-        if newest == ack.largest.0 && newly.eliciting {
-            let delay = Duration::from_micros(ack.delay_micros);
-            self.rtt.sample(now.saturating_since(sent_at), delay);
+        let Some((_, sent_at)) = newly.newest else { return };
+        let mut round_trip = None;
+        if newly.eliciting
+            && let Some((number, at)) = newly.in_sequence.or(newly.newest)
+        {
+            // Only of the largest is it told how long the other end waited.
+            let delay = if number == ack.largest.0 { Duration::from_micros(ack.delay_micros) } else { Duration::ZERO };
+            let latest = now.saturating_since(at);
+            self.rtt.sample(latest, delay);
+            round_trip = Some(latest);
         }
         // As it was before this acknowledgement: a window that was half used is worth growing.
         let used = self.sent.bytes_in_flight() + newly.bytes;
         let window_limited = self.timers.window_limited || used * 2 >= self.controller.window();
         self.detect_losses(now);
-        if newly.eliciting {
-            let latest_rtt = self.rtt.latest();
-            let smoothed_rtt = self.rtt.smoothed();
+        if let Some(latest_rtt) = round_trip {
             let acked = Acked {
                 bytes: newly.bytes,
                 sent_at,
                 latest_rtt,
-                smoothed_rtt,
+                smoothed_rtt: self.rtt.smoothed(),
                 window_limited,
                 in_flight: self.sent.bytes_in_flight(),
                 delivered: self.delivery.delivered(),
                 rate: self.delivery.sample(now),
             };
             self.controller.on_acked(now, acked);
+            self.pacer.set_crowded(self.controller.is_crowded());
             (self.timers.probes_in_a_row, self.timers.probe_packets) = (0, 0);
         }
         self.wake(now);
@@ -99,50 +115,70 @@ impl Connection {
 
     fn tick_off(&mut self, now: Instant, ack: &Ack<'_>) -> NewlyAcked {
         let mut newly = NewlyAcked::default();
-        let mut resized = false;
-        let Connection { sent, sending, received, due, mtu, delivery, .. } = self;
+        let mut arrived = core::mem::take(&mut self.arrived);
         for range in ack.ranges() {
-            if range.end <= sent.oldest() {
-                break;
+            let is_sequence = range.end - range.start >= SEQUENCE;
+            while let Some((number, packet)) = self.reordering.take_arrived(range.clone()) {
+                self.on_arrived_late(now, number, &packet);
+                arrived.push((number, packet));
             }
-            sent.acknowledge(range, |number, packet| {
-                newly.newest = newly.newest.max(Some((number, packet.at)));
-                resized |= mtu.on_arrived(number, packet.size());
-                if packet.eliciting {
-                    newly.bytes += u64::from(packet.bytes);
-                    newly.eliciting = true;
-                    delivery.on_acked(now, packet.at, packet.stamp, u64::from(packet.bytes));
+            self.sent.acknowledge(range, |number, packet| {
+                if is_sequence {
+                    newly.in_sequence = newly.in_sequence.max(Some((number, packet.at)));
                 }
-                if let Some(largest) = packet.acknowledged {
-                    received.acknowledgement_arrived(largest);
-                }
-                match packet.content {
-                    Content::MtuProbe { .. } => {}
-                    Content::Data { flow, offset, length } => {
-                        if let Some(flow) = sending.get_mut(&flow) {
-                            flow.on_acknowledged(offset..offset + u64::from(length));
-                        }
-                    }
-                    Content::Control(frames) => {
-                        for frame in frames {
-                            match frame {
-                                Control::Inline { flow, offset, length } => {
-                                    if let Some(flow) = sending.get_mut(&flow) {
-                                        flow.on_acknowledged(offset..offset + u64::from(length));
-                                    }
-                                }
-                                Control::Verified => due.verified_arrived = true,
-                                Control::Ping | Control::Response(_) | Control::MaxData(_) => {}
-                            }
-                        }
-                    }
-                }
+                arrived.push((number, packet));
             });
         }
-        if resized {
+        let before = self.mtu.current();
+        for (number, packet) in arrived.drain(..) {
+            self.on_packet_arrived(now, number, packet, &mut newly);
+        }
+        self.arrived = arrived;
+        if self.mtu.current() != before {
             self.on_packet_size();
         }
         newly
+    }
+
+    fn on_packet_arrived(&mut self, now: Instant, number: u64, packet: Sent, newly: &mut NewlyAcked) {
+        newly.newest = newly.newest.max(Some((number, packet.at)));
+        self.mtu.on_arrived(number, packet.size());
+        if packet.eliciting {
+            newly.bytes += u64::from(packet.bytes);
+            newly.eliciting = true;
+            self.delivery.on_acked(now, packet.at, packet.stamp, u64::from(packet.bytes));
+        }
+        if let Some(largest) = packet.acknowledged {
+            self.received.acknowledgement_arrived(largest);
+        }
+        match packet.content {
+            Content::MtuProbe { .. } => {}
+            Content::Data { flow, offset, length } => self.on_data_arrived(flow, offset, length),
+            Content::Control(frames) => {
+                for frame in frames {
+                    match frame {
+                        Control::Inline { flow, offset, length } => self.on_data_arrived(flow, offset, length),
+                        Control::Verified => self.due.verified_arrived = true,
+                        Control::Ping | Control::Response(_) | Control::MaxData(_) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_data_arrived(&mut self, flow: FlowId, offset: u64, length: u32) {
+        if let Some(flow) = self.sending.get_mut(&flow) {
+            flow.on_acknowledged(offset..offset + u64::from(length));
+        }
+    }
+
+    /// A packet that was taken for lost was only overtaken.
+    fn on_arrived_late(&mut self, now: Instant, number: u64, packet: &Sent) {
+        let newest = self.sent.largest_acknowledged().map_or(number, |largest| largest.0);
+        let late = now.saturating_since(packet.at).saturating_sub(self.rtt.loss_delay());
+        self.reordering.on_arrived_late(now, newest.saturating_sub(number), late, self.rtt.smoothed());
+        self.controller.on_spurious_loss(u64::from(packet.bytes));
+        self.counters.packets_lost = self.counters.packets_lost.saturating_sub(u64::from(packet.eliciting));
     }
 
     /// Another size is in use.
@@ -154,31 +190,33 @@ impl Connection {
 
     fn detect_losses(&mut self, now: Instant) {
         let mut lost: Vec<(u64, Sent)> = Vec::new();
-        let delay = self.rtt.loss_delay();
-        let (mtu, mut resized) = (&mut self.mtu, false);
-        self.timers.lost_at = self.sent.take_lost(now, delay, |number, packet| {
-            let is_probe = matches!(packet.content, Content::MtuProbe { .. });
-            resized |= mtu.on_lost(number, packet.size(), is_probe);
-            // What is lost of them says nothing about congestion (RFC 8899, section 3).
-            if packet.eliciting && !is_probe {
-                lost.push((number, packet));
-            }
-        });
-        if resized {
-            self.on_packet_size();
-        }
-        let Some((_, newest)) = lost.last() else { return };
-        let bytes = lost.iter().map(|(_, packet)| u64::from(packet.bytes)).sum();
-        self.controller.on_lost(now, Lost { bytes, sent_at: newest.at, in_flight: newest.stamp.in_flight });
+        self.reordering.forget(now, self.rtt.smoothed());
+        let bounds = (self.reordering.threshold(), self.rtt.loss_delay() + self.reordering.delay());
+        self.timers.lost_at = self.sent.take_lost(now, bounds, |number, packet| lost.push((number, packet)));
+        let before = self.mtu.current();
+        let (mut bytes, mut newest) = (0, None);
         let mut run: Option<LostRun> = None;
         let mut longest = Duration::ZERO;
-        for (number, packet) in &lost {
-            let first_at = run.filter(|run| run.last + 1 == *number).map_or(packet.at, |run| run.first_at);
-            run = Some(LostRun { first_at, last: *number });
-            longest = longest.max(packet.at.saturating_since(first_at));
-            self.send_again(&packet.content);
+        for (number, packet) in lost {
+            let is_probe = matches!(packet.content, Content::MtuProbe { .. });
+            self.mtu.on_lost(number, packet.size(), is_probe);
+            // What is lost of them says nothing about congestion (RFC 8899, section 3).
+            if packet.eliciting && !is_probe {
+                let first_at = run.filter(|run| run.last + 1 == number).map_or(packet.at, |run| run.first_at);
+                run = Some(LostRun { first_at, last: number });
+                longest = longest.max(packet.at.saturating_since(first_at));
+                self.send_again(&packet.content);
+                self.counters.packets_lost += 1;
+                bytes += u64::from(packet.bytes);
+                newest = Some((packet.at, packet.stamp.in_flight));
+            }
+            self.reordering.on_lost(number, packet);
         }
-        self.counters.packets_lost += lost.len() as u64;
+        if self.mtu.current() != before {
+            self.on_packet_size();
+        }
+        let Some((sent_at, in_flight)) = newest else { return };
+        self.controller.on_lost(now, Lost { bytes, sent_at, in_flight });
         // RFC 9002, section 7.6.2.
         if longest > self.rtt.persistent_congestion() {
             self.controller.on_persistent_congestion();
@@ -221,6 +259,8 @@ impl Connection {
     fn probe_interval(&self) -> Duration {
         let timeout = self.rtt.probe_timeout();
         let backoff = 2u32.saturating_pow(self.timers.probes_in_a_row);
-        timeout.saturating_mul(backoff).min(MAX_PROBE_INTERVAL.max(timeout))
+        let is_patient = self.timers.probes_in_a_row >= PATIENT_PROBES;
+        let most = if is_patient { PATIENT_PROBE_INTERVAL } else { MAX_PROBE_INTERVAL };
+        timeout.saturating_mul(backoff).min(most.max(timeout))
     }
 }

@@ -163,7 +163,7 @@ impl Connection {
             let most = room.saturating_sub(draft.frames.len() + STREAM_HEADER_BYTES + 1);
             let Some((range, _)) = sending.claim(most as u64) else { continue };
             let (start, end) = (range.start as usize, range.end as usize);
-            let fin = range.end == sending.length();
+            let fin = sending.ends_at(range.end);
             put_stream_header(&mut draft.frames, *flow, range.start, end - start, fin);
             draft.frames.extend_from_slice(sending.inline_bytes().and_then(|b| b.get(start..end)).unwrap_or_default());
             let length = u32::try_from(end - start).unwrap_or(u32::MAX);
@@ -254,6 +254,12 @@ impl Connection {
             self.timers.window_limited = true;
             return false;
         }
+        if let Some(limit) = self.limit.as_ref().filter(|limit| !limit.allows(now)) {
+            // What the path carries does not show.
+            self.delivery.on_app_limited(self.sent.bytes_in_flight());
+            self.timers.paced_until = Some(limit.opens_at());
+            return false;
+        }
         let rate = self.controller.pacing_rate(self.rtt.smoothed());
         let allowed = self.pacer.allows(now, rate, size);
         if !allowed {
@@ -267,7 +273,7 @@ impl Connection {
     fn data_packet(&mut self, now: Instant, chunk: &mut Chunk, length: usize) -> Packet {
         let Chunk { flow, offset, slot, start, .. } = *chunk;
         let end = offset + length as u64;
-        let fin = self.sending.get(&flow).is_some_and(|flow| flow.length() == end);
+        let fin = self.sending.get(&flow).is_some_and(|flow| flow.ends_at(end));
         let bytes = (PACKET_OVERHEAD + STREAM_HEADER_BYTES + length) as u32;
         self.pacer.spend(u64::from(bytes));
         let content = Content::Data { flow, offset, length: length as u32 };
@@ -283,6 +289,9 @@ impl Connection {
         if sent.eliciting {
             sent.stamp = self.delivery.on_sent(sent.at, self.sent.bytes_in_flight(), u64::from(sent.bytes));
             self.timers.elicited_at = sent.at;
+        }
+        if let Some(limit) = &mut self.limit {
+            limit.spend(sent.at, sent.size() as u64);
         }
         self.counters.packets_sent += 1;
         self.sent.push(sent);

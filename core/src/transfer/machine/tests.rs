@@ -1,11 +1,13 @@
 use super::*;
-use crate::client::io::SourceId;
+use crate::client::io::{Destination, SourceId};
 use crate::name::UserName;
 use crate::peer::{Handshake, HandshakeSetup};
 use crate::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use crate::text::FileLabel;
 use crate::transfer::Have;
 use crate::transfer::io::SlotId;
+use crate::transfer::manifest::FILE_WINDOW;
+use crate::transfer::resume::Told;
 use crate::wire::packet::{Header, PacketNumber, Role};
 use proptest::prelude::*;
 use std::net::SocketAddr;
@@ -47,7 +49,8 @@ fn handshake_of_other_end(id: u64, question: Option<&[u8]>) -> Vec<u8> {
     );
     if let Some(question) = question {
         // One of them has something.
-        handshake.tell(Have { bytes: if id == 2 { 70_000 } else { 0 }, blake3: [1; 32] }.encode());
+        let have = Have { bytes: if id == 2 { 70_000 } else { 0 }, blake3: [1; 32] };
+        handshake.tell(Told { have, window: FILE_WINDOW }.encode());
         handshake.receive(BEGIN, SocketAddr::from(([127, 0, 0, 1], 4_001)), question);
     }
     handshake.transmit(BEGIN).map(|(_, datagram)| datagram).unwrap_or_default()
@@ -61,15 +64,19 @@ fn question_in(out: &[Output]) -> Option<Vec<u8>> {
     })
 }
 
+/// A size for which there is a stream.
+const STREAM: u64 = 3;
+
 fn start(id: u64, sends: bool, bytes: u64) -> Start {
-    let receive = Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4") };
+    let into = if bytes.is_multiple_of(2) { Destination::File } else { Destination::Stream };
+    let receive = Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4"), into };
     Start {
         transfer: OfferId(id),
         remote: SocketAddr::from(([127, 0, 0, 1], 4_000)),
         local_index: PeerIndex(id as u32 + 100),
         remote_index: PeerIndex(id as u32 + 200),
         agreement: agreement(other_device().public()),
-        bytes,
+        bytes: Some(bytes).filter(|bytes| *bytes != STREAM),
         side: if sends { Side::Send { source: SourceId(id) } } else { receive },
     }
 }
@@ -176,6 +183,7 @@ enum Op {
     Prepared(u64, u64),
     Compared(u64),
     Read(u64, u8),
+    Available(u64, u64),
     SourceHashed(u64),
     Written(u64, u64),
     Verified(u64),
@@ -198,7 +206,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
 fn op() -> impl Strategy<Value = Op> {
     let id = || 0u64..3;
     prop_oneof![
-        2 => (id(), any::<bool>(), prop_oneof![0u64..3, Just(100_000), any::<u64>()])
+        2 => (id(), any::<bool>(), prop_oneof![0u64..3, Just(100_000), Just(STREAM), any::<u64>()])
             .prop_map(|(id, sends, bytes)| Op::Start { id, sends, bytes }),
         8 => (id(), prop_oneof![0u64..40, any::<u64>()], payload())
             .prop_map(|(id, number, payload)| Op::Datagram { id, number, payload }),
@@ -207,6 +215,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (id(), prop_oneof![0u64..3, Just(70_000), any::<u64>()]).prop_map(|(id, bytes)| Op::Prepared(id, bytes)),
         2 => id().prop_map(Op::Compared),
         4 => (id(), 0u8..12).prop_map(|(id, slot)| Op::Read(id, slot)),
+        2 => (id(), prop_oneof![0u64..3, Just(70_000), any::<u64>()]).prop_map(|(id, bytes)| Op::Available(id, bytes)),
         1 => id().prop_map(Op::SourceHashed),
         2 => (id(), any::<u64>()).prop_map(|(id, bytes)| Op::Written(id, bytes)),
         1 => id().prop_map(Op::Verified),
@@ -234,6 +243,7 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
         }
         Op::Compared(id) => Input::Compared { transfer: transfer(*id), blake3: [1; 32] },
         Op::Read(id, slot) => Input::Read { transfer: transfer(*id), slot: SlotId(*slot) },
+        Op::Available(id, bytes) => Input::Available { transfer: transfer(*id), bytes: *bytes },
         Op::SourceHashed(id) => Input::SourceHashed { transfer: transfer(*id), blake3: [1; 32] },
         Op::Written(id, bytes) => Input::Written { transfer: transfer(*id), bytes: *bytes },
         Op::Verified(id) => Input::Verified { transfer: transfer(*id), blake3: [1; 32] },
@@ -255,8 +265,8 @@ proptest! {
         let (mut files, mut ended) = (Vec::new(), Vec::new());
         // What machines that send have asked.
         let mut questions: [Option<Vec<u8>>; 3] = Default::default();
-        // Then silence: everything ends by itself.
-        let silence = (0..3_000).map(|_| Op::Sleep(100_000_000));
+        // Then silence: everything ends by itself, after a pause and a farewell of an hour each at most.
+        let silence = (0..3_000).map(|_| Op::Sleep(100_000_000)).chain((0..3_000).map(|_| Op::Sleep(3_000_000_000)));
         for mut op in ops.into_iter().chain(silence) {
             if let Op::Sleep(nanos) = op {
                 now = now + Duration::from_nanos(nanos);
@@ -305,6 +315,7 @@ proptest! {
                     Output::Read { transfer, .. }
                     | Output::Compare { transfer, .. }
                     | Output::Restart { transfer }
+                    | Output::Release { transfer, .. }
                     | Output::Verify { transfer }
                     | Output::Publish { transfer } => prop_assert!(files.contains(&transfer)),
                 }

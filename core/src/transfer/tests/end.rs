@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use ring::digest;
 
 use super::link::Datagram;
+use super::stream::{Reader, Source};
 use crate::client::io::{Progress, Side, Start};
 use crate::config::TransferConfig;
 use crate::id::OfferId;
@@ -25,9 +26,10 @@ pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The answer of a disk to what it was asked.
-#[derive(Debug)]
-enum Answer {
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
     Prepared(Have),
+    Available(u64),
     Compared([u8; 32]),
     Read(SlotId),
     SourceHashed([u8; 32]),
@@ -46,8 +48,14 @@ pub(super) struct End {
     pub(super) source_changes: bool,
     /// How much an earlier transfer left.
     pub(super) has: usize,
+    /// What the source is, if it is a stream.
+    pub(super) source: Option<Source>,
+    /// Who takes what arrives, if it goes into a stream.
+    pub(super) reader: Option<Reader>,
     /// How long the hash of the partial file takes.
     pub(super) slow_hash: Option<Duration>,
+    /// How long each read or write takes; it does them all at the same time, so that each waits as long.
+    pub(super) slow_disk: Duration,
     pub(super) reports: Vec<(Instant, Progress)>,
     /// Datagrams that could not be opened.
     pub(super) dropped: u64,
@@ -75,7 +83,10 @@ impl End {
             file,
             source_changes: false,
             has: 0,
+            source: None,
+            reader: None,
             slow_hash: None,
+            slow_disk: Duration::ZERO,
             reports: Vec::new(),
             dropped: 0,
             bytes_written: 0,
@@ -97,6 +108,7 @@ impl End {
     pub(super) fn start(&mut self, now: Instant, start: Start) {
         let receives = matches!(start.side, Side::Receive { .. });
         self.handle(now, Input::Start(start), &[]);
+        self.take_from_source(now);
         if receives {
             let have = match self.has {
                 0 => Have::default(),
@@ -143,8 +155,9 @@ impl End {
     pub(super) fn disk(&mut self, now: Instant) -> bool {
         let Some((_, answer)) = self.answers.pop_front_if(|(at, _)| *at <= now) else { return false };
         let transfer = TRANSFER;
-        let input = match answer {
+        let input = match answer.clone() {
             Answer::Prepared(have) => Input::Prepared { transfer, have },
+            Answer::Available(bytes) => Input::Available { transfer, bytes },
             Answer::Compared(blake3) => Input::Compared { transfer, blake3 },
             Answer::Read(slot) => Input::Read { transfer, slot },
             Answer::SourceHashed(blake3) => Input::SourceHashed { transfer, blake3 },
@@ -153,7 +166,26 @@ impl End {
             Answer::Published => Input::Published { transfer, saved_as: "yoda_film.mp4".to_owned() },
         };
         self.handle(now, input, &[]);
+        if matches!(answer, Answer::Available(_)) {
+            self.take_from_source(now);
+        }
         true
+    }
+
+    /// The stream that is the source is over.
+    pub(super) fn ends(&mut self, now: Instant) {
+        self.answers.push_back((now, Answer::SourceHashed(hash(&self.file))));
+    }
+
+    /// The source gives what it has, if there is room.
+    fn take_from_source(&mut self, now: Instant) {
+        let length = self.file.len() as u64;
+        let Some((at, available)) = self.source.as_mut().and_then(|source| source.take(now, length)) else { return };
+        self.answers.push_back((at, Answer::Available(available)));
+        if available == length {
+            self.answers.push_back((at, Answer::SourceHashed(hash(&self.file))));
+        }
+        self.answers.make_contiguous().sort_by_key(|(at, _)| *at);
     }
 
     /// When the disk is done with the next thing.
@@ -227,11 +259,17 @@ impl End {
                 }
             }
             Output::Restart { .. } => self.has = 0,
+            Output::Release { offset, .. } => {
+                self.source.as_mut().expect("a stream").release(offset);
+                self.take_from_source(now);
+            }
             Output::Write { offset, range, .. } => {
                 let bytes = &payload[range];
                 self.file[offset as usize..][..bytes.len()].copy_from_slice(bytes);
                 self.bytes_written += bytes.len() as u64;
-                self.answers.push_back((now, Answer::Written(bytes.len() as u64)));
+                let written = (now + self.slow_disk, bytes.len() as u64);
+                let taken = self.reader.as_mut().map_or(Some(written), |it| it.take(now, offset, written.1));
+                self.answers.extend(taken.map(|(at, bytes)| (at, Answer::Written(bytes))));
             }
             Output::Verify { .. } => {
                 let writes = self.answers.iter().any(|(_, answer)| matches!(answer, Answer::Written(_)));
@@ -257,6 +295,12 @@ impl End {
         assert!(length <= SLOT_BYTES);
         let end = offset + length as u64;
         let mut bytes = self.file[offset as usize..end as usize].to_vec();
+        if let Some(source) = &self.source {
+            assert!(source.has(offset..end), "read {offset}..{end} of {source:?}");
+            self.slots[usize::from(slot.0)] = bytes;
+            self.answers.push_front((now, Answer::Read(slot)));
+            return;
+        }
         if end <= self.hashed_to {
             bytes.iter_mut().filter(|_| self.source_changes).for_each(|byte| *byte ^= 1);
         } else {
@@ -264,9 +308,10 @@ impl End {
             self.hashed_to = end;
         }
         self.slots[usize::from(slot.0)] = bytes;
-        self.answers.push_back((now, Answer::Read(slot)));
+        let at = now + self.slow_disk;
+        self.answers.push_back((at, Answer::Read(slot)));
         if end == self.file.len() as u64 && offset + length as u64 == self.hashed_to {
-            self.answers.push_back((now, Answer::SourceHashed(hash(&self.file))));
+            self.answers.push_back((at, Answer::SourceHashed(hash(&self.file))));
         }
     }
 

@@ -17,6 +17,10 @@ pub(super) struct Quality {
     pub(super) jitter: Duration,
     pub(super) loss: u64,
     pub(super) duplication: u64,
+    /// So many go before all that are under way: they skip the delay.
+    pub(super) hurry: u64,
+    /// Losses in bursts (Gilbert and Elliott): how often one begins, how often it ends, and what is lost meanwhile.
+    pub(super) bursts: Option<(u64, u64, u64)>,
     /// A copy with one bit changed comes as well.
     pub(super) bending: u64,
     /// An earlier datagram comes again.
@@ -33,6 +37,8 @@ impl Quality {
         jitter: Duration::ZERO,
         loss: 0,
         duplication: 0,
+        hurry: 0,
+        bursts: None,
         bending: 0,
         replay: 0,
         mtu: 65_535,
@@ -54,6 +60,8 @@ pub(super) struct Link {
     /// This one is lost, counted from 0.
     pub(super) lose_number: Option<u64>,
     offered: u64,
+    /// How many bytes that was.
+    pub(super) offered_bytes: u64,
     /// How many were.
     pub(super) too_large: u64,
     /// How many found no room.
@@ -63,6 +71,8 @@ pub(super) struct Link {
     /// The longest that one waited for those before it.
     pub(super) longest_wait: Duration,
     random: ChaCha8Rng,
+    /// A burst of losses is under way.
+    is_bad: bool,
     in_flight: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
     /// When the bottleneck has sent what waits for it.
@@ -81,11 +91,13 @@ impl Link {
             quality,
             lose_number: None,
             offered: 0,
+            offered_bytes: 0,
             too_large: 0,
             dropped: 0,
             lost: 0,
             longest_wait: Duration::ZERO,
             random: ChaCha8Rng::seed_from_u64(seed),
+            is_bad: false,
             in_flight: BTreeMap::new(),
             sent: 0,
             busy_until: Instant::ZERO,
@@ -117,11 +129,12 @@ impl Link {
             self.travel(now, datagram.clone());
         }
         self.offered += 1;
+        self.offered_bytes += datagram.bytes.len() as u64;
         if datagram.bytes.len() > quality.mtu {
             self.too_large += 1;
             return;
         }
-        if self.happens(quality.loss) || self.lose_number == Some(self.offered - 1) {
+        if self.lose_number == Some(self.offered - 1) {
             self.lost += 1;
             return;
         }
@@ -155,9 +168,21 @@ impl Link {
             leaves = start + Duration::from_nanos(datagram.bytes.len() as u64 * 1_000_000_000 / rate);
             self.busy_until = leaves;
         }
+        // On the wire: it has taken its time of the bottleneck.
+        if self.happens(self.quality.loss) || self.is_lost_in_a_burst() {
+            self.lost += 1;
+            return;
+        }
+        let delay = if self.happens(self.quality.hurry) { Duration::ZERO } else { self.quality.delay };
         let jitter = self.random.next_u64() % (self.quality.jitter.as_nanos() as u64 + 1);
         self.sent += 1;
-        self.in_flight.insert((leaves + self.quality.delay + Duration::from_nanos(jitter), self.sent), datagram);
+        self.in_flight.insert((leaves + delay + Duration::from_nanos(jitter), self.sent), datagram);
+    }
+
+    fn is_lost_in_a_burst(&mut self) -> bool {
+        let Some((begins, ends, loss)) = self.quality.bursts else { return false };
+        self.is_bad = self.happens(if self.is_bad { 1_000 - ends } else { begins });
+        self.is_bad && self.happens(loss)
     }
 
     fn happens(&mut self, share: u64) -> bool {

@@ -6,4 +6,7 @@ mod link;
 mod path_mtu;
 mod resuming;
 mod scenarios;
+mod stalling;
+mod stream;
+mod streaming;
 mod world;

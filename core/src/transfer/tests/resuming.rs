@@ -62,7 +62,7 @@ fn progress_goes_on_where_it_was_and_its_rate_is_of_what_is_sent() {
     run(&mut world);
     for end in [&world.sender, &world.receiver] {
         let moving = end.reports.iter().filter_map(|(_, progress)| match progress {
-            Progress::Moving { bytes, rate_bps } => Some((*bytes, *rate_bps)),
+            Progress::Moving { bytes, rate_bps, .. } => Some((*bytes, *rate_bps)),
             _ => None,
         });
         let moving: Vec<_> = moving.collect();
@@ -111,7 +111,7 @@ fn credit_is_counted_from_what_is_there() {
     use crate::time::Instant;
     use crate::wire::peer_frame::FlowId;
     let remote = "10.0.0.2:1".parse().unwrap();
-    let config = ConnectionConfig { remote, payload: None, congestion: Congestion::Bbr, seed: [1; 32] };
+    let config = ConnectionConfig { remote, payload: None, congestion: Congestion::Bbr, limit: None, seed: [1; 32] };
     let mut connection = Connection::new(Instant::ZERO, config);
     let flow = FlowId(1);
     connection.open_sending(flow, 10_000, 1_000 + 4_000);

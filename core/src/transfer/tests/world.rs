@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::end::{End, TRANSFER, hash};
 use super::link::{Datagram, Link, Quality};
 use crate::client::event::TransferFailure;
-use crate::client::io::{Progress, Side, SourceId, Start};
+use crate::client::io::{Destination, Progress, Side, SourceId, Start};
 use crate::config::TransferConfig;
 use crate::id::PeerIndex;
 use crate::machine::{Machine, earlier};
@@ -35,6 +35,10 @@ pub(super) struct World {
     pub(super) replay_from_elsewhere: bool,
     /// Where the receiver is told that the sender is.
     pub(super) receiver_expects_port: u16,
+    /// The size of the file, if both ends are told.
+    pub(super) bytes: Option<u64>,
+    /// Where the receiver puts it.
+    pub(super) into: Destination,
     pub(super) suite: Suite,
     pub(super) context: [u8; 32],
 }
@@ -59,10 +63,14 @@ impl World {
     }
 
     pub(super) fn not_started(file: Vec<u8>, payload: impl Into<Option<usize>>, quality: Quality, seed: u64) -> World {
+        World::configured(file, TransferConfig { payload: payload.into(), ..TransferConfig::default() }, quality, seed)
+    }
+
+    /// A transfer that nobody was told to start.
+    pub(super) fn configured(file: Vec<u8>, config: TransferConfig, quality: Quality, seed: u64) -> World {
         let (there, back) = (Link::new(quality, seed), Link::new(quality, !seed));
-        let config = TransferConfig { payload: payload.into(), ..TransferConfig::default() };
         let address = |last| SocketAddr::from(([10, 0, 0, last], PORT));
-        let empty = vec![0; file.len()];
+        let (empty, bytes) = (vec![0; file.len()], Some(file.len() as u64));
         let sender = End::new(address(1), device(1), config, seed as u8, file);
         let receiver = End::new(address(2), device(2), config, !seed as u8, empty);
         World {
@@ -76,6 +84,8 @@ impl World {
             at_once: (Instant::ZERO, 0),
             replay_from_elsewhere: false,
             receiver_expects_port: PORT,
+            bytes,
+            into: Destination::File,
             context: [7; 32],
             suite: if seed.is_multiple_of(2) { Suite::AesGcm } else { Suite::ChaChaPoly },
         }
@@ -87,7 +97,8 @@ impl World {
     }
 
     pub(super) fn start_receiver(&mut self) {
-        let side = Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4") };
+        let side =
+            Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4"), into: self.into };
         let expected = SocketAddr::new(self.sender.address.ip(), self.receiver_expects_port);
         let start = self.agreed(expected, (2, 1), side);
         self.receiver.start(self.now, start);
@@ -105,7 +116,7 @@ impl World {
                 context: self.context,
                 suite: self.suite,
             },
-            bytes: self.sender.file.len() as u64,
+            bytes: self.bytes,
             side,
         }
     }

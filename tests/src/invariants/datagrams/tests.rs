@@ -78,7 +78,7 @@ fn a_replay_that_has_an_effect_is_found() {
         Output::Write { transfer: ID, offset: 0, range: 14..15 },
         Output::Report(toom_core::client::io::Report {
             transfer: ID,
-            progress: Progress::Moving { bytes: 1, rate_bps: 1 },
+            progress: Progress::Moving { bytes: 1, rate_bps: 1, path: Default::default() },
         }),
         Output::Close { transfer: ID, keep: false },
     ] {

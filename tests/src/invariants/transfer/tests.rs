@@ -42,8 +42,9 @@ fn told(state: TransferState) -> Transfer {
         direction: Direction::Out,
         state,
         bytes: 0,
-        total: 12,
+        total: Some(12),
         rate_bps: 0,
+        path: Default::default(),
     }
 }
 
@@ -146,9 +147,11 @@ fn done_is_said_after_the_name_and_with_the_same_hash() {
 
 #[test]
 fn nothing_follows_an_end() {
-    for progress in
-        [done(None), Progress::Failed(TransferFailure::Cancelled), Progress::Moving { bytes: 12, rate_bps: 0 }]
-    {
+    for progress in [
+        done(None),
+        Progress::Failed(TransferFailure::Cancelled),
+        Progress::Moving { bytes: 12, rate_bps: 0, path: Default::default() },
+    ] {
         let mut story = over();
         story.reports(SENDER, progress);
         assert_eq!(story.broken(), Some(ENDS_ONCE));
@@ -163,7 +166,7 @@ fn progress_is_progress() {
     for [first, then] in [[5, 4], [0, 13]] {
         let mut story = story();
         for bytes in [first, then] {
-            story.reports(SENDER, Progress::Moving { bytes, rate_bps: 0 });
+            story.reports(SENDER, Progress::Moving { bytes, rate_bps: 0, path: Default::default() });
         }
         assert_eq!(story.broken(), Some(MOVES_FORWARD));
     }

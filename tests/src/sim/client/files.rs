@@ -24,7 +24,10 @@ impl ClientNode {
                 self.inbox.push_back(Happened::ForClient(Input::Report(Report { transfer, progress })));
                 return;
             }
-            Side::Receive { from, label } => self.disk.create_sink(transfer, from, label, start.bytes),
+            // Nobody sends a stream here.
+            Side::Receive { from, label, .. } => {
+                self.disk.create_sink(transfer, from, label, start.bytes.unwrap_or_default())
+            }
         };
         self.running.insert(transfer);
         let receives = matches!(start.side, Side::Receive { .. });

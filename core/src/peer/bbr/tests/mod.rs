@@ -1,3 +1,5 @@
+mod bottleneck;
+
 use super::*;
 use crate::peer::delivery::Delivery;
 use proptest::prelude::*;
@@ -102,7 +104,8 @@ fn what_is_lost_at_random_changes_nothing_and_what_is_lost_by_a_queue_does() {
     for (queue, is_lowered) in [(Duration::ZERO, false), (30 * MS, true)] {
         let mut path = Path::new();
         path.run(Duration::from_secs(1), 5_000_000, 50 * MS);
-        path.bbr.round.shortest = Some(50 * MS + queue);
+        path.bbr.round_trips = RoundTrips::default();
+        path.bbr.round_trips.add(50 * MS + queue);
         path.bbr.round.delivered = 100_000;
         path.bbr.on_lost(path.now, Lost { bytes: 10_000, sent_at: path.now, in_flight: 400_000 });
         assert_eq!(path.bbr.is_too_much(), is_lowered);
