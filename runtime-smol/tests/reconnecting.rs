@@ -92,7 +92,7 @@ fn a_file_goes_on_while_the_server_is_gone() {
     let (yoda, luke) = (granted(&world, "yoda"), granted(&world, "luke"));
     let path = world.directory.path().join("film");
     File::create(&path).unwrap().set_len(BYTES).unwrap();
-    yoda.client.command(Command::SendFile { to: "luke".into(), path });
+    yoda.client.command(Command::SendFiles { to: "luke".into(), paths: vec![path] });
     let state = |event: Event| match event {
         Event::Transfer(transfer) => Some(transfer.state),
         _ => None,

@@ -32,7 +32,7 @@ fn file_of(world: &World, name: &str, bytes: usize) -> (PathBuf, Vec<u8>) {
 }
 
 fn send(from: &Person, to: &str, path: &std::path::Path) {
-    from.client.command(Command::SendFile { to: to.into(), path: path.to_owned() });
+    from.client.command(Command::SendFiles { to: to.into(), paths: vec![path.to_owned()] });
 }
 
 /// Waits until the next transfer is done; its hash and the name it was saved as.

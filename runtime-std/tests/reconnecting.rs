@@ -82,7 +82,7 @@ fn a_file_goes_on_while_the_server_is_gone() {
     let (mut yoda, mut luke) = (granted(&world, "yoda"), granted(&world, "luke"));
     let path = world.data.path().join("film");
     File::create(&path).unwrap().set_len(BYTES).unwrap();
-    yoda.give(Command::SendFile { to: "luke".into(), path });
+    yoda.give(Command::SendFiles { to: "luke".into(), paths: vec![path] });
     let state = |event: &Event| match event {
         Event::Transfer(transfer) => Some(transfer.state.clone()),
         _ => None,

@@ -36,7 +36,7 @@ fn file(name: &str, content: &[u8]) -> (TempDir, PathBuf) {
 }
 
 fn send(from: &Person, to: &str, path: &Path) {
-    from.give(Command::SendFile { to: to.into(), path: path.to_owned() });
+    from.give(Command::SendFiles { to: to.into(), paths: vec![path.to_owned()] });
 }
 
 /// How the next transfer to end has ended.

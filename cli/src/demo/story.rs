@@ -165,7 +165,7 @@ fn room_and_direct_message(
 fn send_file(yoda: &Person, luke: &Person, file: &Path, say: &Teller) -> Result<Figures, Failure> {
     let hash = |path: &Path| made_up::hash(path).map_err(|error| super::unreadable(path, error));
     let before = hash(file)?;
-    yoda.command(Command::SendFile { to: luke.name.into(), path: file.to_owned() });
+    yoda.command(Command::SendFiles { to: luke.name.into(), paths: vec![file.to_owned()] });
     let offered = yoda.wait("the offer", transfer_in(Direction::Out))?;
     let bytes = offered.total.unwrap_or_default();
     let (from, to) = (yoda.runtime.name(), luke.runtime.name());

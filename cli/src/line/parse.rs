@@ -246,7 +246,7 @@ mod tests {
             ("SRM", "/say", " 2 hi you", Command::RoomMessage { room: RoomId(2), text: "hi you".into() }),
             ("RDM", "/read", " b 1 Jun 2022 16:00:00", Command::History { kind: HistoryKind::Broadcast, since }),
             ("RDM", "/read", " s 1 Jun 2022 16:00:00", Command::History { kind: HistoryKind::Rooms, since }),
-            ("UPD", "/send", " yoda a b.mp4", Command::SendFile { to: "yoda".into(), path: "a b.mp4".into() }),
+            ("UPD", "/send", " yoda a b.mp4", Command::SendFiles { to: "yoda".into(), paths: vec!["a b.mp4".into()] }),
             ("OUT", "/quit", "", Command::Logout),
             ("MSG", "/msg", " yoda hi you", Command::DirectMessage { to: "yoda".into(), text: "hi you".into() }),
             ("ROOMS", "/rooms", "", Command::Rooms),
@@ -281,7 +281,7 @@ mod tests {
         let path = "my  film (2).mp4".into();
         assert_eq!(
             read("UPD yoda my  film (2).mp4"),
-            Ok(Parsed::Command(Command::SendFile { to: "yoda".into(), path }))
+            Ok(Parsed::Command(Command::SendFiles { to: "yoda".into(), paths: vec![path] }))
         );
     }
 

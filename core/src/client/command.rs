@@ -55,12 +55,12 @@ pub enum Command {
         /// As typed.
         text: String,
     },
-    /// `UPD user file`
-    SendFile {
+    /// `UPD user file`: a file, or else a folder or several files and folders, which are one transfer.
+    SendFiles {
         /// As typed.
         to: String,
-        /// Opened by the driver.
-        path: PathBuf,
+        /// Opened by the driver; at least one.
+        paths: Vec<PathBuf>,
     },
     /// Sends the driver's standard input, whose length is known at its end.
     SendStream {

@@ -59,7 +59,7 @@ impl Client {
                 Ok(body) => self.requests.ask(body, Asked::Find, out),
                 Err(failure) => fail(failure, out),
             },
-            Command::SendFile { to, path } => self.send_file(&to, path, out),
+            Command::SendFiles { to, paths } => self.send_files(&to, paths, out),
             Command::SendStream { to, name } => self.send_stream(&to, &name, out),
             Command::Accept { offer } => self.accept_offer(offer, Destination::File, out),
             Command::AcceptStream { offer } => self.accept_offer(offer, Destination::Stream, out),

@@ -130,6 +130,8 @@ pub enum Event {
         name: FileLabel,
         /// Its size; of a stream it is known at its end.
         bytes: Option<u64>,
+        /// If it is a folder or several files: how many files and folders.
+        entries: Option<u32>,
         /// Whether only `Accept` accepts it, whatever the policy is: the sender's key has changed.
         held: bool,
     },
@@ -375,6 +377,8 @@ pub enum Failure {
     NoSuchFile(String),
     /// The file to be sent cannot be read, in words.
     UnreadableFile(String),
+    /// A folder or several files cannot be passed on as one stream.
+    NoStream(FileLabel),
     /// The receiver of a file was verified with other keys than the one they have now.
     PeerKeyChanged {
         /// Who.

@@ -11,7 +11,7 @@ use super::standing::{Path, Waiting};
 use crate::id::{OfferId, PeerIndex};
 use crate::link::Violation;
 use crate::name::UserName;
-use crate::secure::{PeerAgreement, PublicKey};
+use crate::secure::{ListingSize, PeerAgreement, PublicKey};
 use crate::text::FileLabel;
 use crate::wire::message::{Request, ServerMessage};
 
@@ -51,6 +51,8 @@ pub enum Input {
         label: FileLabel,
         /// Its size.
         bytes: u64,
+        /// If it is a folder or several files: `bytes` are those of all contents.
+        listing: Option<ListingSize>,
     },
     /// The answer to `Output::OpenSource`: there is no such file, or it cannot be read.
     SourceFailed {
@@ -147,12 +149,13 @@ pub enum Output {
     Connect,
     /// Show this.
     Event(Event),
-    /// Open a file for reading; `SourceOpened` or `SourceFailed` follows.
+    /// Open a file for reading, or else look through a folder or several files and folders; `SourceOpened` or
+    /// `SourceFailed` follows.
     OpenSource {
         /// Echoed.
         source: SourceId,
-        /// Which file.
-        path: PathBuf,
+        /// Which; at least one.
+        paths: Vec<PathBuf>,
     },
     /// Close a file that was opened for sending and never started.
     CloseSource {
@@ -185,8 +188,10 @@ pub struct Start {
     pub remote_index: PeerIndex,
     /// What both ends know before their first datagram.
     pub agreement: PeerAgreement,
-    /// The size of the file; of a stream it is known at its end.
+    /// The size of the file, or of all contents; of a stream it is known at its end.
     pub bytes: Option<u64>,
+    /// If it is a folder or several files: how many bytes of listing go before the contents.
+    pub listing: Option<u64>,
     /// Which way, and where the bytes come from or go to.
     pub side: Side,
 }

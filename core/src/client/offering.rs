@@ -13,9 +13,19 @@ use super::standing::PathKind;
 use super::transfers::{Agreed, Entry, MAX_OUTGOING, Stage};
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
-use crate::secure::{OfferContents, OfferParties, PeerSecret, PublicKey, seal_offer};
+use crate::secure::{ListingSize, OfferContents, OfferParties, PeerSecret, PublicKey, seal_offer};
 use crate::text::FileLabel;
 use crate::wire::message::{Devices, Refusal, RequestBody};
+
+/// What the driver has opened.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) label: FileLabel,
+    /// Of a stream they are known at its end.
+    pub(super) bytes: Option<u64>,
+    /// Of a folder or several files.
+    pub(super) listing: Option<ListingSize>,
+}
 
 /// A file or a stream that is being offered: its driver opens it, or the server has not replied. There is one at a
 /// time.
@@ -23,9 +33,10 @@ use crate::wire::message::{Devices, Refusal, RequestBody};
 pub(super) struct Offering {
     pub(super) source: SourceId,
     to: UserName,
+    /// The first, if there are several.
     path: PathBuf,
-    /// What it is called and its size, if it has one, once it is open and the server was asked for the receiver's key.
-    file: Option<(FileLabel, Option<u64>)>,
+    /// Once it is open and the server was asked for the receiver's key.
+    file: Option<Opened>,
     /// Once the offer was sealed.
     sealed: Option<(PeerIndex, Agreed)>,
     /// Whether the receiver was on another device than the one it was sealed for.
@@ -33,17 +44,19 @@ pub(super) struct Offering {
 }
 
 impl Client {
-    pub(super) fn send_file(&mut self, to: &str, path: PathBuf, out: &mut Vec<Output>) {
+    pub(super) fn send_files(&mut self, to: &str, paths: Vec<PathBuf>, out: &mut Vec<Output>) {
         let Some(to) = self.may_offer_to(to, out) else { return };
         let source = self.new_source();
-        out.push(Output::OpenSource { source, path: path.clone() });
+        let path = paths.first().cloned().unwrap_or_default();
+        out.push(Output::OpenSource { source, paths });
         self.offering = Some(Offering { source, to, path, file: None, sealed: None, again: false });
     }
 
     /// Nothing has to be opened, and it may go on for ever.
     pub(super) fn send_stream(&mut self, to: &str, name: &str, out: &mut Vec<Output>) {
         let Some(to) = self.may_offer_to(to, out) else { return };
-        let (source, file) = (self.new_source(), Some((FileLabel::new(name), None)));
+        let (source, file) =
+            (self.new_source(), Some(Opened { label: FileLabel::new(name), bytes: None, listing: None }));
         self.offering =
             Some(Offering { source, to: to.clone(), path: PathBuf::new(), file, sealed: None, again: false });
         self.ask_devices(&to.clone(), Wanted::Receiver { user: to }, out);
@@ -68,10 +81,10 @@ impl Client {
         SourceId(self.last_source)
     }
 
-    pub(super) fn source_opened(&mut self, source: SourceId, label: FileLabel, bytes: u64, out: &mut Vec<Output>) {
+    pub(super) fn source_opened(&mut self, source: SourceId, opened: Opened, out: &mut Vec<Output>) {
         match &mut self.offering {
             Some(offering) if offering.source == source && offering.file.is_none() => {
-                offering.file = Some((label, Some(bytes)));
+                offering.file = Some(opened);
                 let user = offering.to.clone();
                 self.ask_devices(&user.clone(), Wanted::Receiver { user }, out);
             }
@@ -83,7 +96,7 @@ impl Client {
     pub(super) fn receiver_known(&mut self, devices: &Devices, out: &mut Vec<Output>) {
         let (Some(offering), Some(user)) = (&self.offering, self.user.clone()) else { return };
         // The receiver knows themselves by this spelling of their name.
-        let (to, Some((label, bytes))) = (devices.user.clone(), offering.file.clone()) else { return };
+        let (to, Some(opened)) = (devices.user.clone(), offering.file.clone()) else { return };
         if self.is_leaving() {
             return self.offering_failed(Failure::NotLoggedIn, out);
         }
@@ -98,7 +111,8 @@ impl Client {
         }
         let (index, secret, seed) = (self.new_index(), PeerSecret(self.random_bytes()), self.random_bytes());
         let parties = OfferParties { sender: &user, receiver: &to };
-        let contents = OfferContents { label, bytes, secret: secret.clone() };
+        let Opened { label, bytes, listing } = opened;
+        let contents = OfferContents { label, bytes, secret: secret.clone(), listing };
         let Some(sealed) = seal_offer(parties, &self.device, &device, &contents, seed) else {
             return self.offering_failed(Failure::LimitReached("the name of a file".to_owned()), out);
         };
@@ -135,12 +149,12 @@ impl Client {
             return self.broken("the number of an offer was given twice", out);
         }
         let offering = self.offering.take();
-        let Some(Offering { source, to, file: Some((label, total)), sealed: Some((index, agreed)), .. }) = offering
-        else {
+        let Some(Offering { source, to, file: Some(opened), sealed: Some((index, agreed)), .. }) = offering else {
             return;
         };
         let stage = Stage::Offered { source, index, agreed };
-        let entry = Entry::new(to, label, total, stage);
+        let Opened { label, bytes, listing } = opened;
+        let entry = Entry { listing, ..Entry::new(to, label, bytes, stage) };
         out.push(Output::Event(Event::Transfer(entry.shown(offer, TransferState::Starting))));
         self.transfers.insert(offer, entry);
         if self.is_leaving() {
@@ -180,6 +194,7 @@ impl Client {
             remote_index,
             agreement: agreement(&subject, device, agreed.secret.clone()),
             bytes: entry.total,
+            listing: entry.listing.map(|listing| listing.bytes),
             side: Side::Send { source },
         }));
         entry.stage = Stage::Running { direction: Direction::Out, index, moving: false };

@@ -17,8 +17,9 @@ use super::transfers::{Agreed, Entry, MAX_INCOMING, Stage, Stall};
 use super::verify::are_keys;
 use crate::id::{OfferId, PeerIndex};
 use crate::name::UserName;
-use crate::secure::{OfferContents, OfferParties, PublicKey, SealedOffer, open_offer};
+use crate::secure::{ListingSize, OfferContents, OfferParties, PublicKey, SealedOffer, open_offer};
 use crate::time::Instant;
+use crate::transfer::listing::{MAX_CONTENTS, MAX_ENTRIES, MAX_LISTING_BYTES};
 use crate::wire::message::{OfferEnd, RequestBody};
 
 /// Somebody's offer.
@@ -51,21 +52,29 @@ impl Client {
             out.push(Output::Event(Event::PeerKeyChanged { user: from, key: device, verified: true }));
             return self.refuse(offer);
         }
-        let Some(OfferContents { label, bytes, secret }) = self.open(&from, &device, &sealed) else {
+        let Some(OfferContents { label, bytes, secret, listing }) = self.open(&from, &device, &sealed) else {
             // Nobody else can have meant it for this device: there is nothing to show.
             self.unopened_offers += 1;
             return self.refuse(offer);
         };
         self.key_presented(&from, device, &keys, out);
+        let entries = listing.map(|listing| listing.entries);
         let held = !self.people.may_be_accepted(&from);
-        out.push(Output::Event(Event::Offer { id: offer, from: from.clone(), name: label.clone(), bytes, held }));
+        out.push(Output::Event(Event::Offer {
+            id: offer,
+            from: from.clone(),
+            name: label.clone(),
+            bytes,
+            entries,
+            held,
+        }));
         let wanted = self.accept != AcceptPolicy::None && self.transfers.may_wait();
         // Once this client is only finishing what was asked, there is nobody to ask, and nothing new begins.
         if !wanted || self.finishing {
             return self.refuse(offer);
         }
         let stage = Stage::Waiting { address, index, agreed: Agreed { device, secret, sealed: sealed.hash() } };
-        self.transfers.insert(offer, Entry::new(from, label, bytes, stage));
+        self.transfers.insert(offer, Entry { listing, ..Entry::new(from, label, bytes, stage) });
     }
 
     /// Accepts by policy what waits, as far as there is room; the rest when something has ended.
@@ -88,6 +97,10 @@ impl Client {
     pub(super) fn accept_offer(&mut self, offer: OfferId, into: Destination, out: &mut Vec<Output>) {
         if !self.is_waiting(offer) {
             return fail(Failure::NoSuchOffer, out);
+        }
+        let entry = self.transfers.get_mut(offer).filter(|entry| entry.listing.is_some());
+        if let (Some(entry), Destination::Stream) = (entry, into) {
+            return fail(Failure::NoStream(entry.label.clone()), out);
         }
         if !self.transfers.may_receive() {
             let words = format!("one can receive {MAX_INCOMING} files at once; accept it when one of them has ended");
@@ -134,6 +147,7 @@ impl Client {
             remote_index: index,
             agreement: agreement(&subject, agreed.device, agreed.secret.clone()),
             bytes: entry.total,
+            listing: entry.listing.map(|listing| listing.bytes),
             side: Side::Receive { from: entry.peer.clone(), label: entry.label.clone(), into },
         };
         entry.stage = Stage::Running { direction: Direction::In, index: local, moving: false };
@@ -150,12 +164,20 @@ impl Client {
 
     fn open(&self, from: &UserName, device: &PublicKey, sealed: &SealedOffer) -> Option<OfferContents> {
         let parties = OfferParties { sender: from, receiver: self.user.as_ref()? };
-        open_offer(parties, &self.device, device, sealed)
+        open_offer(parties, &self.device, device, sealed).filter(is_possible)
     }
 
     fn is_waiting(&mut self, offer: OfferId) -> bool {
         self.transfers.get_mut(offer).is_some_and(|entry| matches!(entry.stage, Stage::Waiting { .. }))
     }
+}
+
+/// Whether a listing is within its bounds, and not of a stream.
+fn is_possible(contents: &OfferContents) -> bool {
+    contents.listing.is_none_or(|ListingSize { bytes, entries }| {
+        let is_small = bytes <= MAX_LISTING_BYTES as u64 && entries as usize <= MAX_ENTRIES;
+        is_small && bytes > 0 && contents.bytes.is_some_and(|bytes| bytes <= MAX_CONTENTS)
+    })
 }
 
 // Both.

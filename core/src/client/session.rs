@@ -11,7 +11,7 @@ use super::ending::{CatchingUp, Ending};
 use super::event::{Event, Failure};
 use super::history::Gathering;
 use super::io::{AcceptPolicy, Input, Output};
-use super::offering::Offering;
+use super::offering::{Offering, Opened};
 use super::people::People;
 use super::positions::Positions;
 use super::receipts::Receipts;
@@ -128,7 +128,9 @@ impl Client {
             Input::Message(message) => self.message(now, message, out),
             Input::Command(Command::Finish) => self.finishing = true,
             Input::Command(command) => self.enqueue(command, out),
-            Input::SourceOpened { source, label, bytes } => self.source_opened(source, label, bytes, out),
+            Input::SourceOpened { source, label, bytes, listing } => {
+                self.source_opened(source, Opened { label, bytes: Some(bytes), listing }, out);
+            }
             Input::SourceFailed { source, missing, reason } => self.source_failed(source, missing, reason, out),
             Input::Report(report) => self.report(now, report, out),
             Input::NotRemembered { user, reason } => {

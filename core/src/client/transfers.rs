@@ -10,7 +10,7 @@ use super::standing::{Path, Waiting};
 use crate::id::{OfferId, PeerIndex};
 use crate::machine::Usage;
 use crate::name::UserName;
-use crate::secure::{PeerSecret, PublicKey};
+use crate::secure::{ListingSize, PeerSecret, PublicKey};
 use crate::text::FileLabel;
 use crate::time::Instant;
 
@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) bytes: u64,
     /// The size of the file; of a stream it is known at its end.
     pub(super) total: Option<u64>,
+    /// If it is a folder or several files.
+    pub(super) listing: Option<ListingSize>,
     pub(super) rate_bps: u64,
     pub(super) path: Path,
     /// What it waits for, if it does.
@@ -100,7 +102,7 @@ impl Entry {
     /// One that has just begun.
     pub(super) fn new(peer: UserName, label: FileLabel, total: Option<u64>, stage: Stage) -> Entry {
         let (path, stall) = (Path::default(), None);
-        Entry { peer, label, bytes: 0, total, rate_bps: 0, path, stall, stage, ending: None, over: None }
+        Entry { peer, label, bytes: 0, total, listing: None, rate_bps: 0, path, stall, stage, ending: None, over: None }
     }
 
     /// The entry as people see it, in `state`.

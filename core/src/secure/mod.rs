@@ -26,7 +26,7 @@ mod suite;
 pub use agreement::{HandshakeMac, PeerAgreement};
 pub use identity::{KEY_BYTES, KeyError, PublicKey, SecretKey};
 pub use noise::{Handshake, HandshakeFailed, Keys, Pattern, Setup};
-pub use offer::{OfferContents, OfferParties, SealedOffer, open_offer, seal_offer};
+pub use offer::{ListingSize, OfferContents, OfferParties, SealedOffer, open_offer, seal_offer};
 pub(crate) use packet::low_bits;
 pub use packet::{OpeningKey, PacketKeys, SealingKey};
 pub use password::{CheckMemory, HashCost, Password, PasswordHash};

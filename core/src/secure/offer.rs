@@ -3,8 +3,9 @@
 //! One message of `Noise_K_25519_AESGCM_BLAKE2s`: both ends know each other's static keys, so that only the receiver
 //! opens it and only the sender can have made it. The prologue is a label and both names; the payload is the offer in
 //! MessagePack, its length in front of it, padded to a multiple of [`BLOCK_BYTES`], so that its size tells nothing: an array
-//! of the label (a string), the size (an integer, or nil for a stream, whose length nobody knows before its end; a
-//! version that knows no streams refuses such an offer) and the secret.
+//! of the label (a string), the size (an integer, or nil for a stream, whose length nobody knows before its end), the
+//! secret, and, if it is about a folder or several files, an array of how many bytes their listing has and how many of
+//! them there are. A version that knows no streams, or no folders, refuses what it does not know.
 
 use core::fmt;
 
@@ -35,6 +36,18 @@ pub struct OfferContents {
     pub bytes: Option<u64>,
     /// Made for this transfer; both ends prove to each other that they know it.
     pub secret: PeerSecret,
+    /// If it is a folder or several files: `bytes` are those of all contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<ListingSize>,
+}
+
+/// How much there is to be listed of a folder or several files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingSize {
+    /// Of the listing as it travels ([`crate::transfer::listing`]).
+    pub bytes: u64,
+    /// Files and folders.
+    pub entries: u32,
 }
 
 /// An offer that only one device opens. At most `MAX_SEALED_OFFER_BYTES`.
@@ -174,7 +187,12 @@ mod tests {
     }
 
     fn contents(label: &str) -> OfferContents {
-        OfferContents { label: FileLabel::new(label), bytes: Some(u64::MAX), secret: PeerSecret([255; 32]) }
+        OfferContents {
+            label: FileLabel::new(label),
+            bytes: Some(u64::MAX),
+            secret: PeerSecret([255; 32]),
+            listing: Some(ListingSize { bytes: u64::MAX, entries: u32::MAX }),
+        }
     }
 
     fn sealed(label: &str) -> SealedOffer {

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::io::{Burst, Counters, Output, SLOTS, SlotId};
 use super::manifest::FILE;
-use super::progress::{Count, Meter, Reading};
+use super::parts::{PARTS, Part};
+use super::progress::{Beside, Count, Meter, Reading};
 use super::receiver::{Disagreement, Receiver};
 use super::resume::{Have, Resumed, Told};
 use super::sender::Sender;
@@ -72,8 +73,10 @@ impl ActiveTransfer {
         let config = ConnectionConfig { remote: start.remote, payload, congestion, limit, seed };
         let connection = Connection::new(now, config);
         let (role, work) = match start.side {
-            Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(start.bytes))),
-            Side::Receive { into, .. } => (Role::Responder, Work::Receive(Receiver::new(start.bytes, into))),
+            Side::Send { .. } => (Role::Initiator, Work::Send(Sender::new(start.bytes, start.listing))),
+            Side::Receive { into, .. } => {
+                (Role::Responder, Work::Receive(Receiver::new(start.bytes, start.listing, into)))
+            }
         };
         let (id, local_index, remote_index) = (start.transfer, start.local_index, start.remote_index);
         let setup = HandshakeSetup {
@@ -186,6 +189,29 @@ impl ActiveTransfer {
         }
     }
 
+    /// What is there of the files that are to be received.
+    pub(super) fn on_surveyed(&mut self, now: Instant, parts: Vec<Part>, out: &mut Vec<Output>) {
+        let Work::Receive(receiver) = &mut self.work else { return };
+        if !self.ended && receiver.on_surveyed(now, &mut self.connection, self.id, parts, out).is_err() {
+            self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
+        }
+        // There may be nothing to send.
+        self.verify_if_whole(now, out);
+    }
+
+    /// Which of the parts that the receiver has are the same here.
+    pub(super) fn on_parts_compared(&mut self, now: Instant, same: &[bool], out: &mut Vec<Output>) {
+        let Work::Send(sender) = &mut self.work else { return };
+        if self.ended {
+            return;
+        }
+        match sender.on_parts_compared(now, &mut self.connection, same) {
+            Ok(0) => {}
+            Ok(bytes) => self.on_resumed(now, Resumed { bytes, of: bytes }, out),
+            Err(Disagreement) => self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out),
+        }
+    }
+
     /// A packet of the other end. `events` is empty, and only lent so that it need not be made each time.
     pub(super) fn on_datagram(
         &mut self,
@@ -205,13 +231,22 @@ impl ActiveTransfer {
             }
         }
         self.resume_if_told(now, out);
+        self.negotiate(now, out);
         self.verify_if_whole(now, out);
+    }
+
+    fn negotiate(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Work::Send(sender) = &mut self.work else { return };
+        if !self.ended && sender.negotiate(now, &mut self.connection, self.id, out).is_err() {
+            self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
+        }
     }
 
     fn resume_if_told(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Work::Receive(receiver) = &mut self.work else { return };
         match receiver.resumed(now, &mut self.connection, self.id, out) {
             _ if self.ended => {}
+            Some(Ok(Resumed { of: 0, .. })) => {}
             Some(Ok(resumed)) => self.on_resumed(now, resumed, out),
             Some(Err(Disagreement)) => self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out),
             None => {}
@@ -226,7 +261,12 @@ impl ActiveTransfer {
     fn on_event(&mut self, now: Instant, event: Event, payload: &[u8], out: &mut Vec<Output>) {
         match (event, &mut self.work) {
             (Event::Data { flow, offset, range }, Work::Receive(receiver)) => {
-                receiver.on_data(self.id, (flow, offset), range, payload, out);
+                if receiver.on_data(self.id, (flow, offset), range, payload, out).is_err() {
+                    self.fail(now, TransferFailure::Protocol, CloseReason::Protocol, out);
+                }
+            }
+            (Event::Data { flow: PARTS, offset, range }, Work::Send(sender)) => {
+                sender.on_data(offset, payload.get(range).unwrap_or_default());
             }
             (Event::Verified { flow: FILE, blake3 }, Work::Send(sender)) => match sender.blake3() {
                 Some(ours) if ours == blake3 => self.finish(now, blake3, out),
@@ -280,6 +320,9 @@ impl ActiveTransfer {
     pub(super) fn on_written(&mut self, now: Instant, bytes: u64, out: &mut Vec<Output>) {
         if let Work::Receive(receiver) = &mut self.work {
             receiver.on_written(now, &mut self.connection, bytes);
+            if !self.ended {
+                receiver.survey_if_listed(self.id, out);
+            }
         }
         self.verify_if_whole(now, out);
     }
@@ -397,7 +440,9 @@ impl ActiveTransfer {
         };
         let was_heard = self.connection.counters().packets_received > 0;
         let heard_at = was_heard.then(|| self.connection.heard_at());
-        match self.watchdog.update(now, Facts { bytes: count.bytes, heard_at, disk, work }) {
+        // A listing moves, too.
+        let bytes = count.bytes.saturating_add(self.moved().min(self.beside_contents().listing));
+        match self.watchdog.update(now, Facts { bytes, heard_at, disk, work }) {
             Some(News::Waits(waiting)) => self.report(Progress::Waiting(waiting), out),
             Some(News::Paused(silent)) => self.report(Progress::Paused { silent }, out),
             Some(News::GoesOn) => {
@@ -415,16 +460,31 @@ impl ActiveTransfer {
         let counters = self.connection.counters();
         match self.work {
             Work::Send(_) => Count {
-                bytes: self.connection.acknowledged(FILE),
+                bytes: self.beside_contents().contents(self.moved()),
                 packets: counters.packets_sent,
                 lost: counters.packets_lost,
             },
             Work::Receive(_) => {
                 let arrived = counters.packets_received.saturating_sub(counters.duplicates);
                 let packets = if arrived > 0 { counters.largest_received.0 + 1 } else { 0 };
-                let bytes = self.connection.arrived(FILE);
+                let bytes = self.beside_contents().contents(self.moved());
                 Count { bytes, packets, lost: packets.saturating_sub(arrived) }
             }
+        }
+    }
+
+    /// How much of the file's flow has moved, whatever it is about.
+    fn moved(&self) -> u64 {
+        match self.work {
+            Work::Send(_) => self.connection.acknowledged(FILE),
+            Work::Receive(_) => self.connection.arrived(FILE),
+        }
+    }
+
+    fn beside_contents(&self) -> Beside {
+        match &self.work {
+            Work::Send(sender) => sender.beside_contents(),
+            Work::Receive(receiver) => receiver.beside_contents(),
         }
     }
 
@@ -452,7 +512,7 @@ impl ActiveTransfer {
             Work::Send(sender) => sender.length(),
             Work::Receive(receiver) => receiver.length(),
         };
-        let count = Count { bytes, ..self.count() };
+        let count = Count { bytes: self.beside_contents().contents(bytes), ..self.count() };
         if let Some(reading) = self.meter.finish(now, count) {
             self.report_moving(reading, out);
         }

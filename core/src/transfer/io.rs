@@ -3,6 +3,7 @@
 use core::ops::Range;
 use std::net::SocketAddr;
 
+use super::parts::Part;
 use super::resume::Have;
 use crate::client::io::{Report, Start};
 use crate::id::{OfferId, PeerIndex};
@@ -45,6 +46,20 @@ pub enum Input<'a> {
         transfer: OfferId,
         /// Of as many bytes as were asked for.
         blake3: [u8; 32],
+    },
+    /// `Output::Survey` was carried out.
+    Surveyed {
+        /// Which transfer.
+        transfer: OfferId,
+        /// What is there already, by entries; at most `parts::MAX_PARTS`.
+        parts: Vec<Part>,
+    },
+    /// `Output::CompareParts` was carried out.
+    PartsCompared {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Which of the parts are the same here.
+        same: Vec<bool>,
     },
     /// `Output::Read` was carried out: the slot has the bytes.
     Read {
@@ -156,6 +171,26 @@ pub enum Output {
         transfer: OfferId,
         /// How much of it; not more than there is.
         bytes: u64,
+    },
+    /// The listing of a folder or several files is with them: find out what of them is there already; `Surveyed` follows.
+    Survey {
+        /// Which transfer.
+        transfer: OfferId,
+    },
+    /// Hash as much of one's own files; `PartsCompared` follows, and nothing is read before. (Then `SourceHashed`, if
+    /// nothing else is to be read.)
+    CompareParts {
+        /// Which transfer.
+        transfer: OfferId,
+        /// What the receiver has, by entries. Whether there are such entries nobody has looked yet.
+        parts: Vec<Part>,
+    },
+    /// The contents that follow the listing are without these parts.
+    LeaveOut {
+        /// Which transfer.
+        transfer: OfferId,
+        /// Which of the parts that were surveyed.
+        same: Vec<bool>,
     },
     /// What was prepared is the beginning of another file: all of it is written anew.
     Restart {

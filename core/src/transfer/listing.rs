@@ -13,6 +13,9 @@ pub const MAX_ENTRIES: usize = 65_536;
 /// A listing, encoded: names of 50 bytes on average, if there are as many as can be.
 pub const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
 
+/// All contents together: far more than a disk has, and far less than a flow may have.
+pub const MAX_CONTENTS: u64 = MAX_VARINT / 2;
+
 /// Folders in each other: as many as a path of 4,096 bytes (`PATH_MAX` on Linux) can sensibly have.
 pub const MAX_DEPTH: usize = 128;
 
@@ -51,7 +54,7 @@ pub enum NotListed {
     TooMany,
     /// More than [`MAX_DEPTH`] folders in each other.
     TooDeep,
-    /// More bytes than a transfer can have.
+    /// More than [`MAX_CONTENTS`].
     TooLarge,
     /// It is in something that is no folder, or comes before it.
     Misplaced,
@@ -64,7 +67,7 @@ impl Listing {
             None => 0,
             Some(folder) => self.depth_in(folder).ok_or(NotListed::Misplaced)?,
         };
-        let bytes = self.bytes.checked_add(entry.bytes.unwrap_or(0)).filter(|bytes| *bytes < MAX_VARINT / 2);
+        let bytes = self.bytes.checked_add(entry.bytes.unwrap_or(0)).filter(|bytes| *bytes <= MAX_CONTENTS);
         if self.entries.len() >= MAX_ENTRIES {
             return Err(NotListed::TooMany);
         }

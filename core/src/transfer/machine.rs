@@ -235,6 +235,12 @@ impl Machine for Transfers {
             Input::Compared { transfer, blake3 } => {
                 self.tell(now, transfer, out, |t, _, out| t.on_compared(now, blake3, out));
             }
+            Input::Surveyed { transfer, parts } => {
+                self.tell(now, transfer, out, |t, _, out| t.on_surveyed(now, parts, out));
+            }
+            Input::PartsCompared { transfer, same } => {
+                self.tell(now, transfer, out, |t, _, out| t.on_parts_compared(now, &same, out));
+            }
             Input::Read { transfer, slot } => self.tell(now, transfer, out, |t, _, _| t.on_read(now, slot)),
             Input::Available { transfer, bytes } => {
                 self.tell(now, transfer, out, |t, _, _| t.on_available(now, bytes));

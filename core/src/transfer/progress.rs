@@ -29,6 +29,22 @@ pub(super) struct Count {
     pub(super) lost: u64,
 }
 
+/// What of a run of bytes that has moved is not of the contents, and what of the contents need not move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Beside {
+    /// The first so many bytes.
+    pub(super) listing: u64,
+    /// The other end has so many already.
+    pub(super) left_out: u64,
+}
+
+impl Beside {
+    /// How far the contents are, if so much of the run has moved.
+    pub(super) fn contents(self, moved: u64) -> u64 {
+        moved.saturating_sub(self.listing).saturating_add(self.left_out)
+    }
+}
+
 /// One report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {

@@ -189,8 +189,12 @@ pub(crate) fn login(name: &str, password: &str) -> RequestBody {
 pub(crate) fn offer(from: &str, to: &str, device: PublicKey) -> Option<RequestBody> {
     let (sender, receiver) = (UserName::new(from).ok()?, UserName::new(to).ok()?);
     let parties = OfferParties { sender: &sender, receiver: &receiver };
-    let contents =
-        OfferContents { label: FileLabel::new("nothing"), bytes: Some(u64::MAX), secret: PeerSecret([7; 32]) };
+    let contents = OfferContents {
+        label: FileLabel::new("nothing"),
+        bytes: Some(u64::MAX),
+        secret: PeerSecret([7; 32]),
+        listing: None,
+    };
     let sealed = seal_offer(parties, &SecretKey::new(SECRET), &device, &contents, [9; 32])?;
     Some(RequestBody::Offer { to: to.into(), device, index: PeerIndex(7), sealed })
 }

@@ -204,7 +204,7 @@ pub fn a_transfer_goes_on_without_the_server(world: &mut dyn World) {
         world.broadcast(client, "before");
     }
     let file = world.put_file("large.bin", world.large(), 7);
-    world.command(yoda, Command::SendFile { to: "luke".into(), path: file.path.clone() });
+    world.command(yoda, Command::SendFiles { to: "luke".into(), paths: vec![file.path.clone()] });
     is_at(world, luke, "bytes that move", |state| matches!(state, TransferState::Moving));
     for client in [yoda, luke] {
         world.cut_off(client);

@@ -75,12 +75,12 @@ pub fn a_file_needs_to_exist_and_somebody_to_receive_it(world: &mut dyn World) {
     let yoda = log_in(world, "yoda");
     let luke = log_in(world, "luke");
     let file = world.put_file("film.mp4", 10, 1);
-    let to = |user: &str| Command::SendFile { to: user.into(), path: file.path.clone() };
+    let to = |user: &str| Command::SendFiles { to: user.into(), paths: vec![file.path.clone()] };
     assert_eq!(world.fails(yoda, to("leia")), Failure::UserOffline(users(&["leia"])));
     assert_eq!(world.fails(yoda, to("nobody")), Failure::NoSuchUser(vec!["nobody".into()]));
     assert_eq!(world.fails(yoda, to("yoda")), Failure::Oneself);
     let missing = file.path.with_file_name("there is none");
-    let failure = world.fails(yoda, Command::SendFile { to: "luke".into(), path: missing.clone() });
+    let failure = world.fails(yoda, Command::SendFiles { to: "luke".into(), paths: vec![missing.clone()] });
     assert_eq!(failure, Failure::NoSuchFile(missing.to_string_lossy().into_owned()));
     world.broadcast(yoda, "that was all");
     world.hears(luke, "that was all");
@@ -148,7 +148,7 @@ pub fn logging_out_ends_transfers(world: &mut dyn World) {
 pub fn the_end_of_input_waits_for_transfers(world: &mut dyn World) {
     let (yoda, luke) = two_accepting(world);
     let file = world.put_file("film.mp4", 5_000_000, 1);
-    world.command(yoda, Command::SendFile { to: "luke".into(), path: file.path.clone() });
+    world.command(yoda, Command::SendFiles { to: "luke".into(), paths: vec![file.path.clone()] });
     world.command(yoda, Command::Broadcast { text: "goodbye".into() });
     world.command(yoda, Command::Finish);
     world.hears(luke, "goodbye");
@@ -244,7 +244,7 @@ fn send_for_long(world: &mut dyn World, client: ClientId, to: &str) -> OfferId {
 }
 
 fn send_path(world: &mut dyn World, client: ClientId, to: &str, path: PathBuf) -> OfferId {
-    world.command(client, Command::SendFile { to: to.into(), path });
+    world.command(client, Command::SendFiles { to: to.into(), paths: vec![path] });
     world.pick(client, "the offer of one's own", |event| match event {
         Event::Transfer(Transfer { id, direction: Direction::Out, state: TransferState::Starting, .. }) => Some(*id),
         _ => None,

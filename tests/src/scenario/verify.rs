@@ -70,7 +70,7 @@ pub fn a_new_device_of_who_was_verified_is_refused_both_ways(world: &mut dyn Wor
     world.log_out(luke);
     let luke = on(world, "luke", "another one", AcceptPolicy::All);
     let file = world.put_file("film.mp4", 10_000, 1);
-    let sending = Command::SendFile { to: "luke".into(), path: file.path.clone() };
+    let sending = Command::SendFiles { to: "luke".into(), paths: vec![file.path.clone()] };
     let Failure::PeerKeyChanged { user, key } = world.fails(yoda, sending.clone()) else { panic!("it is offered") };
     assert_eq!(user.as_str(), "luke");
     let id = send(world, luke, "yoda", &file);

@@ -136,7 +136,12 @@ impl Stage {
         let [sender, receiver] = [number, receiver].map(|person| user(self.people[person].name));
         let parties = OfferParties { sender: &sender, receiver: &receiver };
         let PeerSecret(seed) = secret_of(mark, id + 1_000_000);
-        let contents = OfferContents { label: FileLabel::new("nothing"), bytes: Some(id), secret: secret_of(mark, id) };
+        let contents = OfferContents {
+            label: FileLabel::new("nothing"),
+            bytes: Some(id),
+            secret: secret_of(mark, id),
+            listing: None,
+        };
         let sealed = seal_offer(parties, &by.secret, &device, &contents, seed).expect("a small offer");
         RequestBody::Offer { to: self.typed_name(to), device, index: PeerIndex(id as u32), sealed }
     }

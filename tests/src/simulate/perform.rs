@@ -77,7 +77,7 @@ impl Stage {
             }
             Act::ActiveUsers => Command::ActiveUsers,
             Act::Rooms => Command::Rooms,
-            Act::SendFile { to, file } => Command::SendFile { to: self.typed_name(*to), path: path_of(*file) },
+            Act::SendFile { to, file } => Command::SendFiles { to: self.typed_name(*to), paths: vec![path_of(*file)] },
             Act::Accept { which } => Command::Accept { offer: offer(&person.offers, *which) },
             Act::Reject { which } => Command::Reject { offer: offer(&person.offers, *which) },
             Act::Cancel { which } => Command::Cancel { transfer: offer(&person.transfers, *which) },

@@ -247,20 +247,20 @@ fn a_lost_connection_fails_offers_and_cancels_transfers() {
 #[test]
 fn a_file_that_is_opened_too_late_is_closed() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.orders();
     world.input(disconnected());
     assert_eq!(world.events(), [LOST, connection_lost(true)]);
     assert_eq!(world.orders(), []);
     let source = SourceId(1);
-    world.input(Input::SourceOpened { source, label: FileLabel::new("a"), bytes: 1 });
+    world.input(Input::SourceOpened { source, label: FileLabel::new("a"), bytes: 1, listing: None });
     assert_eq!(world.orders(), [Output::CloseSource { source }]);
 }
 
 #[test]
 fn an_offer_that_is_made_while_one_leaves_is_taken_back() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     opened_for_luke(&mut world, 1);
     world.command(Command::Logout);
     let [offering] = world.requests().try_into().unwrap();
@@ -275,9 +275,9 @@ fn an_offer_that_is_made_while_one_leaves_is_taken_back() {
 #[test]
 fn an_offer_that_is_not_made_yet_when_one_leaves_is_not_made() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.orders();
-    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1 });
+    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 1, listing: None });
     world.command(Command::Logout);
     let [asking] = world.requests().try_into().unwrap();
     world.wait(ANSWERS_PATIENCE);
@@ -328,7 +328,7 @@ fn finishing_waits_for_a_login_and_for_a_file_that_is_being_opened() {
     catches_up_and_says_bye(&mut world);
 
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.command(Command::Finish);
     assert_eq!((world.requests(), world.client.deadline()), (vec![], None));
     opened_for_luke(&mut world, 1);

@@ -93,8 +93,11 @@ fn what_breaks_a_limit_is_refused_without_asking() {
         (Command::DirectMessage { to: long_name.clone(), text: "hi".into() }, stranger()),
         (Command::Invite { room, user: long_name.clone() }, stranger()),
         (Command::BuildRoom { users: vec!["luke".into(), long_name.clone()] }, stranger()),
-        (Command::SendFile { to: long_name.clone(), path: "a".into() }, stranger()),
-        (Command::SendFile { to: "no/name".into(), path: "a".into() }, Failure::NoSuchUser(vec!["no/name".into()])),
+        (Command::SendFiles { to: long_name.clone(), paths: vec!["a".into()] }, stranger()),
+        (
+            Command::SendFiles { to: "no/name".into(), paths: vec!["a".into()] },
+            Failure::NoSuchUser(vec!["no/name".into()]),
+        ),
     ] {
         let mut world = World::logged_in(AcceptPolicy::Ask);
         world.command(command);

@@ -70,7 +70,7 @@ fn asks_devices(user: &str, offering: bool) -> RequestBody {
 }
 
 fn film(secret: PeerSecret) -> OfferContents {
-    OfferContents { label: FileLabel::new("film.mp4"), bytes: Some(1_000), secret }
+    OfferContents { label: FileLabel::new("film.mp4"), bytes: Some(1_000), secret, listing: None }
 }
 
 /// Film.mp4, as the device with this key seals it for yoda in luke's name.

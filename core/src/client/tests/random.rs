@@ -60,7 +60,7 @@ fn commands() -> impl Strategy<Value = Command> {
         1 => room().prop_map(|room| Command::Invite { room, user: "luke".into() }),
         1 => room().prop_map(|room| Command::Leave { room }),
         2 => kind.prop_map(|kind| Command::History { kind, since: AT }),
-        3 => Just(Command::SendFile { to: "luke".into(), path: "a".into() }),
+        3 => Just(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] }),
         3 => id().prop_map(|offer| Command::Accept { offer }),
         1 => id().prop_map(|offer| Command::Reject { offer }),
         1 => Just(Command::Transfers),
@@ -436,7 +436,7 @@ impl Books {
                 let source = self.to_open.remove(which % self.to_open.len());
                 if well {
                     self.opened.insert(source);
-                    Input::SourceOpened { source, label: FileLabel::new("a"), bytes: 5 }
+                    Input::SourceOpened { source, label: FileLabel::new("a"), bytes: 5, listing: None }
                 } else {
                     Input::SourceFailed { source, missing: true, reason: "gone".into() }
                 }

@@ -9,6 +9,7 @@ use crate::wire::message::{OfferEnd, Refusal};
 
 fn shown(id: u64) -> Event {
     Event::Offer {
+        entries: None,
         id: OfferId(id),
         from: name("luke"),
         name: FileLabel::new("film.mp4"),
@@ -47,6 +48,7 @@ fn started(world: &mut World, id: u64) -> PeerIndex {
     assert_eq!(
         *start,
         Start {
+            listing: None,
             transfer: OfferId(id),
             remote: ([192, 0, 2, 2], 7000).into(),
             local_index,

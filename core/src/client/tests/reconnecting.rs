@@ -434,10 +434,15 @@ fn an_answer_to_an_offer_and_its_withdrawal_end_with_the_connection() {
 #[test]
 fn a_file_that_was_not_offered_yet_is_offered_again() {
     let mut world = granted();
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.lose();
     // It is opened while nobody is there.
-    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("film.mp4"), bytes: 1_000 });
+    world.input(Input::SourceOpened {
+        source: SourceId(1),
+        label: FileLabel::new("film.mp4"),
+        bytes: 1_000,
+        listing: None,
+    });
     assert_eq!(world.requests(), []);
     let [asking] = world.goes_on().try_into().unwrap();
     assert_eq!(asking.body, asks_devices("luke", true));

@@ -7,7 +7,7 @@ use crate::client::transfers::MAX_OUTGOING;
 use crate::wire::message::{OfferEnd, Refusal};
 
 pub(super) fn send_file() -> Command {
-    Command::SendFile { to: "luke".into(), path: "/tmp/film.mp4".into() }
+    Command::SendFiles { to: "luke".into(), paths: vec!["/tmp/film.mp4".into()] }
 }
 
 fn entry(id: u64, state: TransferState) -> Event {
@@ -25,7 +25,7 @@ fn entry(id: u64, state: TransferState) -> Event {
 }
 
 pub(super) fn opened(source: u64) -> Input {
-    Input::SourceOpened { source: SourceId(source), label: FileLabel::new("film.mp4"), bytes: 1_000 }
+    Input::SourceOpened { source: SourceId(source), label: FileLabel::new("film.mp4"), bytes: 1_000, listing: None }
 }
 
 fn close(source: u64) -> Output {
@@ -59,7 +59,7 @@ pub(super) fn offering() -> (World, (PeerIndex, SealedOffer)) {
     let mut world = World::logged_in(AcceptPolicy::Ask);
     world.command(send_file());
     let path = "/tmp/film.mp4".into();
-    assert_eq!(world.orders(), [Output::OpenSource { source: SourceId(1), path }]);
+    assert_eq!(world.orders(), [Output::OpenSource { source: SourceId(1), paths: vec![path] }]);
     opened_for_luke(&mut world, 1);
     let offer = offered(world.answer(ReplyBody::Offered { offer: OfferId(1) }));
     assert_eq!(world.events(), [entry(1, TransferState::Starting)]);
@@ -75,6 +75,7 @@ fn a_file_is_opened_offered_accepted_and_started() {
     assert_eq!(
         world.orders(),
         [Output::Start(Start {
+            listing: None,
             transfer: OfferId(1),
             remote: ([192, 0, 2, 2], 7000).into(),
             local_index: index,
@@ -120,7 +121,7 @@ fn files_that_cannot_be_opened_are_told() {
 #[test]
 fn a_file_that_nobody_waits_for_is_closed() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.orders();
     world.input(opened(9));
     assert_eq!(world.orders(), [Output::CloseSource { source: SourceId(9) }]);

@@ -148,11 +148,11 @@ fn transfers_are_managed_while_a_history_is_read() {
 #[test]
 fn what_follows_a_file_waits_until_it_is_offered() {
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.command(Command::Transfers);
     world.command(broadcast("hi"));
     assert_eq!((world.events(), world.requests()), (vec![], vec![]));
-    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 5 });
+    world.input(Input::SourceOpened { source: SourceId(1), label: FileLabel::new("a"), bytes: 5, listing: None });
     world.answer(devices("luke", other_device()));
     world.answer(ReplyBody::Offered { offer: OfferId(1) });
     let [Event::Transfer(starting), Event::Transfers(list)] = &world.events()[..] else { panic!() };
@@ -161,7 +161,7 @@ fn what_follows_a_file_waits_until_it_is_offered() {
     assert_eq!(world.bodies(), [RequestBody::Broadcast { text: "hi".into() }]);
 
     let mut world = World::logged_in(AcceptPolicy::Ask);
-    world.command(Command::SendFile { to: "luke".into(), path: "a".into() });
+    world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.command(broadcast("hi"));
     assert_eq!(world.requests(), []);
     world.input(Input::SourceFailed { source: SourceId(1), missing: true, reason: "gone".into() });

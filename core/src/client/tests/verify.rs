@@ -157,7 +157,7 @@ fn who_is_offline_or_oneself_is_offered_nothing() {
         [("luke", None, Failure::UserOffline(vec![name("luke")])), ("yoda", Some(device()), Failure::Oneself)]
     {
         let mut world = World::logged_in(AcceptPolicy::Ask);
-        world.command(Command::SendFile { to: user.into(), path: "a".into() });
+        world.command(Command::SendFiles { to: user.into(), paths: vec!["a".into()] });
         world.input(opened(1));
         let keys = vec![if user == "luke" { other_device() } else { device() }];
         world.answer(ReplyBody::Devices(Devices { user: name(user), keys, active }));
@@ -279,7 +279,7 @@ fn a_name_is_the_account_s_however_it_was_typed() {
     assert_eq!(world.answer(told()), asks_devices(typed, false));
     world.answer(devices("yoda", device()));
     assert_eq!(world.remembered[0].name, account);
-    world.command(Command::SendFile { to: typed.into(), path: "a".into() });
+    world.command(Command::SendFiles { to: typed.into(), paths: vec!["a".into()] });
     world.input(opened(1));
     world.answer(told());
     let bodies = world.bodies();

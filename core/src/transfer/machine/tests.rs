@@ -7,6 +7,7 @@ use crate::text::FileLabel;
 use crate::transfer::Have;
 use crate::transfer::io::SlotId;
 use crate::transfer::manifest::FILE_WINDOW;
+use crate::transfer::parts::Part;
 use crate::transfer::resume::Told;
 use crate::wire::packet::{Header, PacketNumber, Role};
 use proptest::prelude::*;
@@ -67,6 +68,9 @@ fn question_in(out: &[Output]) -> Option<Vec<u8>> {
 /// A size for which there is a stream.
 const STREAM: u64 = 3;
 
+/// A size for which there are several files.
+const TREE: u64 = 2;
+
 fn start(id: u64, sends: bool, bytes: u64) -> Start {
     let into = if bytes.is_multiple_of(2) { Destination::File } else { Destination::Stream };
     let receive = Side::Receive { from: UserName::new("yoda").unwrap(), label: FileLabel::new("film.mp4"), into };
@@ -77,6 +81,7 @@ fn start(id: u64, sends: bool, bytes: u64) -> Start {
         remote_index: PeerIndex(id as u32 + 200),
         agreement: agreement(other_device().public()),
         bytes: Some(bytes).filter(|bytes| *bytes != STREAM),
+        listing: (bytes == TREE).then_some(TREE),
         side: if sends { Side::Send { source: SourceId(id) } } else { receive },
     }
 }
@@ -182,6 +187,8 @@ enum Op {
     },
     Prepared(u64, u64),
     Compared(u64),
+    Surveyed(u64, u64),
+    PartsCompared(u64, Vec<bool>),
     Read(u64, u8),
     Available(u64, u64),
     SourceHashed(u64),
@@ -214,6 +221,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => prop::collection::vec(any::<u8>(), 1_200).prop_map(Op::Handshake),
         3 => (id(), prop_oneof![0u64..3, Just(70_000), any::<u64>()]).prop_map(|(id, bytes)| Op::Prepared(id, bytes)),
         2 => id().prop_map(Op::Compared),
+        2 => (id(), 0u64..4).prop_map(|(id, bytes)| Op::Surveyed(id, bytes)),
+        2 => (id(), prop::collection::vec(any::<bool>(), 0..3)).prop_map(|(id, same)| Op::PartsCompared(id, same)),
         4 => (id(), 0u8..12).prop_map(|(id, slot)| Op::Read(id, slot)),
         2 => (id(), prop_oneof![0u64..3, Just(70_000), any::<u64>()]).prop_map(|(id, bytes)| Op::Available(id, bytes)),
         1 => id().prop_map(Op::SourceHashed),
@@ -241,6 +250,11 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
         Op::Prepared(id, bytes) => {
             Input::Prepared { transfer: transfer(*id), have: Have { bytes: *bytes, blake3: [1; 32] } }
         }
+        Op::Surveyed(id, bytes) => {
+            let part = |entry| Part { entry, bytes: *bytes, blake3: [1; 32] };
+            Input::Surveyed { transfer: transfer(*id), parts: (0..*bytes as u32).map(part).collect() }
+        }
+        Op::PartsCompared(id, same) => Input::PartsCompared { transfer: transfer(*id), same: same.clone() },
         Op::Compared(id) => Input::Compared { transfer: transfer(*id), blake3: [1; 32] },
         Op::Read(id, slot) => Input::Read { transfer: transfer(*id), slot: SlotId(*slot) },
         Op::Available(id, bytes) => Input::Available { transfer: transfer(*id), bytes: *bytes },
@@ -314,6 +328,9 @@ proptest! {
                     }
                     Output::Read { transfer, .. }
                     | Output::Compare { transfer, .. }
+                    | Output::Survey { transfer }
+                    | Output::CompareParts { transfer, .. }
+                    | Output::LeaveOut { transfer, .. }
                     | Output::Restart { transfer }
                     | Output::Release { transfer, .. }
                     | Output::Verify { transfer }

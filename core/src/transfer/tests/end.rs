@@ -8,6 +8,7 @@ use ring::digest;
 
 use super::link::Datagram;
 use super::stream::{Reader, Source};
+use super::tree::Tree;
 use crate::client::io::{Progress, Side, Start};
 use crate::config::TransferConfig;
 use crate::id::OfferId;
@@ -16,6 +17,7 @@ use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::secure::SecretKey;
 use crate::time::Instant;
 use crate::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
+use crate::transfer::parts::Part;
 use crate::transfer::{Have, Keys, Opened, Transfers};
 
 pub(super) const TRANSFER: OfferId = OfferId(7);
@@ -31,6 +33,8 @@ pub(super) enum Answer {
     Prepared(Have),
     Available(u64),
     Compared([u8; 32]),
+    Surveyed(Vec<Part>),
+    PartsCompared(Vec<bool>),
     Read(SlotId),
     SourceHashed([u8; 32]),
     Written(u64),
@@ -48,6 +52,8 @@ pub(super) struct End {
     pub(super) source_changes: bool,
     /// How much an earlier transfer left.
     pub(super) has: usize,
+    /// The files, if there are several: then the file is what is sent of them.
+    pub(super) tree: Option<Tree>,
     /// What the source is, if it is a stream.
     pub(super) source: Option<Source>,
     /// Who takes what arrives, if it goes into a stream.
@@ -83,6 +89,7 @@ impl End {
             file,
             source_changes: false,
             has: 0,
+            tree: None,
             source: None,
             reader: None,
             slow_hash: None,
@@ -159,6 +166,8 @@ impl End {
             Answer::Prepared(have) => Input::Prepared { transfer, have },
             Answer::Available(bytes) => Input::Available { transfer, bytes },
             Answer::Compared(blake3) => Input::Compared { transfer, blake3 },
+            Answer::Surveyed(parts) => Input::Surveyed { transfer, parts },
+            Answer::PartsCompared(same) => Input::PartsCompared { transfer, same },
             Answer::Read(slot) => Input::Read { transfer, slot },
             Answer::SourceHashed(blake3) => Input::SourceHashed { transfer, blake3 },
             Answer::Written(bytes) => Input::Written { transfer, bytes },
@@ -259,6 +268,18 @@ impl End {
                 }
             }
             Output::Restart { .. } => self.has = 0,
+            Output::Survey { .. } => {
+                assert_eq!(self.bytes_written, self.tree.as_ref().expect("several files").listing as u64);
+                let at = now + self.slow_hash.unwrap_or_default();
+                self.answers.push_back((at, Answer::Surveyed(self.tree.as_ref().expect("several files").parts())));
+            }
+            Output::CompareParts { parts, .. } => self.compare_parts(now, &parts),
+            Output::LeaveOut { same, .. } => {
+                let tree = self.tree.as_mut().expect("several files");
+                let parts = tree.parts();
+                tree.leave_out(&parts[..same.len()], &same);
+                self.file.resize(tree.flow().len(), 0);
+            }
             Output::Release { offset, .. } => {
                 self.source.as_mut().expect("a stream").release(offset);
                 self.take_from_source(now);
@@ -276,7 +297,10 @@ impl End {
                 assert!(!writes && !self.verifying, "once, when everything is written");
                 self.verifying = true;
                 let at = now + self.slow_hash.unwrap_or_default();
-                self.answers.push_back((at, Answer::Verified(hash(&self.file))));
+                if let Some(tree) = &mut self.tree {
+                    tree.complete(&self.file);
+                }
+                self.answers.push_back((at, Answer::Verified(self.hash_of_all())));
             }
             Output::Publish { .. } => {
                 self.published = true;
@@ -310,9 +334,27 @@ impl End {
         self.slots[usize::from(slot.0)] = bytes;
         let at = now + self.slow_disk;
         self.answers.push_back((at, Answer::Read(slot)));
-        if end == self.file.len() as u64 && offset + length as u64 == self.hashed_to {
-            self.answers.push_back((at, Answer::SourceHashed(hash(&self.file))));
+        let is_agreed = self.tree.as_ref().is_none_or(|tree| tree.sent.is_some());
+        if is_agreed && end == self.file.len() as u64 && offset + length as u64 == self.hashed_to {
+            self.answers.push_back((at, Answer::SourceHashed(self.hash_of_all())));
         }
+    }
+
+    fn compare_parts(&mut self, now: Instant, parts: &[Part]) {
+        assert_eq!(self.hashed_to, self.file.len() as u64, "all of the listing was read");
+        let tree = self.tree.as_mut().expect("several files");
+        let same = tree.compare(parts);
+        tree.leave_out(parts, &same);
+        self.file = tree.flow();
+        let at = now + self.slow_hash.unwrap_or_default();
+        self.answers.push_back((at, Answer::PartsCompared(same)));
+        if self.has_read_all() {
+            self.answers.push_back((at, Answer::SourceHashed(self.hash_of_all())));
+        }
+    }
+
+    fn hash_of_all(&self) -> [u8; 32] {
+        hash(self.tree.as_ref().map_or(&self.file, |tree| &tree.whole))
     }
 
     fn send(&mut self, burst: &Burst) {

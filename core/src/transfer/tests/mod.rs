@@ -2,6 +2,7 @@
 
 mod congestion;
 mod end;
+mod folders;
 mod link;
 mod path_mtu;
 mod resuming;
@@ -9,4 +10,5 @@ mod scenarios;
 mod stalling;
 mod stream;
 mod streaming;
+mod tree;
 mod world;

@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) receiver_expects_port: u16,
     /// The size of the file, if both ends are told.
     pub(super) bytes: Option<u64>,
+    /// So many bytes of it are the listing of several files.
+    pub(super) listing: Option<u64>,
     /// Where the receiver puts it.
     pub(super) into: Destination,
     pub(super) suite: Suite,
@@ -85,6 +87,7 @@ impl World {
             replay_from_elsewhere: false,
             receiver_expects_port: PORT,
             bytes,
+            listing: None,
             into: Destination::File,
             context: [7; 32],
             suite: if seed.is_multiple_of(2) { Suite::AesGcm } else { Suite::ChaChaPoly },
@@ -117,6 +120,7 @@ impl World {
                 suite: self.suite,
             },
             bytes: self.bytes,
+            listing: self.listing,
             side,
         }
     }

@@ -213,7 +213,7 @@ fn a_client_dies_after_so_many_effects_and_the_others_see_it_leave() {
         let file = world.put_file("film.mp4", 300_000, 1);
         // Taken modulo how many there are.
         world.simulation.inject(&Fault::CrashClient { client: luke.0 + 2, after_effects: effects });
-        let command = Command::SendFile { to: "luke".into(), path: file.path };
+        let command = Command::SendFiles { to: "luke".into(), paths: vec![file.path] };
         world.command(yoda, command);
         world.pause(A_WHILE);
         assert_eq!(recorder.0.borrow().clients.get(&luke.0).copied().unwrap_or(0), effects);
@@ -327,7 +327,7 @@ fn act(simulation: &mut Simulation, client: &mut usize, name: &str, path: &Path,
         let password = Password(password_of(name));
         simulation.command(*client, Command::Login { name: name.into(), password });
     }
-    let file = Command::SendFile { to: "luke".into(), path: path.to_owned() };
+    let file = Command::SendFiles { to: "luke".into(), paths: vec![path.to_owned()] };
     let history = Command::History { kind: HistoryKind::Broadcast, since: Timestamp::default() };
     for command in [say("one"), say("two"), say("three"), file, history] {
         if dice.chance(0.5) {
@@ -387,7 +387,7 @@ fn transfer_with(trouble: DiskTrouble, at: usize, options: Options) -> ([Transfe
     let (mut world, clients, _) = two(options);
     world.simulation.inject(&Fault::ClientDisk { client: at, trouble });
     let file = world.put_file("film.mp4", 2_000_000, 1);
-    world.command(clients[0], Command::SendFile { to: "luke".into(), path: file.path });
+    world.command(clients[0], Command::SendFiles { to: "luke".into(), paths: vec![file.path] });
     let ends = clients.map(|client| {
         (&mut world as &mut dyn World).pick(client, "the end of the transfer", |event| match event {
             Event::Transfer(transfer) => match &transfer.state {
