@@ -13,7 +13,7 @@ use toom_core::secure::{PublicKey, SecretKey};
 use toom_core::server::activity::Activity;
 use toom_core::transfer::io::Counters;
 use toom_store::client::ClientError;
-use toom_store::files::Source;
+use toom_store::files::ContentSource;
 
 use crate::exit::Failure;
 
@@ -150,7 +150,7 @@ impl Endpoint {
     }
 
     /// Starts a transfer; `source` for a sending one.
-    pub(crate) fn start(&self, start: Start, source: Option<Source>) {
+    pub(crate) fn start(&self, start: Start, source: Option<ContentSource>) {
         match self {
             Endpoint::Smol(endpoint) => endpoint.start(start, source),
             Endpoint::Std(endpoint) => endpoint.start(start, source),

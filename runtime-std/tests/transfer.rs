@@ -202,6 +202,7 @@ fn agreement(to: &End) -> PeerAgreement {
 fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
     let (source, label, bytes) = Source::open(path).unwrap();
     let start = Start {
+        listing: None,
         transfer: OfferId(3),
         remote: to.address(),
         local_index: PeerIndex(10),
@@ -212,6 +213,7 @@ fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
     };
     to.endpoint.start(
         Start {
+            listing: None,
             remote: from.address(),
             agreement: agreement(from),
             local_index: start.remote_index,
@@ -295,6 +297,7 @@ fn labels_of_the_sender_never_leave_the_download_folder() {
     let (_directory, path) = file("x", b"hello");
     let (source, _, bytes) = Source::open(&path).unwrap();
     let ours = |to: &End, local: u32, other: u32, side| Start {
+        listing: None,
         transfer: OfferId(1),
         remote: to.address(),
         local_index: PeerIndex(local),

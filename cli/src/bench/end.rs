@@ -151,7 +151,7 @@ pub(crate) fn run(global: &Global) -> Outcome {
         .map_err(|error| Failure::failed(format!("No UDP port can be used: {error}.")))?;
     let source = match &setup.source {
         Some(path) => {
-            Some(Source::open(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?.0)
+            Some(Source::open(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?.0.into())
         }
         None => None,
     };
@@ -191,6 +191,7 @@ fn start(setup: Setup, go: &Go) -> Result<Start, Failure> {
         },
     };
     Ok(Start {
+        listing: None,
         transfer: TRANSFER,
         remote: go.remote,
         local_index: setup.local_index,

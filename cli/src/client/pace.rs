@@ -88,7 +88,7 @@ impl Answer {
             Command::Broadcast { .. } | Command::RoomMessage { .. } | Command::DirectMessage { .. } => Answer::Sent,
             Command::BuildRoom { .. } => Answer::Room,
             Command::Invite { .. } => Answer::RoomChanged,
-            Command::SendFile { .. } | Command::SendStream { .. } => Answer::Offered,
+            Command::SendFiles { .. } | Command::SendStream { .. } => Answer::Offered,
             Command::Accept { .. } | Command::AcceptStream { .. } | Command::Reject { .. } | Command::Cancel { .. } => {
                 Answer::OfferAnswered
             }

@@ -33,6 +33,7 @@ pub(crate) fn code(failure: &Failure) -> &'static str {
         Failure::RateLimited { .. } => "rate_limited",
         Failure::NoSuchFile(_) => "no_such_file",
         Failure::UnreadableFile(_) => "unreadable_file",
+        Failure::NoStream(_) => "not_a_stream",
         Failure::PeerKeyChanged { .. } => "peer_key_changed",
         Failure::DeviceChanged => "device_changed",
         Failure::SearchNotReady => "search_not_ready",
@@ -70,6 +71,10 @@ pub(crate) fn sentence(failure: &Failure) -> String {
             format!("You are sending more than this server allows; try again in {}", seconds(*retry_after_ms))
         }
         Failure::NoSuchFile(file) => format!("The file does not exist: {}", printable(file)),
+        Failure::NoStream(name) => format!(
+            "{} is a folder or several files, which cannot go to standard output; save it into a folder",
+            printable(name.as_str())
+        ),
         Failure::UnreadableFile(reason) => format!("The file cannot be read: {}", printable(reason)),
         Failure::PeerKeyChanged { user, key } => format!(
             "THE KEY OF {user} HAS CHANGED, so the file was not sent: {key} is none of those that you verified. Somebody \
@@ -167,6 +172,7 @@ mod tests {
     use super::*;
     use toom_core::name::UserName;
     use toom_core::secure::PublicKey;
+    use toom_core::text::FileLabel;
 
     fn all() -> Vec<Failure> {
         let user = UserName::new("yoda").unwrap();
@@ -186,6 +192,7 @@ mod tests {
             Failure::RateLimited { retry_after_ms: 1 },
             Failure::NoSuchFile("\u{7}x".into()),
             Failure::UnreadableFile("permission\u{7} denied".into()),
+            Failure::NoStream(FileLabel::new("photos\u{7}")),
             Failure::PeerKeyChanged { user: user.clone(), key: PublicKey([1; 32]) },
             Failure::DeviceChanged,
             Failure::SearchNotReady,

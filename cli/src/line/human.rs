@@ -60,10 +60,10 @@ pub(crate) fn render(event: &Event, accept: AcceptPolicy) -> Option<String> {
         Event::Latest { messages, more, .. } => past::latest(messages, *more),
         Event::NewSince(news) => past::new_since(news),
         Event::Found { messages, more } => past::found(messages, *more),
-        Event::Offer { id, from, name, bytes, held } => format!(
+        Event::Offer { id, from, name, bytes, entries, held } => format!(
             "{from} offers you {} ({}). {}.",
             printable(name.as_str()),
-            length(*bytes),
+            contents(*bytes, *entries),
             match accept {
                 AcceptPolicy::All if *held => format!("Their key has changed; type ACCEPT {id} or REJECT {id}"),
                 AcceptPolicy::Ask => format!("Type ACCEPT {id} or REJECT {id}"),
@@ -203,6 +203,15 @@ pub(crate) fn size(bytes: u64) -> String {
 /// The size of a file, or that it has none.
 pub(crate) fn length(total: Option<u64>) -> String {
     total.map_or_else(|| "a stream".into(), size)
+}
+
+/// What is offered: the size of a file, or of a folder or several files and how many there are.
+pub(crate) fn contents(bytes: Option<u64>, entries: Option<u32>) -> String {
+    match entries {
+        None => length(bytes),
+        Some(1) => format!("a folder, {}", length(bytes)),
+        Some(entries) => format!("{entries} files and folders, {}", length(bytes)),
+    }
 }
 
 /// Bits a second as people read it: `12.3 Mbit/s`.
@@ -533,7 +542,14 @@ mod tests {
                 text: nasty.into(),
             },
             Event::History { kind: HistoryKind::Broadcast, messages: vec![past(None, 1, nasty)] },
-            Event::Offer { id: OfferId(1), from, name: FileLabel::new(nasty), bytes: Some(1), held: false },
+            Event::Offer {
+                id: OfferId(1),
+                from,
+                name: FileLabel::new(nasty),
+                bytes: Some(1),
+                entries: None,
+                held: false,
+            },
             Event::NotRemembered { user: yoda(), reason: nasty.into() },
             Event::Error(Failure::LimitReached(nasty.into())),
             Event::Error(Failure::NoSuchUser(vec![nasty.into()])),
@@ -592,7 +608,7 @@ mod tests {
     #[test]
     fn an_offer_says_what_there_is_to_do() {
         let (id, name, bytes) = (OfferId(7), FileLabel::new("a.mp4"), Some(1_000));
-        let offer = |held| Event::Offer { id, from: yoda(), name: name.clone(), bytes, held };
+        let offer = |held| Event::Offer { id, from: yoda(), name: name.clone(), bytes, entries: None, held };
         for (held, accept, words) in [
             (false, AcceptPolicy::Ask, "Type ACCEPT 7 or REJECT 7."),
             (false, AcceptPolicy::All, "Offer 7 is being accepted."),

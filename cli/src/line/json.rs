@@ -62,8 +62,13 @@ pub(crate) fn render(event: &Event, user: &str) -> Value {
         Event::Found { messages, more } => {
             json!({"event": "found", "messages": messages.iter().map(|it| found(it, user)).collect::<Vec<_>>(), "more": more})
         }
-        Event::Offer { id, from, name: label, bytes, .. } => {
-            json!({"event": "offer", "id": id.0, "from": name(from), "name": label.as_str(), "bytes": bytes})
+        Event::Offer { id, from, name: label, bytes, entries, .. } => {
+            let mut object =
+                json!({"event": "offer", "id": id.0, "from": name(from), "name": label.as_str(), "bytes": bytes});
+            if let Some(entries) = entries {
+                object["entries"] = (*entries).into();
+            }
+            object
         }
         Event::Transfer(entry) => {
             let mut object = transfer(entry);
@@ -490,8 +495,26 @@ mod tests {
     #[test]
     fn offers_and_transfers() {
         check(
-            Event::Offer { id: OfferId(4), from: yoda(), name: FileLabel::new("a.mp4"), bytes: Some(7), held: true },
+            Event::Offer {
+                id: OfferId(4),
+                from: yoda(),
+                name: FileLabel::new("a.mp4"),
+                bytes: Some(7),
+                entries: None,
+                held: true,
+            },
             json!({"event": "offer", "id": 4, "from": "yoda", "name": "a.mp4", "bytes": 7}),
+        );
+        check(
+            Event::Offer {
+                id: OfferId(4),
+                from: yoda(),
+                name: FileLabel::new("photos"),
+                bytes: Some(7),
+                entries: Some(3),
+                held: false,
+            },
+            json!({"event": "offer", "id": 4, "from": "yoda", "name": "photos", "bytes": 7, "entries": 3}),
         );
         check(
             Event::OfferAnswered { id: OfferId(4), accepted: true },

@@ -70,7 +70,7 @@ pub(crate) fn parse(line: &str, parse_time: impl Fn(&str) -> Option<Timestamp>) 
         "RDM" => arguments.history(parse_time)?,
         "UPD" => {
             let (to, rest) = arguments.word("the user is missing")?;
-            Command::SendFile { to, path: rest.text("the file is missing")?.into() }
+            Command::SendFiles { to, paths: vec![rest.text("the file is missing")?.into()] }
         }
         "OUT" => arguments.none(Command::Logout)?,
         "MSG" => {

@@ -11,12 +11,12 @@ use crate::units::parse_server;
 /// `toom send`
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
-    /// What to send: files, one after another in this order; or - for standard input, until it ends
+    /// What to send: files and folders, as one transfer if there are several; or - for standard input, until it ends
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Who gets them
-    #[arg(long, value_name = "USER")]
-    pub(crate) to: String,
+    /// Who gets it; may be given several times
+    #[arg(long, value_name = "USER", required = true)]
+    pub(crate) to: Vec<String>,
     /// What standard input is called at the other end [default: stdin]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

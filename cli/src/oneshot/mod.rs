@@ -54,7 +54,7 @@ enum Happening {
     Signal,
 }
 
-/// Sends files until the last one is verified, or one of them is not.
+/// Sends files to everybody they are for, until the last one has verified them or failed.
 pub(crate) fn send(args: &SendArgs, global: &Global) -> Outcome {
     let task = Send::new(args.to.clone(), what(args)?);
     let place = Place {
@@ -67,11 +67,11 @@ pub(crate) fn send(args: &SendArgs, global: &Global) -> Outcome {
 }
 
 /// The files, or standard input, which cannot be read for anything else then.
-fn what(args: &SendArgs) -> Result<Vec<What>, Failure> {
+fn what(args: &SendArgs) -> Result<What, Failure> {
     let ConnectionArgs { login, .. } = &args.connection;
     if !args.paths.iter().any(|path| is_standard(path)) {
         return match args.name {
-            None => Ok(args.paths.iter().cloned().map(What::File).collect()),
+            None => Ok(What::Files(args.paths.clone())),
             Some(_) => Err(Failure::usage("--name is for standard input (-); files have their names.")),
         };
     }
@@ -85,7 +85,10 @@ fn what(args: &SendArgs) -> Result<Vec<What>, Failure> {
             "With -, nothing else can be read from standard input: give --user and --password-file, and no --trust ask.",
         ));
     }
-    Ok(vec![What::Stream(args.name.clone().unwrap_or_else(|| "stdin".into()))])
+    if args.to.len() > 1 {
+        return Err(Failure::usage("Standard input (-) can go to one person only, since it can be read only once."));
+    }
+    Ok(What::Stream(args.name.clone().unwrap_or_else(|| "stdin".into())))
 }
 
 /// Whether a path stands for a standard stream.

@@ -17,7 +17,7 @@ use super::screen::Screen;
 use super::session::{Step, Task};
 use super::verdict;
 use crate::exit::Exit;
-use crate::line::human::length;
+use crate::line::human::contents;
 use crate::output;
 
 /// Whose offer is taken, and which one it was.
@@ -74,8 +74,8 @@ impl Task for Recv {
 
     fn event(&mut self, event: &Event, screen: &Screen) -> io::Result<Step> {
         Ok(match event {
-            Event::Offer { id, from, name, bytes, held } => {
-                let what = format!("{from} offers {} ({})", name.as_str(), length(*bytes));
+            Event::Offer { id, from, name, bytes, entries, held } => {
+                let what = format!("{from} offers {} ({})", name.as_str(), contents(*bytes, *entries));
                 if !self.is_wanted(from) {
                     screen.note(&format!("{what}, which is rejected."));
                     Step::Do(Command::Reject { offer: *id })

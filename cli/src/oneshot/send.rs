@@ -1,12 +1,13 @@
-//! `toom send`: offers files to somebody, one after another, and is done when the last one is verified. `-` is standard
-//! input, which is sent while it comes.
+//! `toom send`: offers what it sends to everybody it is for, and is done when the last of them has verified it. `-` is
+//! standard input, which is sent while it comes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 
 use toom_core::client::command::Command;
 use toom_core::client::event::{Direction, Event, Transfer, TransferState};
+use toom_core::id::OfferId;
 
 use super::screen::Screen;
 use super::session::{Step, Task};
@@ -14,32 +15,71 @@ use super::verdict;
 use crate::exit::Exit;
 use crate::line::human::length;
 
-/// The files that are left, and for whom.
+/// What is sent, and to whom.
 pub(super) struct Send {
-    to: String,
-    left: VecDeque<What>,
+    what: What,
+    /// Who has no offer yet.
+    left: VecDeque<String>,
+    /// An offer is being made; there is one at a time.
+    offering: bool,
+    /// Those that were offered and have not ended.
+    running: BTreeSet<OfferId>,
+    /// Of the first that failed.
+    exit: Exit,
 }
 
 /// What is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    File(PathBuf),
+    /// One file, or else a folder or several files and folders.
+    Files(Vec<PathBuf>),
     /// Standard input, under this name.
     Stream(String),
 }
 
 impl Send {
-    /// Sends all of `what` to somebody.
-    pub(super) fn new(to: String, what: Vec<What>) -> Send {
-        Send { to, left: what.into() }
+    /// Sends `what` to everybody of `to`.
+    pub(super) fn new(to: Vec<String>, what: What) -> Send {
+        Send { what, left: to.into(), offering: false, running: BTreeSet::new(), exit: Exit::Done }
     }
 
+    /// The next offer, or the end if nothing is under way.
     fn next(&mut self) -> Step {
-        let to = self.to.clone();
-        match self.left.pop_front() {
-            Some(What::File(path)) => Step::Do(Command::SendFile { to, path }),
-            Some(What::Stream(name)) => Step::Do(Command::SendStream { to, name }),
-            None => Step::End(Exit::Done),
+        if self.offering {
+            return Step::Wait;
+        }
+        let Some(to) = self.left.pop_front() else {
+            return if self.running.is_empty() { Step::End(self.exit) } else { Step::Wait };
+        };
+        self.offering = true;
+        Step::Do(match self.what.clone() {
+            What::Files(paths) => Command::SendFiles { to, paths },
+            What::Stream(name) => Command::SendStream { to, name },
+        })
+    }
+
+    /// Somebody does not get it. The others do.
+    fn failed(&mut self, exit: Exit) -> Step {
+        if self.exit == Exit::Done {
+            self.exit = exit;
+        }
+        self.next()
+    }
+
+    fn transfer(&mut self, transfer: &Transfer, screen: &Screen) -> Step {
+        match &transfer.state {
+            TransferState::Starting => {
+                self.offering = false;
+                self.running.insert(transfer.id);
+                let Transfer { peer, name, total, .. } = transfer;
+                screen.note(&format!("Waiting for {peer} to accept {} ({}).", name.as_str(), length(*total)));
+                self.next()
+            }
+            TransferState::Done { .. } if self.running.remove(&transfer.id) => self.next(),
+            TransferState::Failed(failure) if self.running.remove(&transfer.id) => {
+                self.failed(verdict::of_transfer(failure, transfer, transfer.total.is_none()))
+            }
+            _ => Step::Wait,
         }
     }
 }
@@ -51,19 +91,11 @@ impl Task for Send {
 
     fn event(&mut self, event: &Event, screen: &Screen) -> io::Result<Step> {
         Ok(match event {
-            Event::Transfer(transfer @ Transfer { direction: Direction::Out, state, .. }) => match state {
-                TransferState::Starting => {
-                    let Transfer { peer, name, total, .. } = transfer;
-                    screen.note(&format!("Waiting for {peer} to accept {} ({}).", name.as_str(), length(*total)));
-                    Step::Wait
-                }
-                TransferState::Done { .. } => self.next(),
-                TransferState::Failed(failure) => {
-                    Step::End(verdict::of_transfer(failure, transfer, transfer.total.is_none()))
-                }
-                _ => Step::Wait,
-            },
-            Event::Error(failure) => Step::End(verdict::of_command(failure)),
+            Event::Transfer(transfer @ Transfer { direction: Direction::Out, .. }) => self.transfer(transfer, screen),
+            Event::Error(failure) => {
+                self.offering = false;
+                self.failed(verdict::of_command(failure))
+            }
             _ => Step::Wait,
         })
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod command_line;
 mod conversation;
+mod folders;
 mod hostile_text;
 mod login;
 mod maintenance;

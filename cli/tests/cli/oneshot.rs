@@ -40,32 +40,6 @@ fn a_file_crosses_and_both_say_what_they_wait_for_and_what_came_of_it() {
 }
 
 #[test]
-fn several_files_go_in_their_order_and_it_stops_at_the_first_that_fails() {
-    for runtime in RUNTIMES {
-        let server = Server::start(runtime);
-        let (home, downloads) = (folder(&server, "home"), folder(&server, "downloads"));
-        let [one, two, three] = ["one", "two", "three"].map(|name| file(&server, name, 200_000));
-        let mut luke = Client::start(&server, "luke", &["--accept", "all", "--downloads", path(&downloads)]);
-        let all = ["send", "--to", "luke", path(&one), path(&two), path(&three)];
-        let mut yoda = Client::start_task(&home, &server, "yoda", &all);
-        for name in ["one", "two", "three"] {
-            assert_eq!(yoda.find("the end", |event| event["state"] == "done")["name"], name);
-            assert_eq!(luke.find("the end", |event| event["state"] == "done")["saved_as"], format!("yoda_{name}"));
-        }
-        yoda.event("bye");
-        assert_eq!(yoda.end(), Some(0));
-
-        fs::remove_file(downloads.join("yoda_three")).expect("removed");
-        let missing = ["send", "--to", "luke", path(&one), "/nonexistent/file", path(&three)];
-        let mut yoda = Client::start_task(&home, &server, "yoda", &missing);
-        assert_eq!(yoda.find("the end", |event| event["state"] == "done")["name"], "one");
-        assert_eq!(yoda.event("error")["code"], "no_such_file");
-        assert_eq!(yoda.end(), Some(1));
-        assert!(!downloads.join("yoda_three").exists());
-    }
-}
-
-#[test]
 fn each_way_to_be_refused_has_its_exit_code() {
     for runtime in RUNTIMES {
         let server = Server::start(runtime);

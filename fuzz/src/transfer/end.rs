@@ -180,6 +180,7 @@ impl End {
             remote_index,
             agreement: agreement(role),
             bytes: Some(file.len() as u64),
+            listing: None,
             side,
         };
         end.handle(Instant::ZERO, Input::Start(start), &[]);
@@ -338,6 +339,9 @@ impl End {
             }
             Output::Restart { .. } => panic!("nothing was there"),
             Output::Release { .. } => panic!("nobody sends a stream"),
+            Output::Survey { .. } | Output::CompareParts { .. } | Output::LeaveOut { .. } => {
+                panic!("nobody sends several files")
+            }
             Output::Burst(burst) => self.send(&burst),
             Output::Read { offset, length, slot, .. } => self.read(offset, length, slot),
             Output::Write { offset, range, .. } => self.write(offset, &payload[range]),

@@ -142,7 +142,7 @@ impl<E: FnMut(Event)> Driver<E> {
                 self.done = self.done || matches!(event, Event::Bye { .. } | Event::ConnectionLost { .. });
                 (self.on_event)(event);
             }
-            Output::OpenSource { source, path } => return Some(self.sources.open(source, &path)),
+            Output::OpenSource { source, paths } => return Some(self.sources.open(source, &paths)),
             Output::CloseSource { source } => self.sources.close(source),
             Output::Start(start) => {
                 let source = self.sources.take(&start.side);

@@ -10,7 +10,7 @@ use toom_core::machine::Machine;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Burst, Input, Output};
 use toom_core::transfer::{Keys, Opened, Transfers};
-use toom_store::files::{Disk, Source};
+use toom_store::files::{ContentSource, Disk};
 use toom_store::system::in_words;
 use toom_store::system::udp::{Received, Socket};
 
@@ -127,7 +127,7 @@ impl<R: FnMut(Report)> Driver<R> {
         }
     }
 
-    fn start(&mut self, start: Start, source: Option<Source>) {
+    fn start(&mut self, start: Start, source: Option<ContentSource>) {
         let start = Start { remote: canonical(start.remote), ..start };
         let transfer = start.transfer;
         self.disk.open(&start, source);
@@ -192,6 +192,9 @@ impl<R: FnMut(Report)> Driver<R> {
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
             Output::Compare { transfer, bytes } => self.disk.compare(transfer, bytes),
             Output::Restart { transfer } => self.disk.restart(transfer),
+            Output::Survey { transfer } => self.disk.survey(transfer),
+            Output::CompareParts { transfer, parts } => self.disk.compare_parts(transfer, parts),
+            Output::LeaveOut { transfer, same } => self.disk.leave_out(transfer, &same),
             Output::Release { transfer, offset } => self.disk.release(transfer, offset),
             Output::Read { transfer, offset, length, slot } => self.disk.read(transfer, offset, length, slot),
             Output::Burst(burst) => self.send(&burst),

@@ -28,7 +28,7 @@ use toom_core::id::OfferId;
 use toom_core::secure::SecretKey;
 use toom_core::transfer::io::{Counters, Dropped};
 use toom_core::transfer::{Counts, Transfers};
-use toom_store::files::{Disk, Finished, Source};
+use toom_store::files::{ContentSource, Disk, Finished};
 use toom_store::system::SystemCalls;
 use toom_store::system::udp::Socket;
 
@@ -51,7 +51,7 @@ pub struct Endpoint {
 /// What the endpoint's thread is told.
 #[derive(Debug)]
 enum Command {
-    Start(Start, Option<Source>),
+    Start(Start, Option<ContentSource>),
     Cancel(OfferId, bool),
     /// Slow work on a file is done.
     Finished(Finished),
@@ -89,7 +89,7 @@ impl Endpoint {
     }
 
     /// Starts a transfer; `source` for a sending one.
-    pub fn start(&self, start: Start, source: Option<Source>) {
+    pub fn start(&self, start: Start, source: Option<ContentSource>) {
         self.posts.post(Command::Start(start, source));
     }
 

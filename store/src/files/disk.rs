@@ -10,12 +10,17 @@ use std::path::PathBuf;
 
 use toom_core::client::io::{Destination, Side, Start};
 use toom_core::id::OfferId;
+use toom_core::name::UserName;
+use toom_core::text::FileLabel;
 use toom_core::transfer::Have;
 use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, STREAM_BYTES, SlotId};
+use toom_core::transfer::parts::Part;
 
+use super::Sink;
+use super::content::{ContentSink, ContentSource, wrong_kind};
 use super::job::{Finished, Job, Work};
 use super::stream::{self, SinkNews, SourceNews, StreamSink, StreamSource};
-use super::{Sink, Source};
+use super::tree::TreeSink;
 use crate::system::{SystemCalls, in_words};
 
 /// How much is gathered before it is written to a file: what a few receiving buffers hold.
@@ -37,11 +42,11 @@ pub struct Disk {
 /// One transfer's file.
 enum File {
     Source {
-        source: Source,
+        source: ContentSource,
         /// Empty until they are used.
         slots: Vec<Vec<u8>>,
     },
-    Sink(Sink),
+    Sink(ContentSink),
     StreamSource {
         source: StreamSource,
         slots: Vec<Vec<u8>>,
@@ -91,7 +96,7 @@ impl Disk {
     }
 
     /// Makes ready for a transfer; `source` for a sending one.
-    pub fn open(&mut self, start: &Start, source: Option<Source>) {
+    pub fn open(&mut self, start: &Start, source: Option<ContentSource>) {
         let transfer = start.transfer;
         let file = match (&start.side, source) {
             (Side::Send { .. }, _) if start.bytes.is_none() => self.open_input(transfer),
@@ -101,12 +106,7 @@ impl Disk {
                 Ok(File::source(source))
             }
             (Side::Send { .. }, None) => Err(io::Error::other("the file was not opened")),
-            (Side::Receive { from, label, .. }, _) => {
-                Sink::create(&self.downloads, from, label, start.bytes).map(|mut sink| {
-                    sink.count_in(self.calls.clone());
-                    File::Sink(sink)
-                })
-            }
+            (Side::Receive { from, label, .. }, _) => self.create(start, from, label).map(File::Sink),
         };
         let file = file.unwrap_or_else(|error| {
             self.failed(start.transfer, &error);
@@ -122,9 +122,13 @@ impl Disk {
             self.inputs.push_back(Input::Prepared { transfer, have: Have::default() });
         }
         if is_adopted {
-            self.send_away(transfer, |mut sink| {
-                let have = sink.prepare();
-                Work::Prepared(sink, have)
+            self.send_away(transfer, |sink| match sink {
+                ContentSink::File(mut sink) => {
+                    let have = sink.prepare();
+                    Work::Prepared(sink, have)
+                }
+                // Not adopted so early.
+                sink => Work::Hashed(sink, Err(not_open())),
             });
         }
     }
@@ -132,21 +136,68 @@ impl Disk {
     /// Hashes the beginning of a source, elsewhere.
     pub fn compare(&mut self, transfer: OfferId, bytes: u64) {
         match self.files.get_mut(&transfer) {
-            Some(file @ File::Source { .. }) => {
-                let File::Source { mut source, .. } = std::mem::replace(file, File::Away) else { return };
+            Some(file @ File::Source { source: ContentSource::File(_), .. }) => {
+                let File::Source { source: ContentSource::File(mut source), .. } = std::mem::replace(file, File::Away)
+                else {
+                    return;
+                };
                 (self.start_job)(Job::once(move || {
                     let hash = source.hash_beginning(bytes);
                     Finished { transfer, work: Work::Compared(source, hash) }
                 }));
             }
-            _ => self.failed(transfer, &not_open()),
+            _ => self.failed(transfer, &wrong_kind(transfer)),
+        }
+    }
+
+    /// Looks what is there of several files, elsewhere.
+    pub fn survey(&mut self, transfer: OfferId) {
+        // The listing must be with them.
+        self.flush();
+        match self.files.get_mut(&transfer) {
+            Some(file @ File::Sink(ContentSink::Tree(_))) => {
+                let File::Sink(ContentSink::Tree(mut sink)) = std::mem::replace(file, File::Away) else { return };
+                (self.start_job)(Job::once(move || {
+                    let parts = sink.survey();
+                    Finished { transfer, work: Work::Surveyed(sink, parts) }
+                }));
+            }
+            _ => self.failed(transfer, &wrong_kind(transfer)),
+        }
+    }
+
+    /// Compares what the receiver has of several files, elsewhere.
+    pub fn compare_parts(&mut self, transfer: OfferId, parts: Vec<Part>) {
+        match self.files.get_mut(&transfer) {
+            Some(file @ File::Source { source: ContentSource::Tree(_), .. }) => {
+                let File::Source { source: ContentSource::Tree(mut source), .. } = std::mem::replace(file, File::Away)
+                else {
+                    return;
+                };
+                (self.start_job)(Job::once(move || {
+                    let same = source.compare(&parts);
+                    Finished { transfer, work: Work::PartsCompared(source, same) }
+                }));
+            }
+            _ => self.failed(transfer, &wrong_kind(transfer)),
+        }
+    }
+
+    /// The contents are sent without these parts of what was surveyed.
+    pub fn leave_out(&mut self, transfer: OfferId, same: &[bool]) {
+        let agreed = match self.files.get_mut(&transfer) {
+            Some(File::Sink(ContentSink::Tree(sink))) => sink.agreed(same),
+            _ => Err(wrong_kind(transfer)),
+        };
+        if let Err(error) = agreed {
+            self.failed(transfer, &error);
         }
     }
 
     /// What an earlier transfer left is of another file.
     pub fn restart(&mut self, transfer: OfferId) {
         match self.files.get_mut(&transfer) {
-            Some(File::Sink(sink)) => sink.restart(),
+            Some(File::Sink(ContentSink::File(sink))) => sink.restart(),
             _ => self.failed(transfer, &not_open()),
         }
     }
@@ -247,8 +298,11 @@ impl Disk {
             return self.streamed(transfer);
         }
         let Some(file) = self.files.get_mut(&transfer).filter(|file| matches!(file, File::Away)) else {
-            if let Work::Prepared(sink, _) | Work::Hashed(sink, _) = work {
-                sink.keep();
+            match work {
+                Work::Prepared(sink, _) => sink.keep(),
+                Work::Surveyed(sink, _) => sink.keep(),
+                Work::Hashed(sink, _) => sink.keep(),
+                _ => {}
             }
             return;
         };
@@ -256,13 +310,22 @@ impl Disk {
         let input = match work {
             Work::Streamed => return,
             Work::Prepared(sink, have) => {
-                *file = File::Sink(sink);
+                *file = File::Sink(ContentSink::File(sink));
                 Ok(Input::Prepared { transfer, have })
             }
             Work::Compared(mut source, hash) => {
                 read = source.take_hash().map(|blake3| Input::SourceHashed { transfer, blake3 });
-                *file = File::source(source);
+                *file = File::source(source.into());
                 hash.map(|blake3| Input::Compared { transfer, blake3 })
+            }
+            Work::Surveyed(sink, parts) => {
+                *file = File::Sink(ContentSink::Tree(sink));
+                parts.map(|parts| Input::Surveyed { transfer, parts })
+            }
+            Work::PartsCompared(mut source, same) => {
+                read = source.take_hash().map(|blake3| Input::SourceHashed { transfer, blake3 });
+                *file = File::source(ContentSource::Tree(source));
+                same.map(|same| Input::PartsCompared { transfer, same })
             }
             Work::Hashed(sink, hash) => {
                 *file = File::Sink(sink);
@@ -313,7 +376,7 @@ impl Disk {
         }
     }
 
-    fn send_away(&mut self, transfer: OfferId, work: fn(Sink) -> Work) {
+    fn send_away(&mut self, transfer: OfferId, work: fn(ContentSink) -> Work) {
         match self.files.get_mut(&transfer) {
             Some(file @ File::Sink(_)) => {
                 let File::Sink(sink) = std::mem::replace(file, File::Away) else { return };
@@ -321,6 +384,18 @@ impl Disk {
             }
             _ => self.failed(transfer, &not_open()),
         }
+    }
+
+    fn create(&self, start: &Start, from: &UserName, label: &FileLabel) -> io::Result<ContentSink> {
+        let mut sink = match start.listing {
+            None => ContentSink::File(Box::new(Sink::create(&self.downloads, from, label, start.bytes)?)),
+            Some(listing) => {
+                let bytes = start.bytes.unwrap_or(0);
+                ContentSink::Tree(Box::new(TreeSink::create(&self.downloads, from, label, listing, bytes)?))
+            }
+        };
+        sink.count_in(self.calls.clone());
+        Ok(sink)
     }
 
     fn open_input(&mut self, transfer: OfferId) -> io::Result<File> {
@@ -367,7 +442,7 @@ impl Disk {
 }
 
 impl File {
-    fn source(source: Source) -> File {
+    fn source(source: ContentSource) -> File {
         File::Source { source, slots: slots() }
     }
 }

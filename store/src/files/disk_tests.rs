@@ -9,6 +9,7 @@ use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use toom_core::text::FileLabel;
 
 use super::*;
+use crate::files::Source;
 
 const TRANSFER: OfferId = OfferId(7);
 
@@ -50,7 +51,7 @@ impl World {
         fs::write(&path, content).expect("written");
         let (source, _, bytes) = Source::open(&path).expect("opened");
         let side = Side::Send { source: toom_core::client::io::SourceId(1) };
-        self.disk.open(&start(TRANSFER, side, Some(bytes)), Some(source));
+        self.disk.open(&start(TRANSFER, side, Some(bytes)), Some(source.into()));
     }
 
     /// Does the job that was handed out.
@@ -80,6 +81,7 @@ fn start(transfer: OfferId, side: Side, bytes: Option<u64>) -> Start {
         transfer,
         side,
         bytes,
+        listing: None,
         local_index: PeerIndex(1),
         remote_index: PeerIndex(2),
         remote: SocketAddr::from(([127, 0, 0, 1], 9)),

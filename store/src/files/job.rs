@@ -4,7 +4,10 @@ use std::io;
 
 use toom_core::id::OfferId;
 use toom_core::transfer::Have;
+use toom_core::transfer::parts::Part;
 
+use super::content::ContentSink;
+use super::tree::{TreeSink, TreeSource};
 use super::{Sink, Source};
 
 /// Calls what it is given each time that it has come further.
@@ -25,9 +28,11 @@ pub struct Finished {
 
 #[derive(Debug)]
 pub(super) enum Work {
-    Prepared(Sink, Have),
+    Prepared(Box<Sink>, Have),
     Compared(Source, io::Result<[u8; 32]>),
-    Hashed(Sink, io::Result<[u8; 32]>),
+    Surveyed(Box<TreeSink>, io::Result<Vec<Part>>),
+    PartsCompared(Box<TreeSource>, io::Result<Vec<bool>>),
+    Hashed(ContentSink, io::Result<[u8; 32]>),
     Published(io::Result<String>),
     /// There is news of a stream.
     Streamed,

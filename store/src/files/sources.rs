@@ -2,24 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::PathBuf;
 
 use toom_core::client::io::{Input, Side, SourceId};
+use toom_core::secure::ListingSize;
 
 use super::Source;
+use super::content::ContentSource;
+use super::tree::{self, TreeSource};
 use crate::system::in_words;
 
 /// Opened files, by the client machine's names for them.
 #[derive(Debug, Default)]
-pub struct Sources(BTreeMap<SourceId, Source>);
+pub struct Sources(BTreeMap<SourceId, ContentSource>);
 
 impl Sources {
-    /// Opens a file; what the machine must hear of it.
-    pub fn open(&mut self, source: SourceId, path: &Path) -> Input {
-        match Source::open(path) {
-            Ok((file, label, bytes)) => {
+    /// Opens a file, or looks through a folder or several files; what the machine must hear of it.
+    pub fn open(&mut self, source: SourceId, paths: &[PathBuf]) -> Input {
+        let opened = match paths {
+            [path] if !path.is_dir() => {
+                Source::open(path).map(|(file, label, bytes)| (file.into(), label, bytes, None))
+            }
+            paths => TreeSource::open(paths).map(|tree::Opened { source, label, bytes, listing, entries }| {
+                let listing = ListingSize { bytes: listing, entries };
+                (ContentSource::Tree(Box::new(source)), label, bytes, Some(listing))
+            }),
+        };
+        match opened {
+            Ok((file, label, bytes, listing)) => {
                 self.0.insert(source, file);
-                Input::SourceOpened { source, label, bytes }
+                Input::SourceOpened { source, label, bytes, listing }
             }
             Err(error) => {
                 let missing = error.kind() == ErrorKind::NotFound;
@@ -34,7 +46,7 @@ impl Sources {
     }
 
     /// Hands over the file of a transfer that starts, if it is one that sends.
-    pub fn take(&mut self, side: &Side) -> Option<Source> {
+    pub fn take(&mut self, side: &Side) -> Option<ContentSource> {
         match side {
             Side::Send { source } => self.0.remove(source),
             Side::Receive { .. } => None,
@@ -52,10 +64,10 @@ mod tests {
         let path = directory.path().join("film.mp4");
         std::fs::write(&path, b"abc").expect("written");
         let mut sources = Sources::default();
-        assert!(matches!(sources.open(SourceId(1), &path), Input::SourceOpened { bytes: 3, .. }));
+        assert!(matches!(sources.open(SourceId(1), &[path.clone()]), Input::SourceOpened { bytes: 3, .. }));
         assert!(sources.take(&Side::Send { source: SourceId(1) }).is_some());
         assert!(sources.take(&Side::Send { source: SourceId(1) }).is_none());
-        sources.open(SourceId(2), &path);
+        sources.open(SourceId(2), &[path]);
         sources.close(SourceId(2));
         assert!(sources.take(&Side::Send { source: SourceId(2) }).is_none());
     }
@@ -68,7 +80,7 @@ mod tests {
             Input::SourceFailed { missing, .. } => Some(missing),
             _ => None,
         };
-        assert_eq!(missing(sources.open(SourceId(1), &directory.path().join("gone"))), Some(true));
-        assert_eq!(missing(sources.open(SourceId(1), directory.path())), Some(false));
+        assert_eq!(missing(sources.open(SourceId(1), &[directory.path().join("gone")])), Some(true));
+        assert_eq!(missing(sources.open(SourceId(1), &["/dev/null".into()])), Some(false));
     }
 }

@@ -20,7 +20,7 @@ use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Input, Output};
 use toom_core::transfer::{Keys, Opened, Transfers};
-use toom_store::files::{Disk, Job, Source};
+use toom_store::files::{ContentSource, Disk, Job, Source};
 
 const TRANSFER: OfferId = OfferId(1);
 
@@ -56,7 +56,7 @@ pub(crate) fn transfer(directory: &Path, bytes: u64) -> Outcome {
     let (source, ..) = Source::open(&path).expect("opened");
     let (for_sender, for_receiver) = (sender.device, receiver.device);
     receiver.start(start(1, 2, bytes, for_sender, receiving()), None);
-    sender.start(start(2, 1, bytes, for_receiver, Side::Send { source: SourceId(1) }), Some(source));
+    sender.start(start(2, 1, bytes, for_receiver, Side::Send { source: SourceId(1) }), Some(source.into()));
 
     let data = TransferConfig::MIN_PAYLOAD as u64;
     let middle = bytes / data / 4..bytes / data * 3 / 4;
@@ -91,6 +91,7 @@ fn start(local: u32, remote: u32, bytes: u64, device: PublicKey, side: Side) -> 
     let agreement =
         PeerAgreement { remote: device, shared: PeerSecret([7; 32]), context: [0; 32], suite: Suite::AesGcm };
     Start {
+        listing: None,
         transfer: TRANSFER,
         remote: address(remote),
         local_index: PeerIndex(local),
@@ -158,7 +159,7 @@ impl End {
         }
     }
 
-    fn start(&mut self, start: Start, source: Option<Source>) {
+    fn start(&mut self, start: Start, source: Option<ContentSource>) {
         self.disk.open(&start, source);
         self.handle(Instant::ZERO, Input::Start(start), &[]);
     }
@@ -228,6 +229,9 @@ impl End {
             Output::Publish { transfer } => self.disk.publish(transfer),
             Output::Close { transfer, keep } => self.disk.close(transfer, keep),
             Output::Compare { .. } | Output::Restart { .. } => unreachable!("nothing was there"),
+            Output::Survey { .. } | Output::CompareParts { .. } | Output::LeaveOut { .. } => {
+                unreachable!("one file is sent")
+            }
             Output::Report(report) => match report.progress {
                 Progress::Done { .. } => self.is_done = true,
                 Progress::Failed(why) => panic!("the transfer failed: {why}"),

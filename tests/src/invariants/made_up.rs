@@ -168,6 +168,7 @@ pub(super) fn start(client: usize) -> Start {
         into: Destination::File,
     };
     Start {
+        listing: None,
         transfer: ID,
         remote: address(1 - client),
         local_index: index(client),

@@ -175,7 +175,16 @@ mod tests {
         };
         let remote = ([127, 0, 0, 1], 1).into();
         let (local_index, remote_index) = (PeerIndex(1), PeerIndex(2));
-        let start = Start { transfer: OfferId(1), remote, local_index, remote_index, agreement, bytes: Some(1), side };
+        let start = Start {
+            transfer: OfferId(1),
+            remote,
+            local_index,
+            remote_index,
+            agreement,
+            bytes: Some(1),
+            listing: None,
+            side,
+        };
         stage.tell(&Observation::ClientSays(0, &Output::Start(start)));
     }
 

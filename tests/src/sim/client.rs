@@ -132,7 +132,8 @@ impl ClientNode {
 
     /// The person asks for something. `files` are those that exist.
     pub fn command(&mut self, ctx: &mut Context<'_>, command: Command, files: &BTreeMap<PathBuf, Content>) {
-        if let Command::SendFile { path, .. } = &command
+        if let Command::SendFiles { paths, .. } = &command
+            && let [path] = &paths[..]
             && let Some(content) = files.get(path)
         {
             self.files.insert(path.clone(), content.clone());
@@ -377,7 +378,10 @@ impl ClientNode {
                 ctx.note(format_args!("client {}: {event:?}", self.number));
                 self.events.push_back(event);
             }
-            Output::OpenSource { source, path } => self.disk.ask(ctx.now, Work::Open { source, path }),
+            Output::OpenSource { source, mut paths } => {
+                let path = paths.pop().unwrap_or_default();
+                self.disk.ask(ctx.now, Work::Open { source, path });
+            }
             Output::CloseSource { source } => self.disk.close_source(source),
             Output::Start(start) => self.start(start),
             Output::Remember(person) => match self.people.iter_mut().find(|known| known.name == person.name) {

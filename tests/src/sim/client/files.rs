@@ -87,7 +87,12 @@ impl ClientNode {
             Some(content) => match self.disk.open(source, content.clone()) {
                 Ok(()) => {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    Input::SourceOpened { source, label: FileLabel::new(&name), bytes: content.len() as u64 }
+                    Input::SourceOpened {
+                        source,
+                        label: FileLabel::new(&name),
+                        bytes: content.len() as u64,
+                        listing: None,
+                    }
                 }
                 Err(reason) => Input::SourceFailed { source, missing: false, reason },
             },

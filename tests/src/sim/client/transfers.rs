@@ -19,6 +19,9 @@ impl ClientNode {
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
             // Nothing stays of a partial file here, so nobody has anything that could be compared.
             Output::Compare { .. } | Output::Restart { .. } => unreachable!("nobody has a part of a file"),
+            Output::Survey { .. } | Output::CompareParts { .. } | Output::LeaveOut { .. } => {
+                unreachable!("nobody sends several files as one")
+            }
             Output::Release { .. } => unreachable!("nobody sends a stream"),
             Output::Read { transfer, offset, length, slot } => {
                 self.disk.ask(ctx.now, Work::Read { transfer, offset, length, slot });
