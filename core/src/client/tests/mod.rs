@@ -1,6 +1,7 @@
 //! The client against a scripted server.
 
 mod ending;
+mod folders;
 mod messages;
 mod random;
 mod receiving;

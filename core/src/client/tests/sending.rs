@@ -36,7 +36,7 @@ fn cancelled() -> TransferState {
     TransferState::Failed(TransferFailure::Cancelled)
 }
 
-fn accepted(id: u64) -> wire::Event {
+pub(super) fn accepted(id: u64) -> wire::Event {
     let address = ([192, 0, 2, 2], 7000).into();
     wire::Event::OfferAccepted { offer: OfferId(id), address, index: PeerIndex(99), device: other_device() }
 }
