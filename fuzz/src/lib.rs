@@ -8,6 +8,7 @@
 //! | `text` | what people and peers write: labels, terminal, rows of logs, times |
 //! | `link` | both halves of a connection |
 //! | `datagram` | headers, frames and seals of datagrams |
+//! | `listing` | what there is of several files |
 //! | `transfer` | one transfer, against a hostile other end |
 //! | `pair` | two ends of a transfer, and the link between them |
 //! | `server` | the server beside a model of it |
@@ -15,6 +16,7 @@
 
 pub mod datagram;
 pub mod link;
+pub mod listing;
 pub mod operations;
 pub mod pair;
 pub mod server;
@@ -23,6 +25,7 @@ pub mod transfer;
 
 pub use datagram::{datagram, header, peer_frames};
 pub use link::{inbound, link, message};
+pub use listing::listing;
 pub use pair::pair;
 pub use server::server;
 pub use text::{file_label, log_field, printable_text, time};
@@ -38,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("header", header),
     ("inbound", inbound),
     ("link", link),
+    ("listing", listing),
     ("log_field", log_field),
     ("message", message),
     ("pair", pair),
