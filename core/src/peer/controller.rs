@@ -17,6 +17,9 @@ pub(super) trait Controller: fmt::Debug + Send {
     /// Packets were lost. Said before the acknowledgement by which it was noticed.
     fn on_lost(&mut self, now: Instant, lost: Lost);
 
+    /// Packets have met a queue, as the network wrote on them. Said before the acknowledgement that told it.
+    fn on_marked(&mut self, now: Instant, marked: Marked);
+
     /// So many bytes were taken for lost and have arrived after all.
     fn on_spurious_loss(&mut self, bytes: u64);
 
@@ -65,6 +68,15 @@ pub(super) struct Acked {
     pub(super) delivered: u64,
     /// How fast they arrive.
     pub(super) rate: Option<RateSample>,
+}
+
+/// Packets that have met a queue, and were acknowledged at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marked {
+    /// When the newest packet was sent that was acknowledged with them.
+    pub(super) sent_at: Instant,
+    /// Bytes in flight before that.
+    pub(super) in_flight: u64,
 }
 
 /// Packets that were lost, and noticed to be at the same time.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::controller::{Acked, Controller, Lost};
+use super::controller::{Acked, Controller, Lost, Marked};
 use super::slow_start::{Growth, SlowStart};
 use crate::time::Instant;
 
@@ -10,6 +10,8 @@ use crate::time::Instant;
 const C: f64 = 0.4;
 /// What is left of the window after a loss (section 4.6).
 const BETA: f64 = 0.7;
+/// Likewise after the network has marked a packet: its queue is shorter then than one that is full (RFC 8511).
+const BETA_MARKED: f64 = 0.85;
 /// How fast a Reno flow that backs off like this one would have to grow to be as aggressive (section 4.3).
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
@@ -102,6 +104,16 @@ impl Cubic {
         self.fraction = self.fraction.fract();
     }
 
+    /// Leaves so much of the window.
+    fn back_off(&mut self, now: Instant, beta: f64) {
+        (self.recovery_began, self.epoch) = (Some(now), None);
+        let window = self.segments();
+        // Fast convergence, section 4.7: leave room for a flow that has come.
+        self.w_max = if window < self.w_max { window * (1.0 + beta) / 2.0 } else { window };
+        self.window = ((self.window as f64 * beta) as u64).max(self.min_window);
+        self.threshold = self.window;
+    }
+
     /// Sections 4.2 to 4.5.
     fn avoid_congestion(&mut self, now: Instant, acked: Acked) {
         let (window, w_max) = (self.segments(), self.w_max);
@@ -166,15 +178,16 @@ impl Controller for Cubic {
             }
             return;
         }
-        self.recovery_began = Some(now);
         let (window, threshold, w_max) = (self.window, self.threshold, self.w_max);
         self.before_loss = Some(BeforeLoss { lost: lost.bytes, window, threshold, w_max });
-        self.epoch = None;
-        let window = self.segments();
-        // Fast convergence, section 4.7: leave room for a flow that has come.
-        self.w_max = if window < self.w_max { window * (1.0 + BETA) / 2.0 } else { window };
-        self.window = ((self.window as f64 * BETA) as u64).max(self.min_window);
-        self.threshold = self.window;
+        self.back_off(now, BETA);
+    }
+
+    fn on_marked(&mut self, now: Instant, marked: Marked) {
+        if self.recovery_began.is_none_or(|began| marked.sent_at > began) {
+            self.before_loss = None;
+            self.back_off(now, BETA_MARKED);
+        }
     }
 
     /// If nothing was lost at all, the window is what it was (RFC 9438, section 4.9.2).

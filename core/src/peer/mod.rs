@@ -36,6 +36,7 @@ mod connection;
 mod controller;
 mod cubic;
 mod delivery;
+mod ecn;
 mod epoch;
 mod handshake;
 mod limit;

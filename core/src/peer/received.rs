@@ -8,6 +8,7 @@ use super::range_set::RangeSet;
 use super::rtt::MAX_ACK_DELAY;
 use crate::machine::Usage;
 use crate::time::Instant;
+use crate::wire::ecn::{Ecn, EcnCounts};
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::put_ack;
 
@@ -35,6 +36,7 @@ pub(super) struct Received {
     unacknowledged: u32,
     unacknowledged_bytes: usize,
     ack_at: Option<Instant>,
+    ecn: EcnCounts,
 }
 
 impl Received {
@@ -76,6 +78,14 @@ impl Received {
         self.ack_at = crate::machine::earlier(self.ack_at, Some(at));
     }
 
+    /// What was written on a packet that was recorded. A queue is told at once (RFC 9000, section 13.2.1).
+    pub(super) fn see(&mut self, now: Instant, ecn: Ecn) {
+        self.ecn.add(ecn);
+        if ecn == Ecn::Congestion && self.unacknowledged > 0 {
+            self.ack_at = Some(now);
+        }
+    }
+
     pub(super) fn usage(&self) -> Usage {
         Usage::new("ranges of packets that have arrived", self.numbers.range_count(), MAX_RANGES)
     }
@@ -91,7 +101,7 @@ impl Received {
         let delay = u64::try_from(now.saturating_since(at).as_micros()).unwrap_or(u64::MAX);
         let floor = self.ack_floor;
         let ranges = self.numbers.iter().rev().take_while(|range| range.end > floor);
-        if !put_ack(out, delay, ranges, room) {
+        if !put_ack(out, delay, ranges, self.ecn, room) {
             return None;
         }
         (self.unacknowledged, self.unacknowledged_bytes, self.ack_at) = (0, 0, None);

@@ -19,6 +19,7 @@ use crate::machine::{Usage, earlier};
 use crate::peer::{Connection, ConnectionConfig, Event, Handshake, HandshakeSetup, Heard};
 use crate::secure::{PublicKey, SecretKey};
 use crate::time::Instant;
+use crate::wire::ecn::Ecn;
 use crate::wire::packet::{HANDSHAKE_TOLD_BYTES, PacketNumber, Role};
 use crate::wire::peer_frame::CloseReason;
 
@@ -216,12 +217,12 @@ impl ActiveTransfer {
     pub(super) fn on_datagram(
         &mut self,
         now: Instant,
-        (from, number): (SocketAddr, PacketNumber),
+        (from, number, ecn): (SocketAddr, PacketNumber, Ecn),
         payload: &[u8],
         events: &mut Vec<Event>,
         out: &mut Vec<Output>,
     ) {
-        self.connection.receive(now, from, number, payload, events);
+        self.connection.receive(now, from, (number, ecn), payload, events);
         if self.connection.is_proven() {
             self.handshake = None;
         }
@@ -391,6 +392,7 @@ impl ActiveTransfer {
                 index: self.remote_index,
                 segment_size: flight.segment_size,
                 epoch: flight.epoch,
+                ecn_capable: flight.ecn_capable,
                 packets: flight.packets,
             }));
             taken += 1;

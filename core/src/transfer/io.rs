@@ -9,6 +9,7 @@ use crate::client::io::{Report, Start};
 use crate::id::{OfferId, PeerIndex};
 use crate::peer::Packet;
 use crate::secure::PacketKeys;
+use crate::wire::ecn::Ecn;
 use crate::wire::packet::{Header, PacketNumber};
 
 /// What has happened.
@@ -24,6 +25,8 @@ pub enum Input<'a> {
         header: Header,
         /// Its frames, opened.
         payload: &'a [u8],
+        /// What the network wrote on it.
+        ecn: Ecn,
     },
     /// A datagram of a handshake arrived, of which nothing was checked.
     Handshake {
@@ -264,6 +267,8 @@ pub struct Burst {
     pub segment_size: usize,
     /// Which key seals them, from 0: the same as that of the burst before, or the next one.
     pub epoch: u32,
+    /// Whether the network may mark them (ECT(0), RFC 3168).
+    pub ecn_capable: bool,
     /// In order; at least one, at most `peer::MAX_BURST_PACKETS`.
     pub packets: Vec<Packet>,
 }

@@ -91,7 +91,15 @@ mod tests {
     fn sealed(keys: &mut Keys, epoch: u32) -> Vec<u8> {
         let packet = Packet { number: PacketNumber(1), frames: vec![0; 4], data: None, padding: 0 };
         let to = "192.0.2.1:9".parse().expect("an address");
-        let burst = Burst { transfer: TRANSFER, to, index: INDEX, segment_size: 33, epoch, packets: vec![packet] };
+        let burst = Burst {
+            transfer: TRANSFER,
+            to,
+            index: INDEX,
+            segment_size: 33,
+            epoch,
+            ecn_capable: false,
+            packets: vec![packet],
+        };
         let mut out = b"something older".to_vec();
         keys.seal(&burst, |_| &[], &mut out);
         out

@@ -219,9 +219,9 @@ impl Machine for Transfers {
         match input {
             Input::Woke => {}
             Input::Start(start) => self.start(now, start, out),
-            Input::Datagram { from, header, payload } => {
+            Input::Datagram { from, header, payload, ecn } => {
                 if let Some(id) = self.by_index.get(&header.index).copied() {
-                    let packet = (from, header.number);
+                    let packet = (from, header.number, ecn);
                     self.tell(now, id, out, |t, events, out| t.on_datagram(now, packet, payload, events, out));
                 }
             }

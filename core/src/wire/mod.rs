@@ -1,6 +1,7 @@
 //! What bytes mean: frames and messages over TCP, packets and their frames over UDP, and the limits of both.
 
 pub mod codec;
+pub mod ecn;
 pub mod limits;
 pub mod message;
 pub mod packet;

@@ -16,11 +16,12 @@
 //! | 0x20 | VERIFIED | flow v, 32 bytes |
 //! | others | | length v, bytes: skipped |
 //!
-//! The ranges of an ACK are those of RFC 9000, section 19.3.1. Its counters are none today: ECN counts will
-//! be there, and a receiver ignores those that it does not know.
+//! The ranges of an ACK are those of RFC 9000, section 19.3.1. Its counters are none, or how many packets arrived with
+//! ECT(0), ECT(1) and CE (section 19.3.2); a receiver ignores those that it does not know.
 
 use core::ops::Range;
 
+use super::ecn::EcnCounts;
 use super::packet::PacketNumber;
 use super::varint::{MAX_VARINT, Reader, put_varint, put_varint4, put_varint8, varint2};
 
@@ -40,6 +41,9 @@ pub const STREAM_HEADER_BYTES: usize = 14;
 
 /// The most counters after the ranges of an ACK (ECN has three); more is nonsense.
 const MAX_ACK_COUNTERS: u64 = 16;
+
+/// How many of them ECN has.
+const ECN_COUNTERS: u64 = 3;
 
 /// A numbered sequence of bytes in one direction of a connection; less than 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,6 +147,8 @@ pub struct Ack<'a> {
     pub largest: PacketNumber,
     /// How long that packet waited for this acknowledgement, in microseconds.
     pub delay_micros: u64,
+    /// What was written on the packets that have arrived, if any of it was seen.
+    pub ecn: Option<EcnCounts>,
     first: u64,
     count: u64,
     ranges: &'a [u8],
@@ -165,10 +171,13 @@ impl<'a> Ack<'a> {
         }
         let ranges = payload.get(start..reader.position())?;
         let counters = reader.varint().filter(|counters| *counters <= MAX_ACK_COUNTERS)?;
-        for _ in 0..counters {
-            reader.varint()?;
+        let mut counts = [0; MAX_ACK_COUNTERS as usize];
+        for count in counts.iter_mut().take(counters as usize) {
+            *count = reader.varint()?;
         }
-        Some(Ack { largest: PacketNumber(largest), delay_micros, first, count, ranges })
+        let [ect0, ect1, congestion, ..] = counts;
+        let ecn = (counters >= ECN_COUNTERS).then_some(EcnCounts { ect0, ect1, congestion });
+        Some(Ack { largest: PacketNumber(largest), delay_micros, ecn, first, count, ranges })
     }
 }
 
@@ -266,15 +275,25 @@ pub fn put_ping(out: &mut Vec<u8>) {
 }
 
 /// Appends an ACK of as many of `ranges` (the largest first, not empty, apart from each other) as fit into
-/// `room` bytes. Appends nothing, and says so, if there is no range or no room for one.
-pub fn put_ack(out: &mut Vec<u8>, delay_micros: u64, ranges: impl Iterator<Item = Range<u64>>, room: usize) -> bool {
-    /// Type 1, three numbers 24, count 2, counters 1.
-    const MOST_WITHOUT_RANGES: usize = 28;
+/// `room` bytes, and of what was written on packets. Appends nothing, and says so, if there is no range or no room for one.
+pub fn put_ack(
+    out: &mut Vec<u8>,
+    delay_micros: u64,
+    ranges: impl Iterator<Item = Range<u64>>,
+    ecn: EcnCounts,
+    room: usize,
+) -> bool {
+    /// Type 1, three numbers 24, count 2.
+    const MOST_BEFORE_RANGES: usize = 27;
+    /// How many 1, three of them 24.
+    const MOST_FOR_COUNTERS: usize = 25;
     /// Gap and length.
     const MOST_FOR_RANGE: usize = 16;
     let mut ranges = ranges;
-    let Some(first) = ranges.next().filter(|_| room >= MOST_WITHOUT_RANGES) else { return false };
-    let limit = out.len() + room - 1;
+    let Some(first) = ranges.next().filter(|_| room >= MOST_BEFORE_RANGES + MOST_FOR_COUNTERS) else {
+        return false;
+    };
+    let limit = out.len() + room - MOST_FOR_COUNTERS;
     put_varint(out, ACK);
     put_varint(out, first.end - 1);
     put_varint(out, delay_micros);
@@ -291,8 +310,16 @@ pub fn put_ack(out: &mut Vec<u8>, delay_micros: u64, ranges: impl Iterator<Item 
         (smallest, count) = (range.start, count + 1);
     }
     out[count_at..count_at + 2].copy_from_slice(&varint2(count));
-    put_varint(out, 0);
+    put_counters(out, ecn);
     true
+}
+
+fn put_counters(out: &mut Vec<u8>, ecn: EcnCounts) {
+    if ecn == EcnCounts::default() {
+        return put_varint(out, 0);
+    }
+    put_varint(out, ECN_COUNTERS);
+    [ecn.ect0, ecn.ect1, ecn.congestion].into_iter().for_each(|count| put_varint(out, count));
 }
 
 /// Appends [`STREAM_HEADER_BYTES`]: a STREAM frame up to its bytes, which must follow. Always of one size, so

@@ -1,6 +1,7 @@
 //! Payloads of datagrams: lists of frames that mean something, then perhaps damaged.
 
 use arbitrary::Arbitrary;
+use toom_core::wire::ecn::EcnCounts;
 use toom_core::wire::peer_frame::{
     CloseReason, FlowId, put_ack, put_close, put_max_data, put_path_challenge, put_path_response, put_ping,
     put_stream_header, put_verified,
@@ -91,7 +92,7 @@ impl AnyFrame {
             AnyFrame::Ping => put_ping(out),
             AnyFrame::Ack { largest, delay_micros, first, ranges } => {
                 let ranges = ack_ranges(largest.number(context.next_packet), *first, ranges);
-                put_ack(out, u64::from(*delay_micros), ranges.into_iter(), 1_000);
+                put_ack(out, u64::from(*delay_micros), ranges.into_iter(), EcnCounts::default(), 1_000);
             }
             AnyFrame::Manifest { right } => {
                 put_stream_header(out, MANIFEST, 0, 40, true);

@@ -248,7 +248,7 @@ impl End {
 
     /// A datagram that was opened.
     pub fn receive_opened(&mut self, now: Instant, from: SocketAddr, header: Header, payload: &[u8]) {
-        self.handle(now, Input::Datagram { from, header, payload }, payload);
+        self.handle(now, Input::Datagram { from, header, payload, ecn: Ecn::NotCapable }, payload);
     }
 
     /// Wakes the machine as often as it is due; otherwise early, which must come to nothing.

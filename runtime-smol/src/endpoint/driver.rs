@@ -12,7 +12,7 @@ use toom_core::transfer::io::{Burst, Input, Output};
 use toom_core::transfer::{Keys, Opened, Transfers};
 use toom_store::files::{ContentSource, Disk};
 use toom_store::system::in_words;
-use toom_store::system::udp::{Received, Socket};
+use toom_store::system::udp::{Received, Socket, Way};
 
 use super::socket::send;
 use super::{Command, Counted};
@@ -153,11 +153,11 @@ impl<R: FnMut(Report)> Driver<R> {
             Timer::after(PAUSE_AFTER_FAILURE).await;
         }
         let (now, mut some) = (self.clock.now(), false);
-        for (from, datagram) in received.datagrams() {
+        for (from, ecn, datagram) in received.datagrams() {
             some = true;
             match self.keys.open(datagram) {
                 Ok(Opened::Packet(header, payload)) => {
-                    self.machine.handle(now, Input::Datagram { from, header, payload }, &mut self.out);
+                    self.machine.handle(now, Input::Datagram { from, header, payload, ecn }, &mut self.out);
                     self.carry_out(payload).await;
                 }
                 Ok(Opened::Handshake(datagram)) => {
@@ -194,7 +194,10 @@ impl<R: FnMut(Report)> Driver<R> {
 
     async fn carry_out_one(&mut self, output: Output, payload: &[u8]) {
         match output {
-            Output::Handshake { to, datagram, .. } => send(&self.socket, to, &datagram, datagram.len()).await,
+            Output::Handshake { to, datagram, .. } => {
+                let way = Way { to, segment_size: datagram.len(), ecn_capable: false };
+                send(&self.socket, way, &datagram).await;
+            }
             Output::Listen { index, transfer, keys } => self.keys.listen(index, transfer, &keys),
             Output::Forget { index, transfer } => self.keys.forget(index, transfer),
             Output::Compare { transfer, bytes } => self.disk.compare(transfer, bytes),
@@ -224,6 +227,7 @@ impl<R: FnMut(Report)> Driver<R> {
 
     async fn send(&mut self, burst: &Burst) {
         self.keys.seal(burst, |slot| self.disk.slot(burst.transfer, slot), &mut self.burst);
-        send(&self.socket, burst.to, &self.burst, burst.segment_size).await;
+        let Burst { to, segment_size, ecn_capable, .. } = *burst;
+        send(&self.socket, Way { to, segment_size, ecn_capable }, &self.burst).await;
     }
 }

@@ -1,24 +1,22 @@
 //! Waiting for room in the UDP socket; all else is `toom_store::system::udp`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_lite::future;
 use smol::{Async, Timer};
-use toom_store::system::udp::Socket;
+use toom_store::system::udp::{Socket, Way};
 
 /// How long to wait for room in the kernel's buffer before a burst is given up as lost.
 const SEND_DEADLINE: Duration = Duration::from_millis(100);
 
-/// Sends datagrams of `segment_size`, the last of which may be shorter. What the kernel does not take is lost, as
-/// on any path.
-pub(super) async fn send(socket: &Async<Socket>, to: SocketAddr, datagrams: &[u8], segment_size: usize) {
+/// Sends datagrams. What the kernel does not take is lost, as on any path.
+pub(super) async fn send(socket: &Async<Socket>, way: Way, datagrams: &[u8]) {
     let mut rest = datagrams;
     while !rest.is_empty() {
-        match socket.get_ref().send(to, rest, segment_size) {
+        match socket.get_ref().send(way, rest) {
             Some(left) => rest = left,
             None if has_room(socket).await => {}
-            None => return socket.get_ref().count_refused(to, "the kernel has no room"),
+            None => return socket.get_ref().count_refused(way.to, "the kernel has no room"),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use toom_core::address::{canonical, mapped};
+use toom_core::wire::ecn::Ecn;
 
 use super::{SystemCalls, in_words};
 
@@ -31,6 +32,17 @@ pub struct Socket {
     is_ipv4: bool,
     refused: AtomicU64,
     calls: SystemCalls,
+}
+
+/// How datagrams are to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Where to.
+    pub to: SocketAddr,
+    /// The size of each; the last one may be shorter.
+    pub segment_size: usize,
+    /// Whether the network may mark them (ECT(0), RFC 3168).
+    pub ecn_capable: bool,
 }
 
 /// What arrived with one call.
@@ -92,17 +104,18 @@ impl Socket {
         Ok(received.filled == BUFFERS)
     }
 
-    /// Sends as much as one call takes of datagrams of `segment_size`, the last of which may be shorter: what is
-    /// left, or `None` if the kernel has no room now. What it refuses is lost, as on any path.
-    pub fn send<'a>(&self, to: SocketAddr, datagrams: &'a [u8], segment_size: usize) -> Option<&'a [u8]> {
+    /// Sends as much as one call takes of datagrams: what is left, or `None` if the kernel has no room now. What it
+    /// refuses is lost, as on any path.
+    pub fn send<'a>(&self, way: Way, datagrams: &'a [u8]) -> Option<&'a [u8]> {
+        let Way { to, segment_size, ecn_capable } = way;
         let destination = if self.is_ipv4 { to } else { mapped(to) };
         let segment_size = segment_size.max(1);
         loop {
             // Asked each time: it falls to 1 when the network interface turns out not to be able to.
             let segments = self.state.max_gso_segments().min(MAX_SEND_BYTES / segment_size).max(1);
             let (contents, rest) = datagrams.split_at(datagrams.len().min(segments * segment_size));
-            let transmit =
-                Transmit { destination, ecn: None, contents, segment_size: Some(segment_size), src_ip: None };
+            let ecn = ecn_capable.then_some(EcnCodepoint::Ect0);
+            let transmit = Transmit { destination, ecn, contents, segment_size: Some(segment_size), src_ip: None };
             self.calls.count();
             match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
                 Ok(()) => return Some(rest),
@@ -131,12 +144,12 @@ impl AsFd for Socket {
 }
 
 impl Received {
-    /// The datagrams in the order of their arrival, each with its source.
-    pub fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, &mut [u8])> {
+    /// The datagrams in the order of their arrival, each with its source and what the network wrote on it.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, Ecn, &mut [u8])> {
         let filled = self.buffers.iter_mut().zip(&self.meta).take(self.filled);
         filled.flat_map(|(buffer, meta)| {
-            let from = canonical(meta.addr);
-            buffer[..meta.len].chunks_mut(meta.stride.max(1)).map(move |datagram| (from, datagram))
+            let (from, ecn) = (canonical(meta.addr), written(meta.ecn));
+            buffer[..meta.len].chunks_mut(meta.stride.max(1)).map(move |datagram| (from, ecn, datagram))
         })
     }
 }
@@ -145,6 +158,16 @@ impl Default for Received {
     fn default() -> Received {
         let buffers = std::array::from_fn(|_| vec![0; BUFFER_BYTES]);
         Received { buffers, meta: [RecvMeta::default(); BUFFERS], filled: 0 }
+    }
+}
+
+/// What the kernel says was written on a packet.
+fn written(ecn: Option<EcnCodepoint>) -> Ecn {
+    match ecn {
+        None => Ecn::NotCapable,
+        Some(EcnCodepoint::Ect0) => Ecn::Ect0,
+        Some(EcnCodepoint::Ect1) => Ecn::Ect1,
+        Some(EcnCodepoint::Ce) => Ecn::Congestion,
     }
 }
 
@@ -161,9 +184,13 @@ mod tests {
             let ready = poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&timeout)).expect("waits");
             assert!(ready > 0, "{} of {count} datagrams arrived", all.len());
             socket.receive(&mut received).expect("received");
-            all.extend(received.datagrams().map(|(from, datagram)| (from, datagram.to_vec())));
+            all.extend(received.datagrams().map(|(from, _, datagram)| (from, datagram.to_vec())));
         }
         all
+    }
+
+    fn way(to: SocketAddr, segment_size: usize, ecn_capable: bool) -> Way {
+        Way { to, segment_size, ecn_capable }
     }
 
     fn local(text: &str) -> SocketAddr {
@@ -182,7 +209,7 @@ mod tests {
         burst.extend_from_slice(&[63; 17]);
         let mut rest = &burst[..];
         while !rest.is_empty() {
-            rest = sender.send(at_loopback(&receiver), rest, 1_200).expect("there is room");
+            rest = sender.send(way(at_loopback(&receiver), 1_200, true), rest).expect("there is room");
         }
         assert_eq!(sender.system_calls().total(), 2, "65,507 bytes hold 54 of them");
         for (n, (source, datagram)) in (0u8..).zip(receive(&receiver, 64)) {
@@ -192,17 +219,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_on_packets_is_read_at_the_other_end() {
+        for (bind, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::]:0", "127.0.0.1"), ("[::]:0", "[::1]")] {
+            let (Ok(sender), Ok(receiver)) = (Socket::bind(local(bind)), Socket::bind(local(bind))) else { continue };
+            let to = local(&format!("{to}:{}", receiver.port().expect("bound")));
+            let mut received = Received::default();
+            for (capable, expected) in [(true, Ecn::Ect0), (false, Ecn::NotCapable)] {
+                assert_eq!(sender.send(way(to, 1_200, capable), b"hello"), Some(&[][..]));
+                let timeout = Timespec { tv_sec: 60, tv_nsec: 0 };
+                let ready = poll(&mut [PollFd::new(&receiver, PollFlags::IN)], Some(&timeout)).expect("waits");
+                assert!(ready > 0, "nothing arrived at {to}");
+                receiver.receive(&mut received).expect("received");
+                let all: Vec<_> = received.datagrams().map(|(_, ecn, _)| ecn).collect();
+                assert_eq!(all, [expected], "{bind} {to}");
+            }
+        }
+    }
+
+    #[test]
     fn a_socket_for_every_address_of_ipv6_reaches_ipv4_where_the_system_can() {
         let Ok(both) = Socket::bind(local("[::]:0")) else { return };
         let receiver = Socket::bind(local("127.0.0.1:0")).expect("bound");
-        assert_eq!(both.send(at_loopback(&receiver), b"hello", 1_200), Some(&[][..]));
+        assert_eq!(both.send(way(at_loopback(&receiver), 1_200, false), b"hello"), Some(&[][..]));
         assert_eq!(receive(&receiver, 1), [(at_loopback(&both), b"hello".to_vec())]);
     }
 
     #[test]
     fn what_cannot_be_sent_is_given_up_and_counted() {
         let socket = Socket::bind(local("127.0.0.1:0")).expect("bound");
-        assert_eq!(socket.send(local("127.0.0.1:9"), &[0; 70_000], 70_000), Some(&[][..]));
+        assert_eq!(socket.send(way(local("127.0.0.1:9"), 70_000, false), &[0; 70_000]), Some(&[][..]));
         assert_eq!(socket.refused(), 1);
     }
 }

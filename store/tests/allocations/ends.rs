@@ -175,7 +175,11 @@ impl End {
             for datagram in arrived.bytes[start..end].chunks_mut(segment_size) {
                 match self.keys.open(datagram).expect("nobody forges") {
                     Opened::Packet(header, payload) => {
-                        self.handle(now, Input::Datagram { from: arrived.from, header, payload }, payload);
+                        self.handle(
+                            now,
+                            Input::Datagram { from: arrived.from, header, payload, ecn: Ecn::Ect0 },
+                            payload,
+                        );
                     }
                     Opened::Handshake(datagram) => {
                         self.handle(now, Input::Handshake { from: arrived.from, datagram }, &[]);

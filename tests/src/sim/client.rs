@@ -165,7 +165,11 @@ impl ClientNode {
         ctx.observe(&Observation::DatagramArrives { client, from, datagram: &datagram, opened: is_packet });
         match opened {
             Ok(Opened::Packet(header, payload)) => {
-                self.tell_transfers(ctx, TransferInput::Datagram { from, header, payload }, payload);
+                self.tell_transfers(
+                    ctx,
+                    TransferInput::Datagram { from, header, payload, ecn: Ecn::NotCapable },
+                    payload,
+                );
             }
             Ok(Opened::Handshake(datagram)) => {
                 self.tell_transfers(ctx, TransferInput::Handshake { from, datagram }, &[]);

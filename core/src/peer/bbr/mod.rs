@@ -25,7 +25,8 @@
 //! (`inflight_longterm`) is lowered when more than 2 % of a round were lost *and* there was a queue; the draft asks for
 //! the first only, and so a path that loses 5 % at random would starve. A queue too short to be seen is noticed while
 //! probing for more, if that loses much more than was lost right before. What is lost by chance ([`Bbr::update_chance`])
-//! is made up for: the rate is what arrives, and more must leave for as much to arrive.
+//! is made up for: the rate is what arrives, and more must leave for as much to arrive. Packets that the network has marked
+//! (ECN, RFC 3168) say that there is a queue, and nothing else: they are too much, whatever was lost.
 //!
 //! **Beside others** who fill the queue, a sender that avoids queues gets hardly anything; see [`company`].
 
@@ -39,7 +40,7 @@ mod tests;
 
 use core::time::Duration;
 
-use super::controller::{Acked, Controller, Lost};
+use super::controller::{Acked, Controller, Lost, Marked};
 use super::cubic::Cubic;
 use crate::time::Instant;
 use company::{Company, Watch};
@@ -197,8 +198,11 @@ impl Bbr {
         rtt > longest_without_queue(min_rtt)
     }
 
-    /// Whether the round at hand lost more than chance does.
+    /// Whether the round at hand lost more than chance does, or the network says that it has a queue.
     fn is_too_much(&self) -> bool {
+        if self.round.marked {
+            return true;
+        }
         let all = self.round.lost + self.round.delivered;
         let chance = all * self.chance / 1_000_000;
         let more = self.round.lost.saturating_sub(chance) * 1_000;
@@ -249,9 +253,9 @@ impl Bbr {
         if self.full.check(self.max_rate()) {
             return;
         }
-        // A queue says the same, and sooner; so do many losses.
+        // A queue says the same, and sooner, as does what the network writes on packets; so do many losses.
         let loses = self.round.lost * 1_000 > (self.round.lost + self.round.delivered) * STARTUP_LOSS_PER_MILLE;
-        self.full.reached = self.full.rounds >= FULL_ROUNDS || self.has_queue() || loses;
+        self.full.reached = self.full.rounds >= FULL_ROUNDS || self.has_queue() || loses || self.round.marked;
     }
 
     /// Too much was in flight, as a full queue shows.
@@ -437,6 +441,16 @@ impl Controller for Bbr {
             self.round.lost_at_rest = self.round.lost_at_rest.saturating_add(lost.bytes);
         }
         self.round.lost_in_flight = self.round.lost_in_flight.max(lost.in_flight);
+    }
+
+    fn on_marked(&mut self, now: Instant, marked: Marked) {
+        if let Some(cubic) = &mut self.cubic {
+            cubic.on_marked(now, marked);
+        }
+        if marked.sent_at >= self.lowered_at {
+            self.round.marked = true;
+            self.round.lost_in_flight = self.round.lost_in_flight.max(marked.in_flight);
+        }
     }
 
     fn on_spurious_loss(&mut self, bytes: u64) {

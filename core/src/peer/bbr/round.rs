@@ -17,7 +17,9 @@ pub(super) struct Round {
     pub(super) lost: u64,
     /// Of it, what had left since the last probe for more.
     pub(super) lost_at_rest: u64,
-    /// The most that was in flight when something that was lost had left.
+    /// The network has marked a packet.
+    pub(super) marked: bool,
+    /// The most that was in flight when something that was lost had left, or that was marked.
     pub(super) lost_in_flight: u64,
     pub(super) delivered: u64,
 }

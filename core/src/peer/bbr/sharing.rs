@@ -64,7 +64,10 @@ impl Bbr {
         let long_enough = now > self.phase_began + min_rtt;
         match self.phase {
             Phase::Cruise if now >= self.phase_began + self.wait_firm(min_rtt) => self.enter(now, Phase::Up),
-            Phase::Up if long_enough && (self.round.lost > 0 || acked.in_flight >= self.product(UP.rate)) => {
+            Phase::Up
+                if long_enough
+                    && (self.round.lost > 0 || self.round.marked || acked.in_flight >= self.product(UP.rate)) =>
+            {
                 self.begin_cycle(now);
             }
             Phase::Down if long_enough || acked.in_flight <= self.product(100) => self.enter(now, Phase::Cruise),

@@ -17,6 +17,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::build::Packet;
 use super::controller::{self, Controller};
 use super::delivery::Delivery;
+use super::ecn::Marking;
 use super::epoch::SendingEpoch;
 use super::limit::Limit;
 use super::mtu::PathMtu;
@@ -33,6 +34,7 @@ use crate::config::Congestion;
 use crate::machine::{Usage, earlier};
 use crate::time::Instant;
 use crate::transfer::io::{Counters, SLOT_BYTES, SlotId};
+use crate::wire::ecn::EcnCounts;
 use crate::wire::packet::PACKET_OVERHEAD;
 use crate::wire::peer_frame::{CloseReason, FlowId, STREAM_HEADER_BYTES};
 
@@ -131,6 +133,8 @@ pub struct Flight {
     pub segment_size: usize,
     /// Which key seals them, from 0.
     pub epoch: u32,
+    /// Whether the network may mark them (ECT(0), RFC 3168).
+    pub ecn_capable: bool,
     /// At most [`MAX_BURST_PACKETS`], with at most [`MAX_BURST_BYTES`].
     pub packets: Vec<Packet>,
 }
@@ -156,6 +160,7 @@ pub struct Connection {
     controller: Box<dyn Controller>,
     delivery: Delivery,
     pacer: Pacer,
+    marking: Marking,
     limit: Option<Limit>,
     sending: BTreeMap<FlowId, SendFlow>,
     receiving: BTreeMap<FlowId, ReceiveFlow>,
@@ -238,6 +243,7 @@ impl Connection {
             arrived: Vec::new(),
             rtt: Rtt::new(),
             pacer: Pacer::new(now, packet),
+            marking: Marking::from(0, EcnCounts::default()),
             limit: config.limit.map(|rate| Limit::new(now, rate)),
             sending: BTreeMap::new(),
             receiving: BTreeMap::new(),

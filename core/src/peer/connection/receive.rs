@@ -7,6 +7,7 @@ use rand_chacha::rand_core::Rng;
 
 use super::{Connection, Event, FAREWELL_AFTER_RETURN, State, token};
 use crate::peer::controller;
+use crate::peer::ecn::Marking;
 use crate::peer::mtu::PathMtu;
 use crate::peer::pacer::Pacer;
 use crate::peer::path::Moved;
@@ -14,6 +15,7 @@ use crate::peer::receive_flow::Arrival;
 use crate::peer::reordering::Reordering;
 use crate::peer::rtt::Rtt;
 use crate::time::Instant;
+use crate::wire::ecn::Ecn;
 use crate::wire::packet::{PACKET_OVERHEAD, PacketNumber};
 use crate::wire::peer_frame::{CloseReason, Frame, Frames};
 use crate::wire::varint::MAX_VARINT;
@@ -39,7 +41,7 @@ impl Connection {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        number: PacketNumber,
+        (number, ecn): (PacketNumber, Ecn),
         payload: &[u8],
         events: &mut Vec<Event>,
     ) {
@@ -69,6 +71,7 @@ impl Connection {
             Ok(contents) => {
                 let bytes = payload.len() + PACKET_OVERHEAD;
                 self.received.record(now, number, bytes, contents.eliciting, contents.urgent);
+                self.received.see(now, ecn);
                 self.timers.heard_at = now;
             }
         }
@@ -97,6 +100,7 @@ impl Connection {
             self.controller = controller::new(self.congestion, packet, self.random.next_u64());
             self.pacer = Pacer::new(now, packet);
             (self.rtt, self.reordering) = (Rtt::new(), Reordering::default());
+            self.marking = Marking::from(self.sent.next_number().0, self.marking.told());
         }
         let mut lost = Vec::new();
         self.sent.take_all(|packet| lost.push(packet.content));

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Connection;
-use crate::peer::controller::{Acked, Lost};
+use crate::peer::controller::{Acked, Lost, Marked};
 use crate::peer::sent::{Content, Control, Sent};
 use crate::time::Instant;
 use crate::wire::peer_frame::{Ack, FlowId};
@@ -65,6 +65,7 @@ impl Connection {
         self.timers.probed_at = now;
         self.timers.probes_in_a_row = self.timers.probes_in_a_row.saturating_add(1);
         self.timers.probe_packets = PROBE_PACKETS;
+        self.marking.on_silence();
         if self.timers.probes_in_a_row >= SILENT_PROBES && self.mtu.on_silence(self.sent.next_number().0) {
             self.on_packet_size();
         }
@@ -95,6 +96,9 @@ impl Connection {
         let used = self.sent.bytes_in_flight() + newly.bytes;
         let window_limited = self.timers.window_limited || used * 2 >= self.controller.window();
         self.detect_losses(now);
+        if self.marking.on_told(ack.largest.0, ack.ecn) > 0 {
+            self.controller.on_marked(now, Marked { sent_at, in_flight: used });
+        }
         if let Some(latest_rtt) = round_trip {
             let acked = Acked {
                 bytes: newly.bytes,
@@ -131,6 +135,9 @@ impl Connection {
         }
         let before = self.mtu.current();
         for (number, packet) in arrived.drain(..) {
+            if matches!(packet.content, Content::Data { .. }) {
+                self.marking.on_acknowledged(number);
+            }
             self.on_packet_arrived(now, number, packet, &mut newly);
         }
         self.arrived = arrived;
@@ -207,8 +214,10 @@ impl Connection {
                 longest = longest.max(packet.at.saturating_since(first_at));
                 self.send_again(&packet.content);
                 self.counters.packets_lost += 1;
-                bytes += u64::from(packet.bytes);
-                newest = Some((packet.at, packet.stamp.in_flight));
+                if !self.marking.is_blamed_for(number) {
+                    bytes += u64::from(packet.bytes);
+                    newest = Some((packet.at, packet.stamp.in_flight));
+                }
             }
             self.reordering.on_lost(number, packet);
         }

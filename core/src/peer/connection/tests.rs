@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::Congestion;
 use crate::peer::controller::Lost;
+use crate::wire::ecn::{Ecn, EcnCounts};
 use crate::wire::packet::PacketNumber;
 use crate::wire::peer_frame::{Frame, Frames, put_ack, put_max_data, put_path_challenge, put_ping, put_stream_header};
 
@@ -55,7 +56,7 @@ fn exchange(
     from.0.expire(now);
     while let Some(flight) = from.0.transmit(now, chunks) {
         for (number, payload) in payloads(flight) {
-            to.receive(now, address(from.1), number, &payload, &mut events);
+            to.receive(now, address(from.1), (number, Ecn::NotCapable), &payload, &mut events);
         }
     }
     events
@@ -79,7 +80,7 @@ fn events_of(payload: &[u8]) -> (Vec<Event>, Connection) {
     let (mut a, _) = pair();
     a.open_receiving(FLOW, 1_000, 500);
     let mut events = Vec::new();
-    a.receive(at(10), address(2), PacketNumber(1_000), payload, &mut events);
+    a.receive(at(10), address(2), (PacketNumber(1_000), Ecn::NotCapable), payload, &mut events);
     (events, a)
 }
 
@@ -93,7 +94,7 @@ fn stream(flow: FlowId, offset: u64, length: usize, fin: bool) -> Vec<u8> {
 #[test]
 fn nonsense_of_the_peer_is_a_violation_and_is_counted() {
     let mut ack_of_unsent = Vec::new();
-    put_ack(&mut ack_of_unsent, 0, core::iter::once(0..1_000), 100);
+    put_ack(&mut ack_of_unsent, 0, core::iter::once(0..1_000), EcnCounts::default(), 100);
     let mut credit_of_nothing = Vec::new();
     put_max_data(&mut credit_of_nothing, FlowId(5), 1_000);
     for (payload, why) in [
@@ -123,7 +124,7 @@ fn nothing_is_sent_or_heard_before_there_are_keys() {
     let mut a = connection(2);
     a.open_sending(FLOW, 1_000, 1_000);
     let mut chunks = VecDeque::from([chunk(1_000)]);
-    a.receive(at(0), address(2), PacketNumber(0), &[1], &mut Vec::new());
+    a.receive(at(0), address(2), (PacketNumber(0), Ecn::NotCapable), &[1], &mut Vec::new());
     assert_eq!(
         (a.transmit(at(0), &mut chunks), a.counters(), chunks.len()),
         (None, Counters { payload: 1_200, ..Counters::default() }, 1)
@@ -146,11 +147,11 @@ fn whoever_answered_a_handshake_says_nothing_before_the_first_packet() {
     challenge.resize(1_000, 0);
     assert_eq!(b.transmit(at(0), &mut chunks), None);
     // From another address than the one that was answered.
-    b.receive(at(1), address(1), PacketNumber(0), &challenge, &mut Vec::new());
+    b.receive(at(1), address(1), (PacketNumber(0), Ecn::NotCapable), &challenge, &mut Vec::new());
     let left = leaves(at(1), &mut b);
     assert!(matches!(&left[..], [(to, payload)] if *to == address(1) && challenge_in(payload).is_some()));
     assert_eq!(b.transmit(at(1), &mut chunks), None);
-    b.receive(at(2), address(7), PacketNumber(1), &[1], &mut Vec::new());
+    b.receive(at(2), address(7), (PacketNumber(1), Ecn::NotCapable), &[1], &mut Vec::new());
     let flight = b.transmit(at(2), &mut chunks).unwrap();
     assert_eq!((flight.to, flight.segment_size, b.is_proven()), (address(7), 1_200, true));
     let frames = &payloads(flight)[0].1;
@@ -228,7 +229,7 @@ fn a_closed_connection_answers_late_packets_for_a_moment_and_then_is_over() {
         assert!(a.transmit(now, &mut VecDeque::new()).is_some());
     }
     for number in 1_000..2_000 {
-        a.receive(now, address(2), PacketNumber(number), &payload, &mut Vec::new());
+        a.receive(now, address(2), (PacketNumber(number), Ecn::NotCapable), &payload, &mut Vec::new());
         while a.transmit(now, &mut VecDeque::new()).is_some() {
             answers += 1;
         }
@@ -249,7 +250,7 @@ fn a_peer_that_acknowledges_nothing_costs_bounded_memory() {
     put_ping(&mut payload);
     for number in 1_000..3_000 + 2 * crate::peer::sent::MAX_SENT as u64 {
         // Each out of order, so that each has an acknowledgement of its own.
-        a.receive(at(10), address(2), PacketNumber(number * 2), &payload, &mut Vec::new());
+        a.receive(at(10), address(2), (PacketNumber(number * 2), Ecn::NotCapable), &payload, &mut Vec::new());
         while a.transmit(at(10), &mut VecDeque::new()).is_some() {}
     }
     assert!(!a.sent.has_room());
@@ -265,7 +266,7 @@ proptest! {
         a.open_sending(FlowId(2), 1_000, 500);
         let mut events = Vec::new();
         for (number, payload) in payloads.iter().enumerate() {
-            a.receive(at(10), address(2), PacketNumber(1_000 + number as u64), payload, &mut events);
+            a.receive(at(10), address(2), (PacketNumber(1_000 + number as u64), Ecn::NotCapable), payload, &mut events);
             for event in events.drain(..) {
                 if let Event::Data { range, .. } = event {
                     prop_assert!(payload.get(range).is_some());
@@ -304,7 +305,7 @@ fn a_newer_packet_from_elsewhere_is_challenged_at_once_and_all_else_goes_where_i
     for (millis, from, number, challenged) in
         [(10, 2, 5, false), (11, 3, 4, false), (12, 3, 7, true), (13, 3, 8, false)]
     {
-        a.receive(at(millis), address(from), PacketNumber(number), &ping, &mut Vec::new());
+        a.receive(at(millis), address(from), (PacketNumber(number), Ecn::NotCapable), &ping, &mut Vec::new());
         let left = leaves(at(millis), &mut a);
         let challenges: Vec<_> = left.iter().filter(|(_, payload)| challenge_in(payload).is_some()).collect();
         assert_eq!(challenges.len(), usize::from(challenged), "packet {number}");
@@ -326,12 +327,14 @@ fn moved(to: SocketAddr) -> (Connection, Connection, VecDeque<Chunk>) {
     b.due.ping = true;
     for now in [at(50), at(60)] {
         while let Some(flight) = b.transmit(now, &mut VecDeque::new()) {
-            payloads(flight).iter().for_each(|(number, it)| a.receive(now, to, *number, it, &mut Vec::new()));
+            payloads(flight)
+                .iter()
+                .for_each(|(number, it)| a.receive(now, to, (*number, Ecn::NotCapable), it, &mut Vec::new()));
         }
         for (at_address, payload) in leaves(now, &mut a) {
             if at_address == to {
                 let number = PacketNumber(a.sent.next_number().0 - 1);
-                b.receive(now, address(1), number, &payload, &mut Vec::new());
+                b.receive(now, address(1), (number, Ecn::NotCapable), &payload, &mut Vec::new());
             }
         }
     }
@@ -364,7 +367,7 @@ fn an_address_that_is_not_proven_gets_no_more_than_came_from_it() {
         let from = address([3, 3, 4, 5][number % 4]);
         bytes.entry(from).or_default().0 += payload.len() + PACKET_OVERHEAD;
         let now = at(10 + 10 * number as u64);
-        a.receive(now, from, PacketNumber(100 + number as u64), &payload, &mut Vec::new());
+        a.receive(now, from, (PacketNumber(100 + number as u64), Ecn::NotCapable), &payload, &mut Vec::new());
         for (to, payload) in leaves(now, &mut a) {
             bytes.entry(to).or_default().1 += payload.len() + PACKET_OVERHEAD;
         }
@@ -386,7 +389,7 @@ fn keys_advance_with_time_once_the_other_end_has_the_last_one() {
         while let Some(flight) = a.transmit(now, &mut VecDeque::new()) {
             epochs.push((second, flight.epoch));
             for (number, payload) in payloads(flight) {
-                b.receive(now, address(1), number, &payload, &mut Vec::new());
+                b.receive(now, address(1), (number, Ecn::NotCapable), &payload, &mut Vec::new());
             }
         }
         exchange(now, (&mut b, 2), &mut a, &mut VecDeque::new());
@@ -441,7 +444,7 @@ fn acknowledgements_stay_short_once_they_are_acknowledged() {
         while let Some(flight) = a.transmit(now, &mut VecDeque::new()) {
             for (number, payload) in payloads(flight) {
                 longest = if round < 100 { 0 } else { longest.max(payload.len()) };
-                b.receive(now, address(1), number, &payload, &mut Vec::new());
+                b.receive(now, address(1), (number, Ecn::NotCapable), &payload, &mut Vec::new());
             }
         }
     }
@@ -470,7 +473,7 @@ fn a_burst_is_filled_with_whole_packets() {
 fn the_newest_packet_that_arrived_is_counted() {
     let (mut a, _) = pair();
     let before = a.counters().largest_received;
-    a.receive(at(9), address(2), PacketNumber(before.0 + 7), &[0], &mut Vec::new());
+    a.receive(at(9), address(2), (PacketNumber(before.0 + 7), Ecn::NotCapable), &[0], &mut Vec::new());
     assert_eq!(a.counters().largest_received, PacketNumber(before.0 + 7));
 }
 

@@ -182,7 +182,7 @@ impl Connection {
             stamp: Stamp::default(),
         };
         let packet = Packet { number: self.record(sent), frames: draft.frames, data: None, padding };
-        Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] }
+        Flight { to: self.path.remote(), segment_size: size, epoch: 0, ecn_capable: false, packets: vec![packet] }
     }
 
     /// A packet of nothing, of a size that the path may not carry; only while there is something that would need it.
@@ -207,7 +207,7 @@ impl Connection {
         });
         let padding = size.saturating_sub(PACKET_OVERHEAD + frames.len());
         let packet = Packet { number, frames, data: None, padding };
-        Some(Flight { to: self.path.remote(), segment_size: size, epoch: 0, packets: vec![packet] })
+        Some(Flight { to: self.path.remote(), segment_size: size, epoch: 0, ecn_capable: false, packets: vec![packet] })
     }
 
     /// Packets of file, all full but the last.
@@ -239,7 +239,12 @@ impl Connection {
                 break;
             }
         }
-        (!packets.is_empty()).then(|| Flight { to: self.path.remote(), segment_size, epoch: 0, packets })
+        if packets.is_empty() {
+            return None;
+        }
+        // Only these fill queues; and what the other end must hear gets through whatever the path does with marks.
+        let ecn_capable = self.marking.mark(self.sent.next_number().0);
+        Some(Flight { to: self.path.remote(), segment_size, epoch: 0, ecn_capable, packets })
     }
 
     fn may_send_data(&mut self, now: Instant, size: u64) -> bool {

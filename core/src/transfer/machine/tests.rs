@@ -9,6 +9,7 @@ use crate::transfer::io::SlotId;
 use crate::transfer::manifest::FILE_WINDOW;
 use crate::transfer::parts::Part;
 use crate::transfer::resume::Told;
+use crate::wire::ecn::Ecn;
 use crate::wire::packet::{Header, PacketNumber, Role};
 use proptest::prelude::*;
 use std::net::SocketAddr;
@@ -244,6 +245,7 @@ fn apply(machine: &mut Transfers, now: Instant, op: &Op) -> Vec<Output> {
             from: SocketAddr::from(([127, 0, 0, 1], 4_000)),
             header: Header { epoch: 0, index: PeerIndex(*id as u32 + 100), number: PacketNumber(*number) },
             payload,
+            ecn: [Ecn::NotCapable, Ecn::Ect0, Ecn::Ect1, Ecn::Congestion][*number as usize % 4],
         },
         Op::Agree(_) => Input::Woke,
         Op::Handshake(datagram) => Input::Handshake { from: SocketAddr::from(([127, 0, 0, 1], 4_000)), datagram },

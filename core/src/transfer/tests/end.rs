@@ -19,6 +19,7 @@ use crate::time::Instant;
 use crate::transfer::io::{Burst, Input, Output, SLOT_BYTES, SLOTS, SlotId};
 use crate::transfer::parts::Part;
 use crate::transfer::{Have, Keys, Opened, Transfers};
+use crate::wire::ecn::Ecn;
 
 pub(super) const TRANSFER: OfferId = OfferId(7);
 
@@ -66,6 +67,8 @@ pub(super) struct End {
     /// Datagrams that could not be opened.
     pub(super) dropped: u64,
     pub(super) bytes_written: u64,
+    /// Packets that left so that they may be marked.
+    pub(super) marked: u64,
     verifying: bool,
     pub(super) published: bool,
     pub(super) closed_at: Option<Instant>,
@@ -97,6 +100,7 @@ impl End {
             reports: Vec::new(),
             dropped: 0,
             bytes_written: 0,
+            marked: 0,
             verifying: false,
             published: false,
             closed_at: None,
@@ -135,11 +139,11 @@ impl End {
     }
 
     /// What a driver does with a datagram: finds the key, opens it, and passes it in.
-    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, mut datagram: Vec<u8>) {
+    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, ecn: Ecn, mut datagram: Vec<u8>) {
         match self.keys.open(&mut datagram) {
             Ok(Opened::Packet(header, payload)) => {
                 let payload = payload.to_vec();
-                self.handle(now, Input::Datagram { from, header, payload: &payload }, &payload);
+                self.handle(now, Input::Datagram { from, header, payload: &payload, ecn }, &payload);
             }
             Ok(Opened::Handshake(datagram)) => {
                 let datagram = datagram.to_vec();
@@ -241,7 +245,7 @@ impl End {
         match output {
             Output::Handshake { transfer, to, datagram } => {
                 assert_eq!(transfer, TRANSFER);
-                self.outbox.push(Datagram { from: self.address, to, bytes: datagram });
+                self.outbox.push(Datagram { from: self.address, to, ecn: Ecn::NotCapable, bytes: datagram });
             }
             Output::Listen { index, transfer, keys } => {
                 assert_eq!((transfer, self.listens), (TRANSFER, false));
@@ -372,7 +376,9 @@ impl End {
         let datagrams: Vec<_> = bytes.chunks(burst.segment_size).collect();
         assert_eq!(datagrams.len(), burst.packets.len(), "all of one size but the last");
         for datagram in datagrams {
-            self.outbox.push(Datagram { from: self.address, to: burst.to, bytes: datagram.to_vec() });
+            let ecn = if burst.ecn_capable { Ecn::Ect0 } else { Ecn::NotCapable };
+            self.marked += u64::from(burst.ecn_capable);
+            self.outbox.push(Datagram { from: self.address, to: burst.to, ecn, bytes: datagram.to_vec() });
         }
     }
 }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::time::Instant;
+use crate::wire::ecn::Ecn;
 
 /// How one direction of a link behaves. Shares are of 1,000.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,21 @@ pub(super) struct Quality {
     pub(super) mtu: usize,
     /// Bytes a second, and the bytes that may wait; what is too much is dropped.
     pub(super) rate: Option<(u64, u64)>,
+    /// What it does with packets that may be marked.
+    pub(super) marks: Marks,
+}
+
+/// What a link does with packets that may be marked (ECN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marks {
+    /// Nothing.
+    Carried,
+    /// They are marked when so many bytes wait.
+    Beyond(u64),
+    /// What was written on them is cleared.
+    Cleared,
+    /// They are lost.
+    Lost,
 }
 
 impl Quality {
@@ -43,6 +59,7 @@ impl Quality {
         replay: 0,
         mtu: 65_535,
         rate: None,
+        marks: Marks::Carried,
     };
 }
 
@@ -51,6 +68,7 @@ impl Quality {
 pub(super) struct Datagram {
     pub(super) from: SocketAddr,
     pub(super) to: SocketAddr,
+    pub(super) ecn: Ecn,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -66,6 +84,8 @@ pub(super) struct Link {
     pub(super) too_large: u64,
     /// How many found no room.
     pub(super) dropped: u64,
+    /// How many were marked.
+    pub(super) marked: u64,
     /// How many were lost at random.
     pub(super) lost: u64,
     /// The longest that one waited for those before it.
@@ -94,6 +114,7 @@ impl Link {
             offered_bytes: 0,
             too_large: 0,
             dropped: 0,
+            marked: 0,
             lost: 0,
             longest_wait: Duration::ZERO,
             random: ChaCha8Rng::seed_from_u64(seed),
@@ -155,14 +176,23 @@ impl Link {
         core::mem::take(&mut self.in_flight).len()
     }
 
-    fn travel(&mut self, now: Instant, datagram: Datagram) {
+    fn travel(&mut self, now: Instant, mut datagram: Datagram) {
         let mut leaves = now;
+        match self.quality.marks {
+            Marks::Lost if datagram.ecn != Ecn::NotCapable => return,
+            Marks::Cleared => datagram.ecn = Ecn::NotCapable,
+            _ => {}
+        }
         if let Some((rate, queue)) = self.quality.rate {
             let start = self.busy_until.max(now);
             let waiting = (start - now).as_nanos() as u64 * rate / 1_000_000_000;
             if waiting + datagram.bytes.len() as u64 > queue {
                 self.dropped += 1;
                 return;
+            }
+            if matches!(self.quality.marks, Marks::Beyond(bytes) if waiting > bytes) && datagram.ecn == Ecn::Ect0 {
+                datagram.ecn = Ecn::Congestion;
+                self.marked += 1;
             }
             self.longest_wait = self.longest_wait.max(start - now);
             leaves = start + Duration::from_nanos(datagram.bytes.len() as u64 * 1_000_000_000 / rate);

@@ -1,6 +1,7 @@
 //! Two machines and a bad link between them, in virtual time, sealing included.
 
 mod congestion;
+mod ecn;
 mod end;
 mod folders;
 mod link;

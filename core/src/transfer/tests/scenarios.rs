@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::end::TRANSFER;
-use super::link::Quality;
+use super::link::{Marks, Quality};
 use super::world::{World, file};
 use crate::client::event::TransferFailure;
 use crate::client::io::Progress;
@@ -20,6 +20,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// 5 % loss, reordering and duplication.
 const BAD: Quality = Quality {
+    marks: Marks::Carried,
     mtu: 65_535,
     delay: Duration::from_millis(10),
     jitter: Duration::from_millis(2),
@@ -450,6 +451,7 @@ fn nasty() -> impl Strategy<Value = Quality> {
             hurry: 0,
             bursts: None,
             rate: narrow.then_some((200_000, 20_000)),
+            marks: [Marks::Carried, Marks::Beyond(9_000), Marks::Cleared, Marks::Lost][replay as usize % 4],
         },
     )
 }

@@ -16,6 +16,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// 5 % loss, reordering and duplication.
 const BAD: Quality = Quality {
+    marks: super::link::Marks::Carried,
     mtu: 65_535,
     delay: Duration::from_millis(10),
     jitter: Duration::from_millis(3),

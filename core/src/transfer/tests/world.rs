@@ -165,15 +165,15 @@ impl World {
                 if datagram.to != self.receiver.address {
                     continue;
                 }
-                self.receiver.receive(now, datagram.from, datagram.bytes.clone());
+                self.receiver.receive(now, datagram.from, datagram.ecn, datagram.bytes.clone());
                 if self.replay_from_elsewhere {
-                    self.receiver.receive(now, SocketAddr::from(([6, 6, 6, 6], 666)), datagram.bytes);
+                    self.receiver.receive(now, SocketAddr::from(([6, 6, 6, 6], 666)), datagram.ecn, datagram.bytes);
                 }
             }
             while let Some(datagram) = self.back.arrived(now) {
                 arrived = true;
                 if datagram.to == self.sender.address {
-                    self.sender.receive(now, datagram.from, datagram.bytes);
+                    self.sender.receive(now, datagram.from, datagram.ecn, datagram.bytes);
                 }
             }
             let stored = self.sender.disk(now) | self.receiver.disk(now);

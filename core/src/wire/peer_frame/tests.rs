@@ -61,7 +61,8 @@ proptest! {
     fn acks_come_back_with_the_newest_ranges_that_fit(
         steps in prop::collection::vec((1u64..5_000, 1u64..5_000), 1..200),
         delay in 0..=MAX_VARINT,
-        room in 28usize..1_200,
+        room in 52usize..1_200,
+        seen in prop::option::of(prop::array::uniform3(1..=MAX_VARINT)),
     ) {
         let (mut ranges, mut at) = (Vec::new(), 0);
         for (gap, length) in steps {
@@ -69,15 +70,16 @@ proptest! {
             at += gap + length;
         }
         ranges.reverse();
+        let ecn = seen.map(|[ect0, ect1, congestion]| EcnCounts { ect0, ect1, congestion });
         let mut out = vec![0; 3];
-        prop_assert!(put_ack(&mut out, delay, ranges.iter().cloned(), room));
+        prop_assert!(put_ack(&mut out, delay, ranges.iter().cloned(), ecn.unwrap_or_default(), room));
         prop_assert!(out.len() <= 3 + room);
         let frames = decode(&out).unwrap();
         let [Frame::Ack(ack)] = frames.as_slice() else { panic!("{frames:?}") };
         let came_back: Vec<_> = ack.ranges().collect();
         prop_assert_eq!(&came_back[..], &ranges[..came_back.len()]);
-        prop_assert!(came_back.len() == ranges.len() || room < 28 + 16 * ranges.len());
-        prop_assert_eq!((ack.largest.0, ack.delay_micros), (ranges[0].end - 1, delay));
+        prop_assert!(came_back.len() == ranges.len() || room < 52 + 16 * ranges.len());
+        prop_assert_eq!((ack.largest.0, ack.delay_micros, ack.ecn), (ranges[0].end - 1, delay, ecn));
     }
 
     #[test]
@@ -94,7 +96,7 @@ proptest! {
     #[test]
     fn bent_frames_do_no_harm(at in 0usize..60, to in any::<u8>()) {
         let mut out = Vec::new();
-        put_ack(&mut out, 5, [100..120, 50..60, 3..4].into_iter(), 100);
+        put_ack(&mut out, 5, [100..120, 50..60, 3..4].into_iter(), EcnCounts::default(), 100);
         put_stream_header(&mut out, FlowId(1), 77, 5, false);
         out.extend_from_slice(b"hello");
         put_close(&mut out, CloseReason::Done);

@@ -1,5 +1,6 @@
 use toom_core::client::io::Progress;
 use toom_core::config::TransferConfig;
+use toom_core::wire::ecn::EcnCounts;
 use toom_core::wire::packet::PacketNumber;
 use toom_core::wire::peer_frame::{put_ack, put_ping};
 
@@ -20,7 +21,7 @@ fn ping() -> Vec<u8> {
 
 fn ack(ranges: &[core::ops::Range<u64>]) -> Vec<u8> {
     let mut frame = Vec::new();
-    put_ack(&mut frame, 0, ranges.iter().cloned(), 100);
+    put_ack(&mut frame, 0, ranges.iter().cloned(), EcnCounts::default(), 100);
     frame
 }
 
