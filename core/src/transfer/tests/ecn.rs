@@ -72,3 +72,10 @@ fn a_path_that_loses_what_may_be_marked_costs_a_moment() {
         assert!(time < Duration::from_secs(2), "{congestion:?}: {time:?}");
     }
 }
+
+#[test]
+fn start_up_ends_earlier_where_the_network_says_that_there_is_a_queue() {
+    let wait = |marks| run(Congestion::Bbr, 10_000_000, quality(8 * PRODUCT, marks)).0.there.longest_wait;
+    let (with, without) = (wait(Marks::Beyond(PRODUCT / 10)), wait(Marks::Carried));
+    assert!(with < without * 9 / 10, "{with:?} {without:?}");
+}
