@@ -32,7 +32,15 @@ pub(super) struct Marking {
 impl Marking {
     /// Packets of file from this number on are marked, until it turns out that they cannot be.
     pub(super) fn from(number: u64, told: EcnCounts) -> Marking {
-        Marking { marked: number..number, on: true, is_proven: false, is_blamed: false, told, largest: None, acknowledged: 0 }
+        Marking {
+            marked: number..number,
+            on: true,
+            is_proven: false,
+            is_blamed: false,
+            told,
+            largest: None,
+            acknowledged: 0,
+        }
     }
 
     /// As the other end told last, whatever became of it.

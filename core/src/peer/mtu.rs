@@ -12,9 +12,13 @@
 //! by halving what is left.
 //!
 //! A path may begin to carry less, and tell nobody (a black hole, RFC 8899, section 4.4). Then large packets are lost,
-//! and small ones arrive; or nothing arrives, since only large ones are sent. Both lead back to the beginning.
+//! and small ones arrive; or nothing arrives, since only large ones are sent. Both lead back to the beginning. It may also
+//! begin to carry more: what was too large is tried again after [`RAISE_AFTER`].
+
+use core::time::Duration;
 
 use crate::config::TransferConfig;
+use crate::time::Instant;
 
 /// What is tried, in this order: Ethernet under IPv6 and IPv4 (1,500 less 48 and 28 bytes of headers), jumbo frames
 /// (9,000 less 48), and what a datagram can hold, for a loopback device.
@@ -22,6 +26,9 @@ const COMMON: [usize; 4] = [1_452, 1_472, 8_952, TransferConfig::MAX_PAYLOAD];
 
 /// How often a size is tried (RFC 8899, section 5.1.2).
 const MAX_PROBES: u32 = 3;
+
+/// A search that has ended is gone on with after so long (RFC 8899, section 5.1.1: PMTU_RAISE_TIMER).
+const RAISE_AFTER: Duration = Duration::from_secs(600);
 
 /// The search by halving ends here: less would be gained than a packet's header.
 const CLOSE_ENOUGH: usize = 16;
@@ -50,6 +57,8 @@ pub(super) struct PathMtu {
     lost_in_a_row: u32,
     /// The search is about packets from this number on.
     began_at: u64,
+    /// Since when nothing is due.
+    settled_at: Option<Instant>,
 }
 
 impl PathMtu {
@@ -64,6 +73,7 @@ impl PathMtu {
             arrived_before: 0,
             lost_in_a_row: 0,
             began_at: 0,
+            settled_at: None,
         }
     }
 
@@ -81,6 +91,17 @@ impl PathMtu {
         let common = COMMON.into_iter().find(|size| (current + 1..too_large).contains(size));
         let differs = too_large <= COMMON[0] && too_large - current > CLOSE_ENOUGH;
         common.or(differs.then_some(current + (too_large - current) / 2))
+    }
+
+    /// Tries again what was too large, if that is long ago.
+    pub(super) fn raise(&mut self, now: Instant) {
+        if self.is_fixed || self.probe.is_some() || self.due().is_some() {
+            return;
+        }
+        let settled_at = *self.settled_at.get_or_insert(now);
+        if now >= settled_at + RAISE_AFTER {
+            (self.too_large, self.settled_at) = (NOTHING, None);
+        }
     }
 
     /// The probe that was due has left.
@@ -208,6 +229,29 @@ mod tests {
         assert_eq!(mtu.due(), None, "it is too large");
         assert!(mtu.on_arrived(12, 1_472), "it was only late");
         assert_eq!((mtu.current(), mtu.due()), (1_472, Some(8_952)));
+    }
+
+    #[test]
+    fn what_was_too_large_is_tried_again_after_ten_minutes() {
+        let at = |secs| Instant::ZERO + Duration::from_secs(secs);
+        let (mut mtu, mut number) = (PathMtu::new(None), 0);
+        search(&mut mtu, 1_472, &mut number);
+        for now in [0, 1, 599] {
+            mtu.raise(at(now));
+            assert_eq!((mtu.current(), mtu.due()), (1_472, None));
+        }
+        mtu.raise(at(600));
+        assert_eq!(mtu.due(), Some(8_952));
+        search(&mut mtu, 9_000, &mut number);
+        assert_eq!(mtu.current(), 8_952);
+        mtu.raise(at(601));
+        mtu.raise(at(1_200));
+        assert_eq!(mtu.due(), None, "not yet again");
+
+        let mut fixed = PathMtu::new(Some(1_400));
+        fixed.raise(at(0));
+        fixed.raise(at(6_000));
+        assert_eq!(fixed.due(), None);
     }
 
     #[test]

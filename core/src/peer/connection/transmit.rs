@@ -187,6 +187,7 @@ impl Connection {
 
     /// A packet of nothing, of a size that the path may not carry; only while there is something that would need it.
     fn mtu_probe(&mut self, now: Instant) -> Option<Flight> {
+        self.mtu.raise(now);
         let size = self.mtu.due()?;
         let is_file = |flow: &SendFlow| flow.inline_bytes().is_none() && flow.has_more();
         if !self.may_send() || !self.sending.values().any(is_file) {
