@@ -134,7 +134,8 @@ fn seal(role: Role, epoch: u32, number: u64, payload: &[u8]) -> Vec<u8> {
         toom_core::peer::Packet { number: PacketNumber(number), frames: payload.to_vec(), data: None, padding: 0 };
     let to = ([192, 0, 2, 1], 9).into();
     let segment_size = HEADER_BYTES + payload.len() + TAG_BYTES;
-    let burst = Burst { transfer: TRANSFER, to, index: INDEX, segment_size, epoch, packets: vec![packet] };
+    let burst =
+        Burst { transfer: TRANSFER, to, index: INDEX, segment_size, epoch, ecn_capable: true, packets: vec![packet] };
     let mut out = Vec::new();
     keys(role).seal(&burst, |_| &[], &mut out);
     out

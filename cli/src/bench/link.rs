@@ -15,7 +15,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use toom_store::system::udp::{Received, Socket};
+use toom_core::wire::ecn::Ecn;
+use toom_store::system::udp::{Received, Socket, Way};
 
 use super::lane::{Counts, Lane, LinkOptions};
 
@@ -122,14 +123,14 @@ impl Direction {
             // An error is one of an earlier datagram that could not be delivered: that one is lost.
             let more = self.arrives_at.receive(received).unwrap_or(false);
             let now = began.elapsed();
-            for (from, datagram) in received.datagrams() {
+            for (from, ecn, datagram) in received.datagrams() {
                 if from != self.from {
                     continue;
                 }
                 if self.held.bytes + datagram.len() > MAX_HELD_BYTES {
                     self.lane.drop_one();
                 } else if let Some(due) = self.lane.take(now, datagram.len()) {
-                    self.held.push(due, datagram);
+                    self.held.push(due, ecn == Ecn::Ect0, datagram);
                 }
             }
             if !more {
@@ -146,10 +147,11 @@ impl Direction {
             let sent = held.take_due(
                 now,
                 |due| lane.sent(now.saturating_sub(due)),
-                |bytes, size| {
+                |bytes, segment_size, ecn_capable| {
+                    let way = Way { to: *to, segment_size, ecn_capable };
                     let mut rest = bytes;
                     while !rest.is_empty() {
-                        match leaves_by.send(*to, rest, size) {
+                        match leaves_by.send(way, rest) {
                             Some(left) => rest = left,
                             None if is_ready(leaves_by, PollFlags::OUT, PATIENCE) => {}
                             None => return,
@@ -182,6 +184,8 @@ struct Held {
 #[derive(Default)]
 struct Run {
     size: usize,
+    /// Whether the network may mark them: what leaves an end arrives so at the other one.
+    ecn_capable: bool,
     bytes: Vec<u8>,
     /// Bytes that have left.
     sent: usize,
@@ -189,10 +193,11 @@ struct Run {
 }
 
 impl Held {
-    fn push(&mut self, due: Duration, datagram: &[u8]) {
+    fn push(&mut self, due: Duration, ecn_capable: bool, datagram: &[u8]) {
         let fits = |run: &&mut Run| {
             let whole = run.bytes.len().is_multiple_of(run.size);
-            whole && datagram.len() <= run.size && run.bytes.len() + datagram.len() <= MAX_RUN_BYTES
+            let alike = datagram.len() <= run.size && ecn_capable == run.ecn_capable;
+            whole && alike && run.bytes.len() + datagram.len() <= MAX_RUN_BYTES
         };
         self.bytes += datagram.len();
         if let Some(run) = self.runs.back_mut().filter(fits) {
@@ -201,7 +206,7 @@ impl Held {
             return;
         }
         let mut run = self.spare.pop().unwrap_or_default();
-        (run.size, run.sent) = (datagram.len(), 0);
+        (run.size, run.ecn_capable, run.sent) = (datagram.len(), ecn_capable, 0);
         run.bytes.clear();
         run.bytes.extend_from_slice(datagram);
         run.dues.clear();
@@ -215,7 +220,7 @@ impl Held {
 
     /// Gives what is due of the first run to `send`, with the size of its datagrams, and tells `each` when each of
     /// them was due; whether there was any.
-    fn take_due(&mut self, now: Duration, each: impl FnMut(Duration), send: impl FnOnce(&[u8], usize)) -> bool {
+    fn take_due(&mut self, now: Duration, each: impl FnMut(Duration), send: impl FnOnce(&[u8], usize, bool)) -> bool {
         let Some(run) = self.runs.front_mut() else { return false };
         let count = run.dues.iter().take_while(|due| **due <= now).count();
         if count == 0 {
@@ -223,7 +228,7 @@ impl Held {
         }
         run.dues.drain(..count).for_each(each);
         let end = run.bytes.len().min(run.sent + count * run.size);
-        send(&run.bytes[run.sent..end], run.size);
+        send(&run.bytes[run.sent..end], run.size, run.ecn_capable);
         self.bytes -= end - run.sent;
         run.sent = end;
         if run.dues.is_empty()
@@ -247,7 +252,7 @@ mod tests {
     /// What leaves at `now`: for each call, how many bytes, and of which size.
     fn due(held: &mut Held, now: Duration) -> Vec<(Vec<u8>, usize)> {
         let mut sent = Vec::new();
-        while held.take_due(now, |_| {}, |bytes, size| sent.push((bytes.to_vec(), size))) {}
+        while held.take_due(now, |_| {}, |bytes, size, _| sent.push((bytes.to_vec(), size))) {}
         sent
     }
 
@@ -255,7 +260,7 @@ mod tests {
     fn datagrams_of_one_size_leave_together_when_they_are_due_and_all_in_order() {
         let mut held = Held::default();
         for (millis, datagram) in [(1, &b"aaa"[..]), (2, b"bbb"), (3, b"c"), (4, b"dd"), (5, b"eee")] {
-            held.push(at(millis), datagram);
+            held.push(at(millis), false, datagram);
         }
         assert_eq!((held.next_due(), held.bytes, due(&mut held, at(0))), (Some(at(1)), 12, vec![]));
         assert_eq!(due(&mut held, at(1)), [(b"aaa".to_vec(), 3)]);
@@ -265,9 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_marked_leaves_apart_from_what_may_not() {
+        let mut held = Held::default();
+        [(true, b"aa"), (true, b"bb"), (false, b"cc")].iter().for_each(|(ecn, it)| held.push(at(1), *ecn, *it));
+        let mut sent = Vec::new();
+        while held.take_due(at(1), |_| {}, |bytes, _, ecn| sent.push((bytes.to_vec(), ecn))) {}
+        assert_eq!(sent, [(b"aabb".to_vec(), true), (b"cc".to_vec(), false)]);
+    }
+
+    #[test]
     fn no_run_is_larger_than_one_call_takes() {
         let mut held = Held::default();
-        (0..200).for_each(|_| held.push(at(1), &[7; 1_200]));
+        (0..200).for_each(|_| held.push(at(1), true, &[7; 1_200]));
         let sent = due(&mut held, at(1));
         assert_eq!(sent.iter().map(|(bytes, _)| bytes.len()).sum::<usize>(), 200 * 1_200);
         assert!(sent.len() == 4 && sent.iter().all(|(bytes, _)| bytes.len() <= MAX_RUN_BYTES));
@@ -281,13 +295,17 @@ mod tests {
         let options =
             LinkOptions { rate: Some(1_000_000_000), loss_percent: 0.0, delay: at(1), largest: 65_000, seed: 1 };
         let link = Link::start(options, 1, address(&sender), address(&receiver)).unwrap();
-        stranger.send(link.for_sender, b"from nowhere", 100).unwrap();
-        sender.send(link.for_sender, b"there", 100).unwrap();
+        stranger.send(way(link.for_sender), b"from nowhere").unwrap();
+        sender.send(way(link.for_sender), b"there").unwrap();
         assert_eq!(next(&receiver), (link.for_receiver, b"there".to_vec()));
-        receiver.send(link.for_receiver, b"back", 100).unwrap();
+        receiver.send(way(link.for_receiver), b"back").unwrap();
         assert_eq!(next(&sender), (link.for_sender, b"back".to_vec()));
         let counts = link.stop();
         assert_eq!((counts.sent, counts.lost, counts.dropped), (2, 0, 0));
+    }
+
+    fn way(to: SocketAddr) -> Way {
+        Way { to, segment_size: 100, ecn_capable: false }
     }
 
     fn next(socket: &Socket) -> (SocketAddr, Vec<u8>) {
@@ -295,7 +313,7 @@ mod tests {
         for _ in 0..60_000 / PATIENCE.as_millis() {
             if is_ready(socket, PollFlags::IN, PATIENCE) {
                 socket.receive(&mut received).unwrap();
-                let (from, datagram) = received.datagrams().next().unwrap();
+                let (from, _, datagram) = received.datagrams().next().unwrap();
                 return (from, datagram.to_vec());
             }
         }

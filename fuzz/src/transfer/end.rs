@@ -16,6 +16,7 @@ use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Burst, Counters, Input, Output, SLOT_BYTES, SLOTS, SlotId};
 use toom_core::transfer::{Have, Keys, Opened, Transfers};
+use toom_core::wire::ecn::Ecn;
 use toom_core::wire::packet::{HANDSHAKE_BYTES, HANDSHAKE_TOLD_BYTES, HandshakeHeader, Header, Role};
 
 /// The only transfer.

@@ -20,6 +20,7 @@ use toom_core::text::FileLabel;
 use toom_core::time::Instant;
 use toom_core::transfer::io::{Input, Output};
 use toom_core::transfer::{Keys, Opened, Transfers};
+use toom_core::wire::ecn::Ecn;
 use toom_store::files::{ContentSource, Disk, Job, Source};
 
 const TRANSFER: OfferId = OfferId(1);

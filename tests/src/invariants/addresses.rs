@@ -75,7 +75,7 @@ impl Checker for Addresses {
                 self.ends.entry((*client, start.transfer)).or_insert(end);
                 self.listening.insert((*client, start.local_index), start.transfer);
             }
-            Observation::TransfersHear(client, Input::Datagram { from, header, payload }) => {
+            Observation::TransfersHear(client, Input::Datagram { from, header, payload, .. }) => {
                 if let Some(end) = self.end_at(*client, header.index) {
                     end.hears(*from, payload);
                 }

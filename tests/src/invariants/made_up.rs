@@ -11,6 +11,7 @@ use toom_core::secure::{Keys, PacketKeys, PeerAgreement, PeerSecret, PublicKey, 
 use toom_core::text::FileLabel;
 use toom_core::time::{Instant, Timestamp};
 use toom_core::transfer::io::{Burst, Input, Output, SlotId};
+use toom_core::wire::ecn::Ecn;
 use toom_core::wire::packet::{HANDSHAKE_BYTES, HandshakeHeader, Header, PACKET_OVERHEAD, PacketNumber, Role};
 
 use super::{Checker, Observation, Watch};
@@ -100,7 +101,7 @@ impl Story {
         let datagram = datagram(1 - client, number, b"sealed");
         self.tell(Observation::DatagramArrives { client, from, datagram: &datagram, opened: true });
         let header = Header { epoch: 0, index: index(client), number: PacketNumber(number) };
-        self.hears(client, Input::Datagram { from, header, payload });
+        self.hears(client, Input::Datagram { from, header, payload, ecn: Ecn::NotCapable });
     }
 
     /// The sender reads all of its file.

@@ -21,6 +21,7 @@ use toom_core::time::Instant;
 use toom_core::transfer::io::{Dropped, Input as TransferInput};
 use toom_core::transfer::{Keys, Opened, Transfers, Unopened};
 use toom_core::wire::codec::encode;
+use toom_core::wire::ecn::Ecn;
 use toom_core::wire::message::ServerMessage;
 
 use super::countdown::Countdown;

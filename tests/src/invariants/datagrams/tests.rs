@@ -1,6 +1,6 @@
 use toom_core::client::io::Progress;
 use toom_core::config::TransferConfig;
-use toom_core::wire::ecn::EcnCounts;
+use toom_core::wire::ecn::{Ecn, EcnCounts};
 use toom_core::wire::packet::PacketNumber;
 use toom_core::wire::peer_frame::{put_ack, put_ping};
 
@@ -69,7 +69,7 @@ fn what_is_not_opened_is_not_heard_of() {
     let (from, bytes) = (address(SENDER), datagram(SENDER, 1, b"sealed"));
     story.tell(Observation::DatagramArrives { client: RECEIVER, from, datagram: &bytes, opened: false });
     let header = Header { epoch: 0, index: index(RECEIVER), number: PacketNumber(1) };
-    story.hears(RECEIVER, Input::Datagram { from, header, payload: &ping() });
+    story.hears(RECEIVER, Input::Datagram { from, header, payload: &ping(), ecn: Ecn::NotCapable });
     assert_eq!(story.broken(), Some(HEARD_WAS_OPENED));
 }
 
