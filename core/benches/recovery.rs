@@ -14,6 +14,7 @@ use toom_core::config::Congestion;
 use toom_core::peer::{Chunk, Connection, ConnectionConfig, Flight};
 use toom_core::time::Instant;
 use toom_core::transfer::io::SlotId;
+use toom_core::wire::ecn::{Ecn, EcnCounts};
 use toom_core::wire::packet::{PACKET_OVERHEAD, PacketNumber};
 use toom_core::wire::peer_frame::{FlowId, put_ack};
 
@@ -102,7 +103,7 @@ impl Sender {
 
     fn hear(&mut self, payload: &[u8]) {
         let mut events = Vec::new();
-        self.connection.receive(self.now, remote(), PacketNumber(self.acks), payload, &mut events);
+        self.connection.receive(self.now, remote(), (PacketNumber(self.acks), Ecn::NotCapable), payload, &mut events);
         assert!(events.is_empty(), "{events:?}");
         self.acks += 1;
     }
@@ -116,7 +117,7 @@ impl Sender {
 
 fn ack(ranges: impl Iterator<Item = Range<u64>>) -> Vec<u8> {
     let mut payload = Vec::new();
-    assert!(put_ack(&mut payload, 0, ranges, PAYLOAD - PACKET_OVERHEAD));
+    assert!(put_ack(&mut payload, 0, ranges, EcnCounts::default(), PAYLOAD - PACKET_OVERHEAD));
     payload
 }
 

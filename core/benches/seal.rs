@@ -77,7 +77,15 @@ impl Ours {
         Ours {
             sender: keys(Role::Initiator),
             receiver: keys(Role::Responder),
-            burst: Burst { transfer: OfferId(1), to, index: PeerIndex(1), segment_size: DATAGRAM, epoch: 0, packets },
+            burst: Burst {
+                transfer: OfferId(1),
+                to,
+                index: PeerIndex(1),
+                segment_size: DATAGRAM,
+                epoch: 0,
+                ecn_capable: true,
+                packets,
+            },
             slot: vec![7; PACKETS as usize * DATA],
             out: Vec::new(),
         }
