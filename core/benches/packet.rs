@@ -11,6 +11,7 @@ use toom_core::peer::{Packet, StreamData};
 use toom_core::secure::{Keys as Agreed, PacketKeys, Suite};
 use toom_core::transfer::Keys;
 use toom_core::transfer::io::{Burst, SlotId};
+use toom_core::wire::ecn::EcnCounts;
 use toom_core::wire::packet::{Header, PACKET_OVERHEAD, PacketNumber, Role};
 use toom_core::wire::peer_frame::{FlowId, Frame, Frames, STREAM_HEADER_BYTES, put_ack};
 
@@ -29,7 +30,7 @@ fn burst() -> Burst {
         Packet { number: PacketNumber(number as u64), frames: Vec::new(), data, padding: 0 }
     };
     let (to, packets) = (([127, 0, 0, 1], 1).into(), (0..PACKETS).map(packet).collect());
-    Burst { transfer: TRANSFER, to, index: INDEX, segment_size: DATAGRAM, epoch: 0, packets }
+    Burst { transfer: TRANSFER, to, index: INDEX, segment_size: DATAGRAM, epoch: 0, ecn_capable: true, packets }
 }
 
 fn keys(suite: Suite, role: Role) -> Keys {
@@ -55,7 +56,7 @@ fn parse(criterion: &mut Criterion) {
     let (mut data, mut ack) = (Vec::new(), Vec::new());
     burst().packets[0].put_payload(|_| &[7; DATA], &mut data);
     let ranges = (0..500).rev().map(|number| number * 3..number * 3 + 2);
-    assert!(put_ack(&mut ack, 100, ranges, DATAGRAM - PACKET_OVERHEAD));
+    assert!(put_ack(&mut ack, 100, ranges, EcnCounts::default(), DATAGRAM - PACKET_OVERHEAD));
     let header = Header { epoch: 0, index: INDEX, number: PacketNumber(1 << 40) }.encode();
     let mut group = criterion.benchmark_group("packet: parse, one");
     group.bench_function("header", |bencher| {

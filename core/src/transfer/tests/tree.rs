@@ -50,12 +50,13 @@ impl Tree {
             starts[part.entry as usize] += part.bytes as usize;
         }
         let rest = starts.iter().enumerate().map(|(entry, start)| *start..self.place(entry).end);
-        self.sent = Some([0..self.listing].into_iter().chain(rest).collect());
+        self.sent = Some(core::iter::once(0..self.listing).chain(rest).collect());
     }
 
     /// What is sent, one after the other.
     pub(super) fn flow(&self) -> Vec<u8> {
-        let sent = self.sent.clone().unwrap_or(vec![0..self.listing]);
+        let listing = || core::iter::once(0..self.listing).collect();
+        let sent = self.sent.clone().unwrap_or_else(listing);
         sent.into_iter().flat_map(|range| self.whole[range].to_vec()).collect()
     }
 
