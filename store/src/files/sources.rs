@@ -64,7 +64,7 @@ mod tests {
         let path = directory.path().join("film.mp4");
         std::fs::write(&path, b"abc").expect("written");
         let mut sources = Sources::default();
-        assert!(matches!(sources.open(SourceId(1), &[path.clone()]), Input::SourceOpened { bytes: 3, .. }));
+        assert!(matches!(sources.open(SourceId(1), std::slice::from_ref(&path)), Input::SourceOpened { bytes: 3, .. }));
         assert!(sources.take(&Side::Send { source: SourceId(1) }).is_some());
         assert!(sources.take(&Side::Send { source: SourceId(1) }).is_none());
         sources.open(SourceId(2), &[path]);

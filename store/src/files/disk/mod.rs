@@ -2,7 +2,10 @@
 //! it then must hear.
 //!
 //! Ranges are read and written at once, by whoever calls: they come from and go to the page cache. Hashing and
-//! naming a whole file take long, and are handed out as a [`Job`], as is reading and writing a stream.
+//! naming a whole file take long, and are handed out as a [`Job`] (`jobs`), as is reading and writing a stream (`streams`).
+
+mod jobs;
+mod streams;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -13,13 +16,12 @@ use toom_core::id::OfferId;
 use toom_core::name::UserName;
 use toom_core::text::FileLabel;
 use toom_core::transfer::Have;
-use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, STREAM_BYTES, SlotId};
-use toom_core::transfer::parts::Part;
+use toom_core::transfer::io::{Input, SLOT_BYTES, SLOTS, SlotId};
 
 use super::Sink;
 use super::content::{ContentSink, ContentSource, wrong_kind};
-use super::job::{Finished, Job, Work};
-use super::stream::{self, SinkNews, SourceNews, StreamSink, StreamSource};
+use super::job::{Job, Work};
+use super::stream::{self, StreamSink, StreamSource};
 use super::tree::TreeSink;
 use crate::system::{SystemCalls, in_words};
 
@@ -133,56 +135,6 @@ impl Disk {
         }
     }
 
-    /// Hashes the beginning of a source, elsewhere.
-    pub fn compare(&mut self, transfer: OfferId, bytes: u64) {
-        match self.files.get_mut(&transfer) {
-            Some(file @ File::Source { source: ContentSource::File(_), .. }) => {
-                let File::Source { source: ContentSource::File(mut source), .. } = std::mem::replace(file, File::Away)
-                else {
-                    return;
-                };
-                (self.start_job)(Job::once(move || {
-                    let hash = source.hash_beginning(bytes);
-                    Finished { transfer, work: Work::Compared(source, hash) }
-                }));
-            }
-            _ => self.failed(transfer, &wrong_kind(transfer)),
-        }
-    }
-
-    /// Looks what is there of several files, elsewhere.
-    pub fn survey(&mut self, transfer: OfferId) {
-        // The listing must be with them.
-        self.flush();
-        match self.files.get_mut(&transfer) {
-            Some(file @ File::Sink(ContentSink::Tree(_))) => {
-                let File::Sink(ContentSink::Tree(mut sink)) = std::mem::replace(file, File::Away) else { return };
-                (self.start_job)(Job::once(move || {
-                    let parts = sink.survey();
-                    Finished { transfer, work: Work::Surveyed(sink, parts) }
-                }));
-            }
-            _ => self.failed(transfer, &wrong_kind(transfer)),
-        }
-    }
-
-    /// Compares what the receiver has of several files, elsewhere.
-    pub fn compare_parts(&mut self, transfer: OfferId, parts: Vec<Part>) {
-        match self.files.get_mut(&transfer) {
-            Some(file @ File::Source { source: ContentSource::Tree(_), .. }) => {
-                let File::Source { source: ContentSource::Tree(mut source), .. } = std::mem::replace(file, File::Away)
-                else {
-                    return;
-                };
-                (self.start_job)(Job::once(move || {
-                    let same = source.compare(&parts);
-                    Finished { transfer, work: Work::PartsCompared(source, same) }
-                }));
-            }
-            _ => self.failed(transfer, &wrong_kind(transfer)),
-        }
-    }
-
     /// The contents are sent without these parts of what was surveyed.
     pub fn leave_out(&mut self, transfer: OfferId, same: &[bool]) {
         let agreed = match self.files.get_mut(&transfer) {
@@ -269,79 +221,6 @@ impl Disk {
         }
     }
 
-    /// Hashes the whole partial file, elsewhere.
-    pub fn verify(&mut self, transfer: OfferId) {
-        // All of it must be in the file before it is hashed.
-        self.flush();
-        if let Some(File::StreamSink(sink)) = self.files.get(&transfer) {
-            let blake3 = sink.hash();
-            return self.inputs.push_back(Input::Verified { transfer, blake3 });
-        }
-        self.send_away(transfer, |mut sink| {
-            let hash = sink.hash();
-            Work::Hashed(sink, hash)
-        });
-    }
-
-    /// Gives the file its final name, elsewhere: one that has the name already may have to be compared.
-    pub fn publish(&mut self, transfer: OfferId) {
-        if let Some(File::StreamSink(_)) = self.files.get(&transfer) {
-            // Its name on any command line.
-            return self.inputs.push_back(Input::Published { transfer, saved_as: "-".to_owned() });
-        }
-        self.send_away(transfer, |sink| Work::Published(sink.publish()));
-    }
-
-    /// Takes back what a job came to; nothing follows if its transfer is over.
-    pub fn finished(&mut self, Finished { transfer, work }: Finished) {
-        if let Work::Streamed = work {
-            return self.streamed(transfer);
-        }
-        let Some(file) = self.files.get_mut(&transfer).filter(|file| matches!(file, File::Away)) else {
-            match work {
-                Work::Prepared(sink, _) => sink.keep(),
-                Work::Surveyed(sink, _) => sink.keep(),
-                Work::Hashed(sink, _) => sink.keep(),
-                _ => {}
-            }
-            return;
-        };
-        let mut read = None;
-        let input = match work {
-            Work::Streamed => return,
-            Work::Prepared(sink, have) => {
-                *file = File::Sink(ContentSink::File(sink));
-                Ok(Input::Prepared { transfer, have })
-            }
-            Work::Compared(mut source, hash) => {
-                read = source.take_hash().map(|blake3| Input::SourceHashed { transfer, blake3 });
-                *file = File::source(source.into());
-                hash.map(|blake3| Input::Compared { transfer, blake3 })
-            }
-            Work::Surveyed(sink, parts) => {
-                *file = File::Sink(ContentSink::Tree(sink));
-                parts.map(|parts| Input::Surveyed { transfer, parts })
-            }
-            Work::PartsCompared(mut source, same) => {
-                read = source.take_hash().map(|blake3| Input::SourceHashed { transfer, blake3 });
-                *file = File::source(ContentSource::Tree(source));
-                same.map(|same| Input::PartsCompared { transfer, same })
-            }
-            Work::Hashed(sink, hash) => {
-                *file = File::Sink(sink);
-                hash.map(|blake3| Input::Verified { transfer, blake3 })
-            }
-            Work::Published(name) => {
-                *file = File::Gone;
-                name.map(|saved_as| Input::Published { transfer, saved_as })
-            }
-        };
-        match input {
-            Ok(input) => self.inputs.extend([input].into_iter().chain(read)),
-            Err(error) => self.failed(transfer, &error),
-        }
-    }
-
     /// Closes a transfer's file; a partial one is left for a later transfer, or removed.
     pub fn close(&mut self, transfer: OfferId, keep: bool) {
         if self.gathered.transfer == transfer {
@@ -376,16 +255,6 @@ impl Disk {
         }
     }
 
-    fn send_away(&mut self, transfer: OfferId, work: fn(ContentSink) -> Work) {
-        match self.files.get_mut(&transfer) {
-            Some(file @ File::Sink(_)) => {
-                let File::Sink(sink) = std::mem::replace(file, File::Away) else { return };
-                (self.start_job)(Job::once(move || Finished { transfer, work: work(sink) }));
-            }
-            _ => self.failed(transfer, &not_open()),
-        }
-    }
-
     fn create(&self, start: &Start, from: &UserName, label: &FileLabel) -> io::Result<ContentSink> {
         let mut sink = match start.listing {
             None => ContentSink::File(Box::new(Sink::create(&self.downloads, from, label, start.bytes)?)),
@@ -396,44 +265,6 @@ impl Disk {
         };
         sink.count_in(self.calls.clone());
         Ok(sink)
-    }
-
-    fn open_input(&mut self, transfer: OfferId) -> io::Result<File> {
-        let input = self.streams.0.take().map_or_else(stream::standard_input, Ok)?;
-        let source = StreamSource::new(STREAM_BYTES);
-        let body = source.body();
-        (self.start_job)(Job::waiting(move |finished| body(input, &|| finished(streamed(transfer)))));
-        Ok(File::StreamSource { source, slots: slots() })
-    }
-
-    fn open_output(&mut self, transfer: OfferId) -> io::Result<File> {
-        let output = self.streams.1.take().map_or_else(stream::standard_output, Ok)?;
-        let sink = StreamSink::new(STREAM_BYTES);
-        let body = sink.body();
-        (self.start_job)(Job::waiting(move |finished| body(output, &|| finished(streamed(transfer)))));
-        Ok(File::StreamSink(sink))
-    }
-
-    /// There is news of a stream.
-    fn streamed(&mut self, transfer: OfferId) {
-        let (input, failed) = match self.files.get(&transfer) {
-            Some(File::StreamSource { source, .. }) => {
-                let SourceNews { available: bytes, ended } = source.news();
-                self.inputs.push_back(Input::Available { transfer, bytes });
-                match ended {
-                    None => (None, None),
-                    Some(Ok(blake3)) => (Some(Input::SourceHashed { transfer, blake3 }), None),
-                    Some(Err(reason)) => (None, Some(reason)),
-                }
-            }
-            Some(File::StreamSink(sink)) => {
-                let SinkNews { written: bytes, failed } = sink.news();
-                (Some(Input::Written { transfer, bytes }), failed)
-            }
-            _ => (None, None),
-        };
-        self.inputs.extend(input);
-        self.inputs.extend(failed.map(|reason| Input::StorageFailed { transfer, reason }));
     }
 
     fn failed(&mut self, transfer: OfferId, error: &io::Error) {
@@ -459,14 +290,9 @@ fn sized(slots: &mut [Vec<u8>], slot: SlotId, length: usize) -> io::Result<&mut 
     Ok(buffer)
 }
 
-fn streamed(transfer: OfferId) -> Finished {
-    Finished { transfer, work: Work::Streamed }
-}
-
 fn not_open() -> io::Error {
     io::Error::other("the file is not open")
 }
 
 #[cfg(test)]
-#[path = "disk_tests.rs"]
 mod tests;
