@@ -9,7 +9,8 @@ use toom_core::secure::{PeerAgreement, PeerSecret, PublicKey, Suite};
 use toom_core::text::FileLabel;
 
 use super::*;
-use crate::files::Source;
+use crate::files::{Finished, Source};
+use toom_core::transfer::io::STREAM_BYTES;
 
 const TRANSFER: OfferId = OfferId(7);
 
