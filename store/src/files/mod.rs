@@ -6,17 +6,21 @@
 //! halfway stays there, with a journal, and the next transfer of the same file goes on with it. A `stream` has no
 //! file: neither end of it can go back, so that both keep in memory what they may need.
 //!
+//! Many files, or folders, are sent as one: see [`tree`].
+//!
 //! [`Disk`] does so for all transfers of an endpoint, as the transfer machine says; [`Sources`] keeps the files
 //! that a client has opened until they are sent.
 
 mod disk;
 mod job;
 mod journal;
+mod naming;
 mod part;
 mod sink;
 mod source;
 mod sources;
 mod stream;
+pub mod tree;
 mod written;
 
 pub use disk::Disk;
