@@ -6,7 +6,7 @@
 //! halfway stays there, with a journal, and the next transfer of the same file goes on with it. A `stream` has no
 //! file: neither end of it can go back, so that both keep in memory what they may need.
 //!
-//! A `tree` is a folder, or several files: to the machines one run of bytes, which begins with a listing.
+//! A [`tree`] is a folder, or several files: to the machines one run of bytes, which begins with a listing.
 //!
 //! [`Disk`] does so for all transfers of an endpoint, as the transfer machine says; [`Sources`] keeps the files
 //! that a client has opened until they are sent.
@@ -15,12 +15,13 @@ mod content;
 mod disk;
 mod job;
 mod journal;
+mod naming;
 mod part;
 mod sink;
 mod source;
 mod sources;
 mod stream;
-mod tree;
+pub mod tree;
 mod written;
 
 pub use content::ContentSource;

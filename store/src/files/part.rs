@@ -75,7 +75,7 @@ fn is_kept(directory: &OwnedFd, part: &str, file: &OwnedFd) -> bool {
 }
 
 /// Whether [`create`] could have made `name` for `final_name`.
-fn is_part_of(name: &str, final_name: &str) -> bool {
+pub(super) fn is_part_of(name: &str, final_name: &str) -> bool {
     let rest = name.strip_prefix('.').and_then(|rest| rest.strip_prefix(final_name));
     let random = rest.and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.strip_suffix(".part"));
     random.is_some_and(|hex| hex.len() == 8 && hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')))

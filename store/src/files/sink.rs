@@ -6,18 +6,19 @@
 //! is needed. Our file is known by its inode, not by its name.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use toom_core::name::UserName;
 use toom_core::text::{FileLabel, received_name};
 use toom_core::transfer::Have;
 
 use super::journal::{self, Journal, Record};
+use super::naming::{MAX_ALTERNATIVES, has_content, rename_without_replacing};
 use super::part;
 use super::written::Written;
 use crate::system::SystemCalls;
@@ -29,8 +30,6 @@ const HASH_BLOCK: u64 = 256 * 1024;
 const CATCH_UP_BLOCK: u64 = 1024 * 1024;
 /// A beginning that is shorter is not worth keeping.
 const MIN_KEPT: u64 = 1024 * 1024;
-/// `name (2)`, `name (3)` ... up to this one are tried.
-const MAX_ALTERNATIVES: u32 = 10_000;
 
 /// A partial file that is being received.
 #[derive(Debug)]
@@ -265,27 +264,13 @@ impl Sink {
         if !self.is_ours(&self.part) {
             return Err(replaced());
         }
-        match rename_without_replacing(&self.directory, &self.part, name) {
+        match rename_without_replacing(&self.directory, &self.part, &self.directory, name) {
             Ok(()) if self.is_ours(name) => Ok(Taken::Ours),
             Ok(()) => Err(replaced()),
-            Err(Errno::EXIST) if self.has_same_content(name, hash) => Ok(Taken::Same),
+            Err(Errno::EXIST) if has_content(&self.directory, name, self.length(), hash) => Ok(Taken::Same),
             Err(Errno::EXIST) => Ok(Taken::Other),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Whether `name` is a regular file with our content; one that cannot be read counts as another.
-    fn has_same_content(&self, name: &str, hash: [u8; 32]) -> bool {
-        // Not through a link, and without waiting for the other end of a pipe.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::openat(&self.directory, name, flags, Mode::empty()).map(File::from) else {
-            return false;
-        };
-        let same_size = file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == self.length());
-        let mut hasher = blake3::Hasher::new();
-        // No further than one byte behind ours, should it grow meanwhile.
-        let content = file.take(self.length().saturating_add(1));
-        same_size && hasher.update_reader(content).is_ok_and(|hasher| *hasher.finalize().as_bytes() == hash)
     }
 
     /// Whether `name` is the file that we write to.
@@ -331,20 +316,6 @@ impl Drop for Sink {
 
 fn replaced() -> io::Error {
     io::Error::other("somebody removed or replaced the partial file")
-}
-
-/// Fails with `EXIST` if `to` is taken, also by a link that leads nowhere.
-fn rename_without_replacing(directory: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => link_and_unlink(directory, from, to),
-        other => other,
-    }
-}
-
-/// The same for file systems that cannot rename so. `linkat` does not follow `from`.
-fn link_and_unlink(directory: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
-    rustix::fs::linkat(directory, from, directory, to, AtFlags::empty())?;
-    rustix::fs::unlinkat(directory, from, AtFlags::empty())
 }
 
 /// The permissions that new files of this process do not get. Read from the system, since the call that tells

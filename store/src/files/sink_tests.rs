@@ -214,16 +214,6 @@ fn two_that_publish_at_the_same_time_both_get_a_name() {
 }
 
 #[test]
-fn where_names_cannot_be_kept_by_renaming_linking_does() {
-    let downloads = directory();
-    let sink = receive(downloads.path(), b"abc");
-    fs::write(downloads.path().join("taken"), b"x").expect("written");
-    assert_eq!(link_and_unlink(&sink.directory, &sink.part, "taken"), Err(Errno::EXIST));
-    assert_eq!(link_and_unlink(&sink.directory, &sink.part, "free"), Ok(()));
-    assert_eq!(names(downloads.path()), ["free", "taken"]);
-}
-
-#[test]
 fn a_file_with_holes_is_not_published() {
     let downloads = directory();
     let mut sink = create(downloads.path(), 10);

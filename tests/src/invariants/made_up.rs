@@ -91,7 +91,15 @@ impl Story {
         let index = index(1 - client);
         self.says(
             client,
-            Output::Burst(Burst { transfer: ID, to, index, segment_size: 100, epoch: 0, packets: vec![packet] }),
+            Output::Burst(Burst {
+                transfer: ID,
+                to,
+                index,
+                segment_size: 100,
+                epoch: 0,
+                ecn_capable: false,
+                packets: vec![packet],
+            }),
         );
         self.tell(Observation::DatagramSent { client, to, datagram: &datagram });
     }

@@ -130,7 +130,15 @@ fn one_secret_for_two_transfers_is_nobody_elses_business() {
     let (to, packets) = (address(RECEIVER), vec![packet(0, ping())]);
     story.says(
         SENDER,
-        Output::Burst(Burst { transfer, to, index: PeerIndex(201), segment_size: 100, epoch: 0, packets }),
+        Output::Burst(Burst {
+            transfer,
+            to,
+            index: PeerIndex(201),
+            segment_size: 100,
+            epoch: 0,
+            ecn_capable: false,
+            packets,
+        }),
     );
     story.tell(Observation::DatagramSent { client: SENDER, to, datagram: &datagram(SENDER, 0, b"other") });
     assert_eq!(story.broken(), None);
