@@ -190,3 +190,58 @@ fn is_ours(handle: &OwnedFd) -> bool {
     rustix::fs::fstat(handle)
         .is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use toom_core::name::UserName;
+    use toom_core::transfer::listing::{Entry, Listing};
+
+    /// A folder with a file and a folder in it, and another file.
+    fn received(downloads: &std::path::Path) -> (OwnedFd, Received) {
+        let mut listing = Listing::default();
+        for (folder, name, bytes) in
+            [(None, "x", None), (Some(0), "a", Some(1)), (Some(0), "y", None), (Some(2), "a", Some(1))]
+        {
+            let entry = Entry { folder, name: FileLabel::new(name), permissions: 0o755, bytes };
+            listing.push(entry).expect("listed");
+        }
+        let handle = rustix::fs::open(downloads, OFlags::RDONLY, Mode::empty()).expect("opened");
+        (handle, Received::new(listing, downloads, &UserName::new("yoda").expect("a name")))
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_is_not_used() {
+        let downloads = tempfile::tempdir().expect("a directory");
+        let (handle, received) = received(downloads.path());
+        let mut places = Places::new(&handle, &received);
+        assert!(!places.find(0).expect("looked") && !places.find(2).expect("looked"));
+        places.find_or_make(0).expect("made");
+        places.find_or_make(2).expect("made");
+        assert_eq!((places.made(), places.name(2)), (&[0, 2][..], Some("y")));
+        let outer = downloads.path().join("yoda_x");
+        fs::rename(&outer, downloads.path().join("moved")).expect("renamed");
+        fs::create_dir_all(outer.join("y")).expect("made");
+        // What is open is still ours.
+        places.handle(2).expect("open");
+        places.handles = Recent::default();
+        let error = places.around(3).expect_err("another").to_string();
+        assert_eq!(error, format!("{} cannot be opened: somebody replaced it meanwhile", outer.display()));
+    }
+
+    #[test]
+    fn the_next_of_one_name_does_not_try_what_others_took() {
+        let downloads = tempfile::tempdir().expect("a directory");
+        let (handle, received) = received(downloads.path());
+        let mut places = Places::new(&handle, &received);
+        places.find_or_make(0).expect("made");
+        places.find_or_make(2).expect("made");
+        let first = |places: &Places<'_>, entry| places.attempts(entry).take(3).collect::<Vec<_>>();
+        assert_eq!(first(&places, 1), [1, 2, 3]);
+        places.go_on_at(1, 7);
+        assert_eq!(first(&places, 1), [1, 7, 8]);
+        assert_eq!(first(&places, 3), [1, 2, 3], "in another folder");
+        assert_eq!(places.attempts(1).last(), Some(MAX_ALTERNATIVES));
+    }
+}

@@ -84,6 +84,21 @@ fn what_came_before_its_turn_is_kept_up_to_the_first_gap() {
 }
 
 #[test]
+fn a_small_file_with_a_gap_is_kept_up_to_it() {
+    let (home, downloads) = (directory(), directory());
+    let root = home.path().join("a.txt");
+    write(&root, content(3 * MEGABYTE, 1));
+    let mut pair = Pair::agreed(std::slice::from_ref(&root), downloads.path()).expect("agreed");
+    pair.send_to(pair.listing + 2 * MEGABYTE as u64).expect("sent");
+    pair.sink.write_at(pair.end - 1, &[1]).expect("written");
+    pair.sink.keep();
+    let pair = Pair::agreed(std::slice::from_ref(&root), downloads.path()).expect("agreed");
+    assert_eq!(pair.contents(), MEGABYTE as u64);
+    assert_eq!(pair.finish().expect("published"), "yoda_a.txt");
+    assert_eq!(read(&downloads.path().join("yoda_a.txt")), read(&root));
+}
+
+#[test]
 fn what_is_damaged_is_sent_again() {
     let (home, downloads) = (directory(), directory());
     let (root, _) = film(home.path());
@@ -117,6 +132,8 @@ fn what_was_kept_of_one_listing_serves_another_and_what_is_no_longer_sent_is_rem
     write(&root.join("0/0.txt"), b"0");
     let pair = Pair::agreed(std::slice::from_ref(&root), downloads.path()).expect("agreed");
     assert_eq!(pair.contents(), (1 + 10 * MEGABYTE + MEGABYTE) as u64);
+    let [folder] = &names(downloads.path())[..] else { panic!("one folder") };
+    assert_eq!(names(&downloads.path().join(folder)).len(), 3, "two files and a journal");
     pair.finish().expect("published");
     expect_all(&root, downloads.path());
 }
