@@ -223,7 +223,7 @@ fn transfer(from: &End, to: &End, path: &Path) -> OfferId {
         },
         None,
     );
-    from.endpoint.start(start, Some(source));
+    from.endpoint.start(start, Some(source.into()));
     OfferId(3)
 }
 
@@ -308,7 +308,7 @@ fn labels_of_the_sender_never_leave_the_download_folder() {
     };
     let label = FileLabel::new("../../etc/passwd");
     luke.endpoint.start(ours(&yoda, 2, 1, Side::Receive { from: user("yoda"), label, into: Destination::File }), None);
-    yoda.endpoint.start(ours(&luke, 1, 2, Side::Send { source: SourceId(1) }), Some(source));
+    yoda.endpoint.start(ours(&luke, 1, 2, Side::Send { source: SourceId(1) }), Some(source.into()));
     assert!(matches!(luke.ended(), Progress::Done { .. }));
     assert_eq!(names(luke.downloads.path()), ["yoda_passwd"]);
 }

@@ -58,8 +58,8 @@ pub enum Input {
     SourceFailed {
         /// Echoed.
         source: SourceId,
-        /// Whether it does not exist, as opposed to not being readable.
-        missing: bool,
+        /// The path that does not exist, if that is why; otherwise something is not readable.
+        missing: Option<PathBuf>,
         /// In words.
         reason: String,
     },

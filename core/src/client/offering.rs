@@ -33,8 +33,6 @@ pub(super) struct Opened {
 pub(super) struct Offering {
     pub(super) source: SourceId,
     to: UserName,
-    /// The first, if there are several.
-    path: PathBuf,
     /// Once it is open and the server was asked for the receiver's key.
     file: Option<Opened>,
     /// Once the offer was sealed.
@@ -47,9 +45,8 @@ impl Client {
     pub(super) fn send_files(&mut self, to: &str, paths: Vec<PathBuf>, out: &mut Vec<Output>) {
         let Some(to) = self.may_offer_to(to, out) else { return };
         let source = self.new_source();
-        let path = paths.first().cloned().unwrap_or_default();
         out.push(Output::OpenSource { source, paths });
-        self.offering = Some(Offering { source, to, path, file: None, sealed: None, again: false });
+        self.offering = Some(Offering { source, to, file: None, sealed: None, again: false });
     }
 
     /// Nothing has to be opened, and it may go on for ever.
@@ -57,8 +54,7 @@ impl Client {
         let Some(to) = self.may_offer_to(to, out) else { return };
         let (source, file) =
             (self.new_source(), Some(Opened { label: FileLabel::new(name), bytes: None, listing: None }));
-        self.offering =
-            Some(Offering { source, to: to.clone(), path: PathBuf::new(), file, sealed: None, again: false });
+        self.offering = Some(Offering { source, to: to.clone(), file, sealed: None, again: false });
         self.ask_devices(&to.clone(), Wanted::Receiver { user: to }, out);
     }
 
@@ -136,11 +132,17 @@ impl Client {
         }
     }
 
-    pub(super) fn source_failed(&mut self, source: SourceId, missing: bool, reason: String, out: &mut Vec<Output>) {
+    pub(super) fn source_failed(
+        &mut self,
+        source: SourceId,
+        missing: Option<PathBuf>,
+        reason: String,
+        out: &mut Vec<Output>,
+    ) {
         let opening = |offering: &mut Offering| offering.source == source && offering.file.is_none();
-        if let Some(offering) = self.offering.take_if(opening) {
-            let path = offering.path.to_string_lossy().into_owned();
-            fail(if missing { Failure::NoSuchFile(path) } else { Failure::UnreadableFile(reason) }, out);
+        if self.offering.take_if(opening).is_some() {
+            let no_such_file = |path: PathBuf| Failure::NoSuchFile(path.to_string_lossy().into_owned());
+            fail(missing.map_or(Failure::UnreadableFile(reason), no_such_file), out);
         }
     }
 

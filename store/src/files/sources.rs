@@ -34,7 +34,9 @@ impl Sources {
                 Input::SourceOpened { source, label, bytes, listing }
             }
             Err(error) => {
-                let missing = error.kind() == ErrorKind::NotFound;
+                // Something inside a folder may have gone just now: that is told in words.
+                let is_missing = |path: &&PathBuf| error.kind() == ErrorKind::NotFound && !path.exists();
+                let missing = paths.iter().find(is_missing).cloned();
                 Input::SourceFailed { source, missing, reason: in_words(&error) }
             }
         }
@@ -80,7 +82,10 @@ mod tests {
             Input::SourceFailed { missing, .. } => Some(missing),
             _ => None,
         };
-        assert_eq!(missing(sources.open(SourceId(1), &[directory.path().join("gone")])), Some(true));
-        assert_eq!(missing(sources.open(SourceId(1), &["/dev/null".into()])), Some(false));
+        let gone = directory.path().join("gone");
+        let paths = [directory.path().to_owned(), gone.clone()];
+        assert_eq!(missing(sources.open(SourceId(1), &paths[1..])), Some(Some(gone.clone())));
+        assert_eq!(missing(sources.open(SourceId(1), &paths)), Some(Some(gone)));
+        assert_eq!(missing(sources.open(SourceId(1), &["/dev/null".into()])), Some(None));
     }
 }

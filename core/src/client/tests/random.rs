@@ -438,7 +438,7 @@ impl Books {
                     self.opened.insert(source);
                     Input::SourceOpened { source, label: FileLabel::new("a"), bytes: 5, listing: None }
                 } else {
-                    Input::SourceFailed { source, missing: true, reason: "gone".into() }
+                    Input::SourceFailed { source, missing: Some("a".into()), reason: "gone".into() }
                 }
             }
             Step::Report(id, progress) => {

@@ -105,9 +105,10 @@ fn secrets_and_indices_are_fresh_for_every_offer() {
 
 #[test]
 fn files_that_cannot_be_opened_are_told() {
-    for (missing, failure) in
-        [(true, Failure::NoSuchFile("/tmp/film.mp4".into())), (false, Failure::UnreadableFile("a directory".into()))]
-    {
+    for (missing, failure) in [
+        (Some("/tmp/film.mp4".into()), Failure::NoSuchFile("/tmp/film.mp4".into())),
+        (None, Failure::UnreadableFile("a directory".into())),
+    ] {
         let mut world = World::logged_in(AcceptPolicy::Ask);
         world.command(send_file());
         world.input(Input::SourceFailed { source: SourceId(1), missing, reason: "a directory".into() });

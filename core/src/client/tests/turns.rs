@@ -164,7 +164,7 @@ fn what_follows_a_file_waits_until_it_is_offered() {
     world.command(Command::SendFiles { to: "luke".into(), paths: vec!["a".into()] });
     world.command(broadcast("hi"));
     assert_eq!(world.requests(), []);
-    world.input(Input::SourceFailed { source: SourceId(1), missing: true, reason: "gone".into() });
+    world.input(Input::SourceFailed { source: SourceId(1), missing: Some("a".into()), reason: "gone".into() });
     assert_eq!(world.bodies(), [RequestBody::Broadcast { text: "hi".into() }]);
 }
 

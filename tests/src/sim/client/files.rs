@@ -94,9 +94,9 @@ impl ClientNode {
                         listing: None,
                     }
                 }
-                Err(reason) => Input::SourceFailed { source, missing: false, reason },
+                Err(reason) => Input::SourceFailed { source, missing: None, reason },
             },
-            None => Input::SourceFailed { source, missing: true, reason: "there is no such file".into() },
+            None => Input::SourceFailed { source, missing: Some(path.clone()), reason: "there is no such file".into() },
         };
         self.inbox.push_back(Happened::ForClient(answer));
     }
