@@ -85,7 +85,6 @@ impl TreeSource {
     }
 
     /// Counts its reads in `calls` from now on.
-    #[allow(dead_code, reason = "for the disk, which does not know of trees yet")]
     pub(in crate::files) fn count_in(&mut self, calls: SystemCalls) {
         self.calls = calls;
     }
