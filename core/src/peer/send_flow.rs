@@ -130,6 +130,12 @@ impl SendFlow {
         self.lost.remove(range.clone());
         self.copies.remove(range.clone());
         self.acknowledged.insert(range);
+        if self.acknowledged.total() == self.length
+            && let Some(bytes) = &mut self.inline
+        {
+            // They may be some megabytes, and are not needed again.
+            *bytes = Vec::new();
+        }
     }
 
     /// The range must be sent again, unless it has arrived in another packet.
@@ -170,6 +176,19 @@ mod tests {
         assert_eq!(flow.claim(500), Some((200..300, true)));
         assert_eq!(flow.claim(500), Some((500..1_000, false)));
         assert_eq!(flow.acknowledged(), 120);
+    }
+
+    #[test]
+    fn bytes_that_have_all_arrived_are_forgotten() {
+        let mut flow = SendFlow::inline(vec![7; 30]);
+        assert_eq!(flow.claim(20), Some((0..20, false)));
+        flow.on_acknowledged(0..20);
+        assert_eq!(flow.inline_bytes().map(<[u8]>::len), Some(30));
+        assert_eq!(flow.claim(20), Some((20..30, false)));
+        flow.on_lost(20..30);
+        assert_eq!(flow.claim(20), Some((20..30, true)));
+        flow.on_acknowledged(20..30);
+        assert_eq!((flow.inline_bytes(), flow.has_more()), (Some(&[][..]), false));
     }
 
     #[test]

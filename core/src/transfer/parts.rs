@@ -103,9 +103,9 @@ fn decode_same(encoded: &[u8], count: usize) -> Option<Vec<bool>> {
     (encode_same(&same) == encoded).then_some(same)
 }
 
-/// How many bytes are left out; `None` if that is more than a number holds.
-pub(super) fn left_out(parts: &[Part], same: &[bool]) -> Option<u64> {
-    let mut left_out = parts.iter().zip(same).filter(|(_, same)| **same).map(|(part, _)| part.bytes);
+/// How many bytes are left out of parts of these lengths; `None` if that is more than a number holds.
+pub(super) fn left_out(parts: &[u64], same: &[bool]) -> Option<u64> {
+    let mut left_out = parts.iter().zip(same).filter(|(_, same)| **same).map(|(bytes, _)| *bytes);
     left_out.try_fold(0, u64::checked_add)
 }
 
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_counted_without_overflow() {
-        assert_eq!(left_out(&[part(0, 5), part(1, 6), part(2, 7)], &[true, false, true]), Some(12));
-        assert_eq!(left_out(&[part(0, u64::MAX), part(1, 1)], &[true, true]), None);
+        assert_eq!(left_out(&[5, 6, 7], &[true, false, true]), Some(12));
+        assert_eq!(left_out(&[u64::MAX, 1], &[true, true]), None);
     }
 
     #[test]

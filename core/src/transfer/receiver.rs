@@ -38,8 +38,8 @@ struct Tree {
     /// So many follow, less what is left out.
     contents: u64,
     left_out: u64,
-    /// What was there already.
-    parts: Vec<Part>,
+    /// How long each part is that was there already.
+    parts: Vec<u64>,
     /// What the sender says of that, as far as it has come.
     answer: Vec<u8>,
 }
@@ -229,7 +229,8 @@ impl Receiver {
         }
         let bytes = answer_bytes(parts.len());
         connection.open_receiving(ANSWER, bytes as u64, bytes as u64);
-        (tree.parts, tree.answer, self.stage) = (parts, vec![0; bytes], Stage::Answering);
+        tree.parts = parts.iter().map(|part| part.bytes).collect();
+        (tree.answer, self.stage) = (vec![0; bytes], Stage::Answering);
         Ok(())
     }
 

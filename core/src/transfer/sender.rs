@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use super::io::{Output, SLOT_BYTES, SLOTS, SlotId};
 use super::manifest::{FILE, MANIFEST, Manifest};
-use super::parts::{self, ANSWER, MAX_PARTS_BYTES, PARTS, Part, answer_bytes, encode_answer};
+use super::parts::{self, ANSWER, MAX_PARTS_BYTES, PARTS, answer_bytes, encode_answer};
 use super::progress::Beside;
 use super::receiver::Disagreement;
 use super::resume::{Have, RESUME, Resumed, Told};
@@ -55,7 +55,8 @@ struct Tree {
     left_out: u64,
     /// What the receiver has, as far as it has come.
     encoded: Vec<u8>,
-    parts: Vec<Part>,
+    /// How long each part is that it has.
+    parts: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,9 +217,10 @@ impl Sender {
         let Some(tree) = &mut self.tree else { return Ok(()) };
         match self.stage {
             Stage::Listing if connection.is_complete(PARTS) => {
-                tree.parts = parts::decode(&core::mem::take(&mut tree.encoded)).ok_or(Disagreement)?;
+                let parts = parts::decode(&core::mem::take(&mut tree.encoded)).ok_or(Disagreement)?;
+                tree.parts = parts.iter().map(|part| part.bytes).collect();
                 self.stage = Stage::ComparingParts;
-                out.push(Output::CompareParts { transfer, parts: tree.parts.clone() });
+                out.push(Output::CompareParts { transfer, parts });
             }
             Stage::Answering if connection.acknowledged(ANSWER) == answer_bytes(tree.parts.len()) as u64 => {
                 self.send_contents(now, connection);

@@ -293,6 +293,8 @@ pub fn put_ack(
     let Some(first) = ranges.next().filter(|_| room >= MOST_BEFORE_RANGES + MOST_FOR_COUNTERS) else {
         return false;
     };
+    // One allocation for most, which have few ranges.
+    out.reserve(MOST_BEFORE_RANGES + MOST_FOR_COUNTERS);
     let limit = out.len() + room - MOST_FOR_COUNTERS;
     put_varint(out, ACK);
     put_varint(out, first.end - 1);
