@@ -127,7 +127,8 @@ fn orphans<'a>(directory: &'a OwnedFd, final_name: &'a str) -> impl Iterator<Ite
 }
 
 /// Opens and locks a folder of ours, unless a process has its lock, or it is none, or not private. Where there are no
-/// locks, nobody can take one: a `new` one is used without, and none is taken over.
+/// locks, nobody can take one: a `new` one is used without, and none is taken over. Nor is one taken over where there
+/// are no permissions, and so no private folders.
 fn lock(directory: &OwnedFd, name: &str, new: bool) -> Result<Option<PartFolder>, Errno> {
     let handle = match rustix::fs::openat(directory, name, FOLDER, Mode::empty()) {
         Ok(handle) => handle,
@@ -135,7 +136,10 @@ fn lock(directory: &OwnedFd, name: &str, new: bool) -> Result<Option<PartFolder>
         Err(error) => return Err(error),
     };
     let stat = rustix::fs::fstat(&handle)?;
-    let is_ours = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+    let is_ours = stat.st_uid == rustix::process::geteuid().as_raw() && (new || stat.st_mode & 0o077 == 0);
+    if new && !is_ours {
+        return Err(Errno::PERM);
+    }
     let is_locked = match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => true,
         Err(Errno::WOULDBLOCK) => false,
@@ -150,4 +154,28 @@ fn is_named(directory: &OwnedFd, name: &str, handle: &OwnedFd) -> bool {
     let named = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
     let (Ok(named), Ok(opened)) = (named, rustix::fs::fstat(handle)) else { return false };
     (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_make_and_clean_at_the_same_time_keep_what_they_have() {
+        let downloads = tempfile::tempdir().expect("a directory");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let directory = rustix::fs::open(downloads.path(), FOLDER, Mode::empty()).expect("opened");
+                    for _ in 0..300 {
+                        let folder = PartFolder::create(&directory, "yoda_photos").expect("made");
+                        PartFolder::remove_orphans(&directory, "yoda_photos");
+                        folder.open("a.part", true).expect("somebody removed the folder");
+                        folder.remove(&directory);
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(downloads.path()).expect("listed").count(), 0);
+    }
 }

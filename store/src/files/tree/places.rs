@@ -185,10 +185,9 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Whether a folder is what `mkdirat` makes for us, and not what somebody put there right after.
+/// Whether a folder that was made is ours, and not what somebody else put there right after.
 fn is_ours(handle: &OwnedFd) -> bool {
-    rustix::fs::fstat(handle)
-        .is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0)
+    rustix::fs::fstat(handle).is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw())
 }
 
 #[cfg(test)]

@@ -105,8 +105,10 @@ impl<'a> Publish<'a> {
         let Some(folder) = self.folder else { return Err(io::Error::other("there is no partial file")) };
         let (part, hash) = (self.received.part_name(entry), self.contents.hash_of(entry));
         let failed = |error: Errno| crate::about(&self.received.path(entry), "cannot be made", &error.into());
-        // A link cannot be there: the folder is private.
-        rustix::fs::chmodat(folder.handle(), &part, mode(permissions), AtFlags::empty()).map_err(failed)?;
+        // A link cannot be there: the folder is private. A file system without permissions is no reason to lose the file.
+        if let Err(error) = rustix::fs::chmodat(folder.handle(), &part, mode(permissions), AtFlags::empty()) {
+            tracing::debug!("{} keeps its permissions: {error}", self.received.path(entry).display());
+        }
         for attempt in self.places.attempts(entry) {
             let name = self.received.name(entry, attempt);
             let around = self.places.around(entry)?;
@@ -129,9 +131,8 @@ impl<'a> Publish<'a> {
     fn give_permissions(&mut self) -> io::Result<()> {
         for entry in self.places.made().to_vec().into_iter().rev() {
             let permissions = self.received.listing.entries().get(entry).map_or(0o700, |entry| entry.permissions);
-            // A file system without permissions is no reason to lose what is in it.
             if let Err(error) = rustix::fs::fchmod(self.places.handle(entry)?, mode(permissions)) {
-                tracing::warn!("{} keeps its permissions: {error}", self.received.path(entry).display());
+                tracing::debug!("{} keeps its permissions: {error}", self.received.path(entry).display());
             }
         }
         Ok(())

@@ -34,7 +34,9 @@ pub struct TreeSink {
     final_name: String,
     /// Made when something has to be written, or left by an earlier transfer.
     folder: Option<PartFolder>,
-    /// The listing, as it arrives.
+    /// How long the listing is.
+    listing: u64,
+    /// The listing, as it arrives, until it was agreed upon.
     encoded: Vec<u8>,
     written: Written,
     /// The sizes of all files, as announced.
@@ -81,6 +83,7 @@ impl TreeSink {
             from: from.clone(),
             final_name,
             folder,
+            listing,
             encoded: vec![0; length],
             written: Written::default(),
             bytes,
@@ -97,7 +100,7 @@ impl TreeSink {
 
     /// Writes a part of the flow: of the listing, and after [`TreeSink::agreed`] of the contents.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let listing = self.encoded.len() as u64;
+        let listing = self.listing;
         let whole = if let Stage::Contents(contents) = &self.stage { contents.end() } else { listing };
         let Some(end) = offset.checked_add(bytes.len() as u64).filter(|end| *end <= whole) else {
             let what = format!("{} would get more bytes than were offered", self.path().display());
@@ -121,7 +124,7 @@ impl TreeSink {
 
     /// The listing is whole: what of it is there already. Reads all of that.
     pub fn survey(&mut self) -> io::Result<Vec<Part>> {
-        if !matches!(self.stage, Stage::Listing) || self.written.prefix() < self.encoded.len() as u64 {
+        if !matches!(self.stage, Stage::Listing) || self.written.prefix() < self.listing {
             return Err(io::Error::other(format!("what {} consists of is not known", self.path().display())));
         }
         let listing = Listing::decode(&self.encoded).filter(|listing| listing.bytes() == self.bytes);
@@ -141,8 +144,8 @@ impl TreeSink {
             return Err(io::Error::other("the sender's answer does not fit what was asked: nothing was received"));
         }
         let Stage::Surveyed(received, claims) = std::mem::replace(&mut self.stage, Stage::Over) else { return Ok(()) };
-        let contents = Contents::new(received, &self.encoded, claims, same, self.calls.clone());
-        self.encoded.shrink_to_fit();
+        let encoded = std::mem::take(&mut self.encoded);
+        let contents = Contents::new(received, &encoded, claims, same, self.calls.clone());
         if self.folder.is_none() && contents.arriving().next().is_some() {
             let folder = PartFolder::create(&self.directory, &self.final_name);
             self.folder = Some(folder.map_err(|error| {

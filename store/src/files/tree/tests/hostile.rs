@@ -124,3 +124,25 @@ fn a_listing_of_nothing_but_names_gets_nowhere_else() {
     assert_eq!(names(downloads.path()), ["downloads"]);
     assert_eq!(names(&root.join("yoda_unnamed")), ["unnamed", "unnamed (2)", "x"]);
 }
+
+#[test]
+fn folders_that_nobody_may_look_into_get_their_permissions_from_the_inside_out() {
+    let downloads = directory();
+    let mut listing = Listing::default();
+    // More than are open at once.
+    for at in 0..30_u32 {
+        let name = FileLabel::new(&at.to_string());
+        listing.push(Entry { folder: at.checked_sub(1), name, permissions: 0, bytes: None }).expect("listed");
+    }
+    let name = FileLabel::new("a");
+    listing.push(Entry { folder: Some(29), name, permissions: 0, bytes: Some(1) }).expect("listed");
+    assert_eq!(receive(downloads.path(), &listing, b"a").expect("published"), "yoda_0");
+    let mut path = downloads.path().join("yoda_0");
+    for at in 1..=30 {
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0, "{}", path.display());
+        set_mode(&path, 0o700);
+        path.push(if at < 30 { at.to_string() } else { "a".into() });
+    }
+    set_mode(&path, 0o600);
+    assert_eq!(read(&path), b"a");
+}

@@ -153,6 +153,20 @@ fn a_file_that_is_another_now_is_not_made_of_both() {
 }
 
 #[test]
+fn a_file_that_is_shorter_now_is_not_longer_than_it_is() {
+    let (home, downloads) = (directory(), directory());
+    let (root, before) = film(home.path());
+    let mut pair = Pair::agreed(std::slice::from_ref(&root), downloads.path()).expect("agreed");
+    pair.send_to(pair.listing + (before + 13 * MEGABYTE) as u64).expect("sent");
+    pair.sink.keep();
+    write(&root.join("film.mp4"), &content(20 * MEGABYTE, 2)[..9 * MEGABYTE]);
+    let pair = Pair::agreed(std::slice::from_ref(&root), downloads.path()).expect("agreed");
+    assert_eq!(pair.contents(), 2 * MEGABYTE as u64);
+    pair.finish().expect("published");
+    expect_all(&root, downloads.path());
+}
+
+#[test]
 fn nothing_stays_of_what_is_dropped_or_not_worth_keeping() {
     let (home, downloads) = (directory(), directory());
     let (root, _) = film(home.path());

@@ -231,6 +231,25 @@ fn links_and_pipes_inside_are_left_out_and_refused_if_they_are_named() {
 }
 
 #[test]
+fn what_may_not_be_read_is_named_before_anything_is_sent() {
+    let home = directory();
+    let root = home.path().join("photos");
+    write(&root.join("a/b.jpg"), b"b");
+    for name in ["a/b.jpg", "a"] {
+        set_mode(&root.join(name), 0o000);
+        let opened = TreeSource::open(std::slice::from_ref(&root)).map(|opened| opened.entries);
+        set_mode(&root.join(name), 0o700);
+        // An administrator may read everything.
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(opened.expect("opened"), 3);
+        } else {
+            let error = opened.expect_err("refused").to_string();
+            assert_eq!(error, format!("{} cannot be opened: permission denied", root.join(name).display()));
+        }
+    }
+}
+
+#[test]
 fn a_source_that_changes_is_named() {
     type Change = fn(&Path);
     let longer: Change = |path| fs::write(path, b"01234567890").expect("written");
