@@ -1,7 +1,8 @@
 //! The contents of all files as they arrive, in partial files.
 //!
 //! What arrives in order is hashed from memory; what came before its turn is read back later, a block with each write,
-//! so that no write takes long. What was hashed is not written again, whatever comes: the root is of what is on the disk.
+//! so that no write takes long. What was hashed is not written again, whatever comes: the root is of what is on the
+//! disk.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -7,9 +7,9 @@
 //! comes; [`TreeSink`] writes each to a partial file of its own, in a private folder beside the final place.
 //!
 //! Between the listing and the contents both ends agree what need not be sent. The sink looks for files that are at
-//! their final place already, and for what an earlier transfer left (`survey`), and says how much of each there is, with
-//! a hash. The source hashes as much of its own files (`compare`). What is the same is left out of the flow, so that
-//! both know what each offset of it is (`layout`). A file or a folder that was sent before costs only its hashing.
+//! their final place already, and for what an earlier transfer left (`survey`), and says how much of each there is,
+//! with a hash. The source hashes as much of its own files (`compare`). What is the same is left out of the flow, so
+//! that both know what each offset of it is (`layout`). A file or a folder that was sent before costs only its hashing.
 //!
 //! Both hash the flow as it goes by (`root`): the listing, and the hash of each file, those left out included. Nothing
 //! gets its final name before these are the same at both ends. A wrong claim about what is there, a file that changes

@@ -3,7 +3,7 @@
 //! A name that is taken by something else is left as it is, and the next one tried. Everything goes by way of handles,
 //! never through links, and a folder that was found once must be the same when it is opened again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -31,6 +31,8 @@ pub(super) struct Places<'a> {
     handles: Recent<OwnedFd>,
     /// Where to go on for the next of the same name in a folder, so that many of them do not each begin anew.
     tried: BTreeMap<Tried, u32>,
+    /// Names that somebody has looked at.
+    visited: BTreeSet<Tried>,
     /// Entries that are folders of which we made the first, in that order.
     made: Vec<usize>,
 }
@@ -48,8 +50,8 @@ impl<'a> Places<'a> {
     /// No folder is looked for yet.
     pub(super) fn new(downloads: &'a OwnedFd, received: &'a Received) -> Places<'a> {
         let found = received.entries().map(|_| None).collect();
-        let (handles, tried) = (Recent::default(), BTreeMap::new());
-        Places { downloads, received, found, handles, tried, made: Vec::new() }
+        let (handles, tried, visited) = (Recent::default(), BTreeMap::new(), BTreeSet::new());
+        Places { downloads, received, found, handles, tried, visited, made: Vec::new() }
     }
 
     /// Looks for the folder of an entry, after those that it is in; whether it is there.
@@ -61,7 +63,10 @@ impl<'a> Places<'a> {
             let name = self.received.name(entry, attempt);
             match rustix::fs::openat(self.around(entry)?, &name, FOLDER, Mode::empty()) {
                 Ok(handle) => return self.note(entry, attempt, name, handle).map(|()| true),
-                Err(Errno::NOENT) => return Ok(false),
+                Err(Errno::NOENT) => {
+                    self.go_on_at(entry, attempt);
+                    return Ok(false);
+                }
                 Err(Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(self.failed(entry, "cannot be opened", error)),
             }
@@ -121,6 +126,11 @@ impl<'a> Places<'a> {
             }
             Ok(handle)
         })
+    }
+
+    /// Whether no entry before has the same name in the same folder.
+    pub(super) fn is_first_visit(&mut self, entry: usize) -> bool {
+        self.tried_of(entry).is_some_and(|key| self.visited.insert(key))
     }
 
     /// Which names to try for an entry: its own, and then those that others of that name have not taken before.

@@ -1,7 +1,7 @@
 //! Giving files and folders their final names, replacing nothing.
 //!
-//! First everything is on the disk, then names appear, file by file: a crash in between leaves files that are whole, and
-//! the rest in the private folder, where the next transfer finds it. Folders get their permissions last, inner ones
+//! First everything is on the disk, then names appear, file by file: a crash in between leaves files that are whole,
+//! and the rest in the private folder, where the next transfer finds it. Folders get their permissions last, inner ones
 //! first, so that one that nobody may write to can be filled.
 
 use std::collections::BTreeSet;
@@ -105,7 +105,7 @@ impl<'a> Publish<'a> {
         let Some(folder) = self.folder else { return Err(io::Error::other("there is no partial file")) };
         let (part, hash) = (self.received.part_name(entry), self.contents.hash_of(entry));
         let failed = |error: Errno| crate::about(&self.received.path(entry), "cannot be made", &error.into());
-        // A link cannot be there: the folder is private. A file system without permissions is no reason to lose the file.
+        // A link cannot be there: the folder is private. Where there are no permissions, the file is still welcome.
         if let Err(error) = rustix::fs::chmodat(folder.handle(), &part, mode(permissions), AtFlags::empty()) {
             tracing::debug!("{} keeps its permissions: {error}", self.received.path(entry).display());
         }

@@ -82,7 +82,8 @@ impl Survey<'_> {
     }
 
     fn in_place(&self, places: &mut Places<'_>, entry: usize, bytes: u64) -> Option<(u64, [u8; 32], Held)> {
-        if !places.has_folder(entry) {
+        // A listing that has the same name many times must not have one file hashed as often.
+        if !places.has_folder(entry) || !places.is_first_visit(entry) {
             return None;
         }
         let around = places.around(entry).ok()?;

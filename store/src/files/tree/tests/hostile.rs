@@ -39,6 +39,16 @@ fn many_of_one_name_all_arrive() {
 }
 
 #[test]
+fn one_file_is_not_hashed_for_each_entry_of_its_name() {
+    let downloads = directory();
+    write(&downloads.path().join("yoda_x/a"), b"1");
+    let entries = [(None, "x", None), (Some(0), "a", Some(1)), (Some(0), "a", Some(1)), (None, "x", None)];
+    let listing = listing(&[&entries[..], &[(Some(3), "a", Some(1))]].concat());
+    let parts = sink_with(downloads.path(), &listing).survey().expect("surveyed");
+    assert_eq!(parts.iter().map(|part| part.entry).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn what_is_no_listing_or_another_than_was_announced_is_refused() {
     let downloads = directory();
     let listing = listing(&[(None, "a", Some(4))]);
