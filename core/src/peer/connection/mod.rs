@@ -530,8 +530,8 @@ impl Connection {
         match &self.state {
             State::Over => None,
             State::Closing { until, copies, next_copy, .. } => {
-                let copy = Some(*next_copy).filter(|_| *copies > 0 && self.may_send());
-                earlier(Some(*until), earlier(copy, self.challenge_at()))
+                let next = if *copies > 0 && self.may_send() { *next_copy } else { *until };
+                earlier(Some(next), self.challenge_at())
             }
             State::Open => {
                 let ack = self.received.deadline().filter(|_| self.may_send());
@@ -548,6 +548,8 @@ impl Connection {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         match self.state {
             State::Over => {}
+            // However late it is: who is not told waits for long.
+            State::Closing { copies, .. } if copies > 0 && self.may_send() => {}
             State::Closing { until, .. } => {
                 if until <= now {
                     self.state = State::Over;

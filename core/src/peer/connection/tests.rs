@@ -216,6 +216,26 @@ fn a_quiet_connection_is_kept_alive_and_a_dead_one_is_not() {
 }
 
 #[test]
+fn an_end_that_sleeps_while_it_closes_still_says_so() {
+    let (mut a, mut b) = pair();
+    a.close(at(10), CloseReason::Cancelled);
+    // Longer than it lingers.
+    let mut now = at(60_000);
+    assert_eq!(a.deadline(), Some(at(10)));
+    let events = exchange(now, (&mut a, 1), &mut b, &mut VecDeque::new());
+    assert_eq!((events, a.is_over()), (vec![Event::Closed(CloseReason::Cancelled)], false));
+    let mut copies = 1;
+    while !a.is_over() {
+        let next = a.deadline().expect("it is not over");
+        assert!(next > now, "a deadline that comes to nothing");
+        now = next;
+        a.expire(now);
+        copies += core::iter::from_fn(|| a.transmit(now, &mut VecDeque::new())).count();
+    }
+    assert_eq!(copies, CLOSE_COPIES as usize);
+}
+
+#[test]
 fn a_closed_connection_answers_late_packets_for_a_moment_and_then_is_over() {
     let (mut a, mut b) = pair();
     a.close(at(10), CloseReason::Done);

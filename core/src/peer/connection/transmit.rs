@@ -81,11 +81,12 @@ impl Connection {
 
     fn close_packet(&mut self, now: Instant) -> Option<Flight> {
         let (allowed, interval) = (self.may_send(), self.linger() / 4);
-        let State::Closing { reason, copies, next_copy, .. } = &mut self.state else { return None };
+        let State::Closing { reason, copies, next_copy, until, .. } = &mut self.state else { return None };
         if *copies == 0 || *next_copy > now || !allowed {
             return None;
         }
         (*copies, *next_copy) = (*copies - 1, now + interval);
+        *until = (*until).max(now + interval);
         let mut draft = Draft::default();
         put_close(&mut draft.frames, *reason);
         self.put_ack(now, &mut draft, TransferConfig::MIN_PAYLOAD - PACKET_OVERHEAD);
