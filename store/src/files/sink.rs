@@ -23,9 +23,11 @@ use super::part;
 use super::written::Written;
 use crate::system::SystemCalls;
 
-/// What is hashed at once while writing: large enough for BLAKE3 to use all of the processor's width, small
-/// enough not to hold up the datagrams behind it.
-const HASH_BLOCK: u64 = 256 * 1024;
+/// What is read back and hashed with a write at most: small enough not to hold up the datagrams behind it, and more
+/// than a write brings, so that it gains on the writes.
+const HASH_BLOCK: u64 = 512 * 1024;
+/// What is not worth reading back yet, nor hashing from memory: BLAKE3 is slow with less.
+const MIN_HASHED: u64 = 64 * 1024;
 /// What is hashed at once when nothing else is to be done.
 const CATCH_UP_BLOCK: u64 = 1024 * 1024;
 /// A beginning that is shorter is not worth keeping.
@@ -179,12 +181,9 @@ impl Sink {
             self.journal.remove(&self.directory);
         }
         self.written.add(offset..end);
-        // At most one block a call: the work stays bounded, and still gains on the writes.
-        if self.written.prefix() - self.hashed >= HASH_BLOCK {
-            self.hash_up_to(self.hashed + HASH_BLOCK)?;
-            if self.hashed - self.recorded >= journal::INTERVAL {
-                self.record();
-            }
+        self.hash_what_came(offset, bytes)?;
+        if self.hashed - self.recorded >= journal::INTERVAL {
+            self.record();
         }
         Ok(())
     }
@@ -224,6 +223,21 @@ impl Sink {
 
     fn length(&self) -> u64 {
         self.bytes.unwrap_or(self.written.prefix())
+    }
+
+    /// Hashes what was written, if it is long and nothing before it is missing; otherwise some of what was written
+    /// before is read back.
+    fn hash_what_came(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let known = self.written.prefix();
+        if known - self.hashed < MIN_HASHED {
+            return Ok(());
+        }
+        if offset == self.hashed && bytes.len() as u64 >= MIN_HASHED {
+            self.hasher.update(bytes);
+            self.hashed += bytes.len() as u64;
+            return Ok(());
+        }
+        self.hash_up_to(known.min(self.hashed + HASH_BLOCK))
     }
 
     /// Notes what was hashed; whether that could be done. Without it a later transfer has to begin earlier.

@@ -275,6 +275,20 @@ fn most_of_a_large_file_is_hashed_while_it_is_written_even_after_losses() {
     assert_eq!(sink.hash().expect("hashed"), *blake3::hash(&content).as_bytes());
 }
 
+#[test]
+fn what_comes_in_order_is_not_read_back() {
+    let downloads = directory();
+    let content: Vec<u8> = (0..4 * MIN_HASHED).map(|byte| (byte % 251) as u8).collect();
+    let mut sink = create(downloads.path(), content.len() as u64);
+    let calls = SystemCalls::default();
+    sink.count_in(calls.clone());
+    for (offset, piece) in (0..).step_by(MIN_HASHED as usize + 7).zip(content.chunks(MIN_HASHED as usize + 7)) {
+        sink.write_at(offset, piece).expect("written");
+    }
+    assert_eq!(calls.total(), 4, "one for each write");
+    assert_eq!(sink.hash().expect("hashed"), *blake3::hash(&content).as_bytes());
+}
+
 proptest! {
     #[test]
     fn the_hash_is_of_what_is_in_the_file_whatever_the_order_of_writes(
