@@ -36,6 +36,10 @@ impl RangeSet {
 
     /// Whether `number` is in it.
     pub fn contains(&self, number: u64) -> bool {
+        // The usual case, without a search.
+        if self.ranges.last_key_value().is_none_or(|(_, end)| number >= *end) {
+            return false;
+        }
         self.ranges.range(..=number).next_back().is_some_and(|(_, end)| number < *end)
     }
 
@@ -55,7 +59,17 @@ impl RangeSet {
         if range.is_empty() {
             return;
         }
-        // The usual case: it prolongs the last range that starts before it, and reaches no other.
+        // The usual case, without a search: it prolongs the last range.
+        if let Some(mut last) = self.ranges.last_entry()
+            && *last.key() <= range.start
+            && range.start <= *last.get()
+        {
+            let prolonged = range.end.max(*last.get());
+            self.total += prolonged - *last.get();
+            last.insert(prolonged);
+            return;
+        }
+        // Otherwise it prolongs the last range that starts before it, if that reaches it.
         let mut merged = range.clone();
         if let Some((start, end)) =
             self.ranges.range(..=range.start).next_back().filter(|(_, end)| **end >= range.start)
@@ -112,6 +126,10 @@ impl RangeSet {
 
     /// Calls `each` for the parts of `range` that are not in the set, the lowest first.
     pub fn for_each_missing(&self, range: Range<u64>, mut each: impl FnMut(Range<u64>)) {
+        // The usual case, without a search: all of it is behind all that is there.
+        if !range.is_empty() && self.ranges.last_key_value().is_none_or(|(_, end)| *end <= range.start) {
+            return each(range);
+        }
         let mut at = range.start;
         if let Some((_, end)) = self.ranges.range(..=range.start).next_back() {
             at = at.max(*end);

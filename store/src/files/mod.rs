@@ -17,6 +17,7 @@ mod job;
 mod journal;
 mod naming;
 mod part;
+mod running_hash;
 mod sink;
 mod source;
 mod sources;

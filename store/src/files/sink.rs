@@ -20,14 +20,15 @@ use toom_core::transfer::Have;
 use super::journal::{self, Journal, Record};
 use super::naming::{MAX_ALTERNATIVES, has_content, rename_without_replacing};
 use super::part;
+use super::running_hash::RunningHash;
 use super::written::Written;
 use crate::system::SystemCalls;
 
 /// What is read back and hashed with a write at most: small enough not to hold up the datagrams behind it, and more
 /// than a write brings, so that it gains on the writes.
 const HASH_BLOCK: u64 = 512 * 1024;
-/// What is not worth reading back yet, nor hashing from memory: BLAKE3 is slow with less.
-const MIN_HASHED: u64 = 64 * 1024;
+/// Less is not worth reading back.
+const MIN_READ_BACK: u64 = 64 * 1024;
 /// What is hashed at once when nothing else is to be done.
 const CATCH_UP_BLOCK: u64 = 1024 * 1024;
 /// A beginning that is shorter is not worth keeping.
@@ -47,7 +48,7 @@ pub struct Sink {
     /// Its size; of a stream it is known when all of it is there.
     bytes: Option<u64>,
     written: Written,
-    hasher: blake3::Hasher,
+    hash: RunningHash,
     hashed: u64,
     journal: Journal,
     /// How much the newest record of the journal is about.
@@ -98,7 +99,7 @@ impl Sink {
             label: label.clone(),
             bytes,
             written: Written::default(),
-            hasher: blake3::Hasher::new(),
+            hash: RunningHash::default(),
             hashed: 0,
             block: Vec::new(),
             calls: SystemCalls::default(),
@@ -119,10 +120,10 @@ impl Sink {
         records.retain(|record| self.bytes.is_none_or(|bytes| record.bytes <= bytes));
         let mut good = 0;
         for record in &records {
-            let before = self.hasher.clone();
+            let before = self.hash.clone();
             // What cannot be read is not there.
-            if self.hash_to(record.bytes).is_err() || *self.hasher.finalize().as_bytes() != record.blake3 {
-                self.hasher = before;
+            if self.hash_to(record.bytes).is_err() || self.hash.finalize() != record.blake3 {
+                self.hash = before;
                 break;
             }
             good += 1;
@@ -141,7 +142,7 @@ impl Sink {
     /// What was there is of another file: it is not what is written now.
     pub fn restart(&mut self) {
         self.written = Written::default();
-        self.hasher.reset();
+        self.hash.reset();
         (self.hashed, self.recorded) = (0, 0);
         self.journal.remove(&self.directory);
     }
@@ -175,7 +176,7 @@ impl Sink {
         self.file.write_all_at(bytes, offset).map_err(|error| self.failed("cannot be written", &error))?;
         if offset < self.hashed && offset < end {
             // The hash must be of what is in the file now.
-            self.hasher.reset();
+            self.hash.reset();
             self.hashed = 0;
             self.recorded = 0;
             self.journal.remove(&self.directory);
@@ -191,7 +192,7 @@ impl Sink {
     /// The BLAKE3 hash of the whole partial file.
     pub fn hash(&mut self) -> io::Result<[u8; 32]> {
         self.hash_to(self.length())?;
-        Ok(self.hasher.finalize().into())
+        Ok(self.hash.finalize())
     }
 
     /// Gives the file its final name, replacing nothing; the name it has now (or the name of the file with the
@@ -225,16 +226,15 @@ impl Sink {
         self.bytes.unwrap_or(self.written.prefix())
     }
 
-    /// Hashes what was written, if it is long and nothing before it is missing; otherwise some of what was written
-    /// before is read back.
+    /// Hashes what was written, if nothing before it is missing; otherwise some of what was written before is read
+    /// back.
     fn hash_what_came(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let known = self.written.prefix();
-        if known - self.hashed < MIN_HASHED {
-            return Ok(());
-        }
-        if offset == self.hashed && bytes.len() as u64 >= MIN_HASHED {
-            self.hasher.update(bytes);
+        if offset == self.hashed {
+            self.hash.update(bytes);
             self.hashed += bytes.len() as u64;
+        }
+        let known = self.written.prefix();
+        if known - self.hashed < MIN_READ_BACK {
             return Ok(());
         }
         self.hash_up_to(known.min(self.hashed + HASH_BLOCK))
@@ -242,7 +242,7 @@ impl Sink {
 
     /// Notes what was hashed; whether that could be done. Without it a later transfer has to begin earlier.
     fn record(&mut self) -> bool {
-        let record = Record { bytes: self.hashed, blake3: self.hasher.finalize().into() };
+        let record = Record { bytes: self.hashed, blake3: self.hash.finalize() };
         let written = self.journal.append(&self.directory, record);
         match &written {
             Ok(()) => self.recorded = self.hashed,
@@ -267,7 +267,7 @@ impl Sink {
             }
             _ => self.failed("cannot be read", &error),
         })?;
-        self.hasher.update(&self.block);
+        self.hash.update(&self.block);
         self.hashed = end;
         Ok(())
     }

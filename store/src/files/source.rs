@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use toom_core::text::FileLabel;
 
+use super::running_hash::RunningHash;
 use crate::system::SystemCalls;
 
 /// What is read at once only to be hashed.
@@ -34,7 +35,7 @@ pub struct Source {
 #[derive(Debug)]
 enum Hash {
     /// Of the bytes up to `next`.
-    Growing { hasher: Box<blake3::Hasher>, next: u64 },
+    Growing { hash: RunningHash, next: u64 },
     /// Of the whole file.
     Known([u8; 32]),
     /// It was taken.
@@ -61,7 +62,7 @@ impl Source {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (bytes, modified) = (metadata.len(), metadata.modified().ok());
-        let hash = Hash::Growing { hasher: Box::default(), next: 0 };
+        let hash = Hash::Growing { hash: RunningHash::default(), next: 0 };
         Ok((
             Source { path: path.to_owned(), file, bytes, modified, hash, calls: SystemCalls::default() },
             FileLabel::new(&name),
@@ -100,8 +101,8 @@ impl Source {
             self.read_at(offset, buffer.get_mut(..length).unwrap_or_default())?;
             offset += length as u64;
         }
-        match &self.hash {
-            Hash::Growing { hasher, next } if *next == bytes => Ok(hasher.finalize().into()),
+        match &mut self.hash {
+            Hash::Growing { hash, next } if *next == bytes => Ok(hash.finalize()),
             Hash::Known(hash) if bytes == self.bytes => Ok(*hash),
             _ => Err(io::Error::other(format!("{} was read already", self.path.display()))),
         }
@@ -116,13 +117,13 @@ impl Source {
 
     /// Hashes the part of `buffer` that has not been seen, if all before it has been.
     fn see(&mut self, offset: u64, end: u64, buffer: &[u8]) {
-        let Hash::Growing { hasher, next } = &mut self.hash else { return };
+        let Hash::Growing { hash, next } = &mut self.hash else { return };
         if offset <= *next && *next <= end {
             let seen = usize::try_from(*next - offset).unwrap_or(usize::MAX);
-            hasher.update(buffer.get(seen..).unwrap_or_default());
+            hash.update(buffer.get(seen..).unwrap_or_default());
             *next = end;
             if end == self.bytes {
-                self.hash = Hash::Known(hasher.finalize().into());
+                self.hash = Hash::Known(hash.finalize());
             }
         }
     }

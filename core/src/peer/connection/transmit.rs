@@ -217,14 +217,15 @@ impl Connection {
         let most = self.data_per_packet();
         let (mut packets, mut bytes, mut segment_size) = (Vec::new(), 0, 0);
         self.timers.window_limited = false;
-        if chunks.is_empty() && self.pacer.is_idle(now, self.controller.pacing_rate(self.rtt.smoothed())) {
+        let rate = self.controller.pacing_rate(self.rtt.smoothed());
+        if chunks.is_empty() && self.pacer.is_idle(now, rate) {
             self.delivery.on_app_limited(self.sent.bytes_in_flight());
         }
         while let Some(chunk) = chunks.front_mut() {
             let length = most.min(chunk.length);
             let size = PACKET_OVERHEAD + STREAM_HEADER_BYTES + length;
             let fits = packets.len() < MAX_BURST_PACKETS && bytes + size <= MAX_BURST_BYTES;
-            if !fits || !self.may_send_data(now, size as u64) {
+            if !fits || !self.may_send_data(now, rate, size as u64) {
                 break;
             }
             if packets.is_empty() {
@@ -249,7 +250,7 @@ impl Connection {
         Some(Flight { to: self.path.remote(), segment_size, epoch: 0, ecn_capable, packets })
     }
 
-    fn may_send_data(&mut self, now: Instant, size: u64) -> bool {
+    fn may_send_data(&mut self, now: Instant, rate: u64, size: u64) -> bool {
         if !self.may_send() {
             return false;
         }
@@ -267,7 +268,6 @@ impl Connection {
             self.timers.paced_until = Some(limit.opens_at());
             return false;
         }
-        let rate = self.controller.pacing_rate(self.rtt.smoothed());
         let allowed = self.pacer.allows(now, rate, size);
         if !allowed {
             self.timers.window_limited = true;

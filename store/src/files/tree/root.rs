@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use toom_core::transfer::listing::Listing;
 
 use super::layout::Layout;
+use crate::files::running_hash::RunningHash;
 
 /// Files of which the receiver has a beginning only, and whose hashers wait: two megabytes. Usually it is one, where
 /// an earlier transfer was interrupted.
@@ -32,7 +33,7 @@ pub(super) struct RootHasher {
     is_file: Vec<bool>,
     /// The entry at hand.
     entry: usize,
-    hasher: Box<blake3::Hasher>,
+    hash: RunningHash,
     /// How far in the flow.
     next: u64,
 }
@@ -43,7 +44,8 @@ impl RootHasher {
         let mut root = blake3::Hasher::new();
         root.update(encoded);
         let is_file = listing.entries().iter().map(|entry| entry.bytes.is_some()).collect();
-        let mut new = RootHasher { root, known, is_file, entry: 0, hasher: Box::default(), next: encoded.len() as u64 };
+        let mut new =
+            RootHasher { root, known, is_file, entry: 0, hash: RunningHash::default(), next: encoded.len() as u64 };
         new.take_up();
         new
     }
@@ -54,13 +56,13 @@ impl RootHasher {
     }
 
     /// The file at hand, and the hash of what was seen of it.
-    pub(super) fn at_hand(&self) -> (usize, [u8; 32]) {
-        (self.entry, self.hasher.finalize().into())
+    pub(super) fn at_hand(&mut self) -> (usize, [u8; 32]) {
+        (self.entry, self.hash.finalize())
     }
 
     /// Hashes what comes next of the file at hand.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
+        self.hash.update(bytes);
         self.next += bytes.len() as u64;
     }
 
@@ -71,7 +73,7 @@ impl RootHasher {
             let finished = self.entry;
             let (hash, is_new) = match self.known.remove(&finished) {
                 Some(Known::Whole(hash)) => (hash, false),
-                _ => (*self.hasher.finalize().as_bytes(), true),
+                _ => (self.hash.finalize(), true),
             };
             self.entry += 1;
             self.take_up();
@@ -92,10 +94,8 @@ impl RootHasher {
 
     fn take_up(&mut self) {
         match self.known.get_mut(&self.entry) {
-            Some(Known::Beginning(hasher)) => std::mem::swap(&mut self.hasher, hasher),
-            _ => {
-                self.hasher.reset();
-            }
+            Some(Known::Beginning(hasher)) => self.hash = RunningHash::from(std::mem::take(hasher)),
+            _ => self.hash.reset(),
         }
     }
 }
