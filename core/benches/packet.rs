@@ -13,11 +13,11 @@ use toom_core::transfer::Keys;
 use toom_core::transfer::io::{Burst, SlotId};
 use toom_core::wire::ecn::EcnCounts;
 use toom_core::wire::packet::{Header, PACKET_OVERHEAD, PacketNumber, Role};
-use toom_core::wire::peer_frame::{FlowId, Frame, Frames, STREAM_HEADER_BYTES, put_ack};
+use toom_core::wire::peer_frame::{FlowId, Frame, Frames, put_ack, stream_header_bytes};
 
 const DATAGRAM: usize = 1_200;
 const PACKETS: usize = 54;
-const DATA: usize = DATAGRAM - PACKET_OVERHEAD - STREAM_HEADER_BYTES;
+const DATA: usize = DATAGRAM - PACKET_OVERHEAD - stream_header_bytes(0, DATAGRAM);
 const BURST_BYTES: u64 = (PACKETS * DATAGRAM) as u64;
 const TRANSFER: OfferId = OfferId(1);
 const INDEX: PeerIndex = PeerIndex(1);

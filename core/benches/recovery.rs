@@ -81,7 +81,7 @@ impl Sender {
         self.connection.expire(self.now);
         loop {
             let room = self.most - self.under_way.len();
-            let bytes = (room * self.connection.data_per_packet()).min(self.connection.data_per_burst());
+            let bytes = (room * self.connection.data_per_packet(FLOW)).min(self.connection.data_per_burst(FLOW));
             if self.chunks.is_empty()
                 && let Some(range) = self.connection.claim(FLOW, bytes)
             {

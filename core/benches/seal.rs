@@ -14,11 +14,11 @@ use toom_core::secure::{self, PacketKeys, Suite};
 use toom_core::transfer::io::{Burst, SlotId};
 use toom_core::transfer::{Keys, Opened};
 use toom_core::wire::packet::{HEADER_BYTES, PACKET_OVERHEAD, PacketNumber, Role};
-use toom_core::wire::peer_frame::{FlowId, STREAM_HEADER_BYTES};
+use toom_core::wire::peer_frame::{FlowId, stream_header_bytes};
 
 const DATAGRAM: usize = 1_400;
 const PACKETS: u64 = 46;
-const DATA: usize = DATAGRAM - PACKET_OVERHEAD - STREAM_HEADER_BYTES;
+const DATA: usize = DATAGRAM - PACKET_OVERHEAD - stream_header_bytes(0, DATAGRAM);
 const ROUNDS: usize = 400;
 /// Bursts for one measurement.
 const BURSTS: u64 = 20;

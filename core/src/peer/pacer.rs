@@ -5,8 +5,11 @@ use core::time::Duration;
 use super::MAX_BURST_BYTES;
 use crate::time::Instant;
 
-/// How much time's worth of bytes may leave at once: what a driver's timer may be late by.
+/// How much time's worth of bytes may leave at once: what a driver's timer is usually late by at most.
 const BURST_TIME: Duration = Duration::from_millis(2);
+
+/// Whoever was woken later than that has left the path idle meanwhile, which then has room for so much more.
+const MAX_LATENESS: Duration = Duration::from_millis(10);
 
 /// What is worth waking for: so much time's worth, and at least so many packets; fewer beside others that fill the queue,
 /// because what comes together finds no room in it where what comes one by one does.
@@ -52,9 +55,12 @@ impl Pacer {
 
     /// Whether `bytes` may leave now, at `rate` bytes a second. If not, [`Pacer::opens_at`] tells when.
     pub(super) fn allows(&mut self, now: Instant, rate: u64, bytes: u64) -> bool {
-        let most = self.most(rate);
+        let late = self.closed_until.map_or(Duration::ZERO, |until| now.saturating_since(until)).min(MAX_LATENESS);
+        let most = self.most(rate, BURST_TIME + late);
         let rate = u128::from(rate.max(1));
-        self.tokens = (self.tokens + rate * now.saturating_since(self.filled_at).as_nanos()).min(most);
+        let filled = self.tokens + rate * now.saturating_since(self.filled_at).as_nanos();
+        // What was saved up for lateness is not taken away.
+        self.tokens = filled.min(most.max(self.tokens));
         self.filled_at = now;
         if self.closed_until.is_some_and(|until| now < until) {
             return false;
@@ -74,7 +80,7 @@ impl Pacer {
     /// Whether nothing has left for as long as it saves up.
     pub(super) fn is_idle(&mut self, now: Instant, rate: u64) -> bool {
         let _ = self.allows(now, rate, 0);
-        self.tokens >= self.most(rate)
+        self.tokens >= self.most(rate, BURST_TIME)
     }
 
     /// `bytes` have left.
@@ -83,12 +89,17 @@ impl Pacer {
     }
 
     /// In billionths of a byte.
-    fn most(&self, rate: u64) -> u128 {
-        (u128::from(rate.max(1)) * BURST_TIME.as_nanos())
+    fn most(&self, rate: u64, time: Duration) -> u128 {
+        (u128::from(rate.max(1)) * time.as_nanos())
             .clamp(u128::from(MIN_BURST_PACKETS * self.packet) * NANOS, u128::from(MAX_BURST) * NANOS)
     }
 
     /// When bytes may leave again.
+    /// Something else than the pace keeps packets from leaving now: whatever comes next is not late.
+    pub(super) fn give_way(&mut self) {
+        self.closed_until = None;
+    }
+
     pub(super) fn opens_at(&self) -> Option<Instant> {
         self.closed_until
     }
@@ -148,6 +159,32 @@ mod tests {
             packets
         };
         assert_eq!((burst(1, false), burst(2, true), burst(3, false)), (5, 2, 5));
+    }
+
+    /// How many packets of 1,200 bytes leave at once, at a rate of 12 MB/s, if somebody is woken so many milliseconds late.
+    fn burst_after(late: u64, gives_way: bool) -> u64 {
+        let rate = 12_000_000;
+        let mut pacer = Pacer::new(Instant::ZERO, 1_200);
+        let mut burst = |now| {
+            let mut packets = 0;
+            while pacer.allows(now, rate, 1_200) {
+                pacer.spend(1_200);
+                packets += 1;
+            }
+            if gives_way {
+                pacer.give_way();
+            }
+            packets
+        };
+        burst(Instant::from_nanos(1_000_000_000));
+        burst(Instant::from_nanos(1_001_000_000) + Duration::from_millis(late))
+    }
+
+    #[test]
+    fn what_a_late_timer_has_missed_is_made_up_for_but_not_what_anything_else_has() {
+        // Ten packets a millisecond.
+        assert_eq!([0, 1, 5, 10, 50].map(|late| burst_after(late, false)), [10, 20, 60, 110, 120]);
+        assert_eq!([5, 50].map(|late| burst_after(late, true)), [20, 20]);
     }
 
     #[test]

@@ -74,6 +74,12 @@ impl SendFlow {
         self.acknowledged.iter().next().filter(|range| range.start == 0).map_or(0, |range| range.end)
     }
 
+    /// The first byte that was never sent.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many bytes are known to have arrived.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged.total()
     }

@@ -291,7 +291,7 @@ impl Sender {
         if !matches!(self.stage, Stage::Listing | Stage::Answering | Stage::Sending) {
             return;
         }
-        let most = connection.data_per_burst();
+        let most = connection.data_per_burst(FILE);
         for (slot, state) in (0..).map(SlotId).zip(&mut self.slots) {
             if *state == Slot::Ready && self.ready.iter().all(|chunk| chunk.slot != slot) {
                 *state = Slot::Free;

@@ -36,8 +36,12 @@ const PATH_RESPONSE: u64 = 0x1b;
 const CLOSE: u64 = 0x1c;
 const VERIFIED: u64 = 0x20;
 
-/// What [`put_stream_header`] appends: type 1, flow 1, offset 8, length 4.
-pub const STREAM_HEADER_BYTES: usize = 14;
+/// The most that [`put_stream_header`] appends: type 1, flow 1, offset 8, length 4.
+pub const MAX_STREAM_HEADER_BYTES: usize = 14;
+
+/// Numbers below take half as many bytes: four instead of eight for an offset, two instead of four for a length.
+const LARGE_OFFSET: u64 = 1 << 30;
+const LARGE_LENGTH: usize = 1 << 14;
 
 /// The most counters after the ranges of an ACK (ECN has three); more is nonsense.
 const MAX_ACK_COUNTERS: u64 = 16;
@@ -324,13 +328,25 @@ fn put_counters(out: &mut Vec<u8>, ecn: EcnCounts) {
     [ecn.ect0, ecn.ect1, ecn.congestion].into_iter().for_each(|count| put_varint(out, count));
 }
 
-/// Appends [`STREAM_HEADER_BYTES`]: a STREAM frame up to its bytes, which must follow. Always of one size, so
-/// that packets of one burst are.
+/// What [`put_stream_header`] appends: for neighbouring packets of a flow hardly ever not the same.
+pub const fn stream_header_bytes(offset: u64, length: usize) -> usize {
+    let offset_bytes = if offset < LARGE_OFFSET { 4 } else { 8 };
+    let length_bytes = if length < LARGE_LENGTH { 2 } else { 4 };
+    2 + offset_bytes + length_bytes
+}
+
+/// Appends [`stream_header_bytes`]: a STREAM frame up to its bytes, which must follow.
 pub fn put_stream_header(out: &mut Vec<u8>, flow: FlowId, offset: u64, length: usize, fin: bool) {
     put_varint(out, if fin { STREAM_END } else { STREAM });
     put_varint(out, u64::from(flow.0));
-    put_varint8(out, offset);
-    put_varint4(out, u32::try_from(length).unwrap_or(u32::MAX));
+    match u32::try_from(offset) {
+        Ok(small) if offset < LARGE_OFFSET => put_varint4(out, small),
+        _ => put_varint8(out, offset),
+    }
+    match u16::try_from(length) {
+        Ok(short) if length < LARGE_LENGTH => out.extend_from_slice(&varint2(short)),
+        _ => put_varint4(out, u32::try_from(length).unwrap_or(u32::MAX)),
+    }
 }
 
 /// Appends a MAX_DATA.

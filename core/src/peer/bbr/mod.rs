@@ -9,7 +9,7 @@
 //!
 //! | phase | rate | what for |
 //! |---|---|---|
-//! | start-up | 4 | three to four times the rate each round trip, until it grows no more; 1.5 once a queue shows |
+//! | start-up | 4 | three times the rate each round trip, until it grows no more; 1.5 once a queue shows ([`start_up`]) |
 //! | drain | 0.5 | empties the queue that this has built |
 //! | down | 0.9 | leaves room for others, and empties what probing has built |
 //! | cruise | 1 | most of the time |
@@ -35,6 +35,7 @@ mod min_rtt;
 mod phase;
 mod round;
 mod sharing;
+mod start_up;
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +47,7 @@ use crate::time::Instant;
 use company::{Company, Watch};
 use min_rtt::{MinRtt, RoundTrips};
 use phase::{CRUISE, DOWN, DRAIN, FIRM, FIRM_DOWN, Gains, PROBE_RTT, Phase, REFILL, STARTUP, STARTUP_WITH_QUEUE, UP};
-use round::{FULL_ROUNDS, Full, Round};
+use round::{Full, Round};
 
 /// What is left of the rate while there is a queue, so that it drains on the whole (section 2.4: BBRPacingMarginPercent).
 const MARGIN_PERCENT: u64 = 99;
@@ -58,9 +59,6 @@ const MIN_PACKETS: u64 = 4;
 
 /// Of what was in flight, so many thousandths may be lost in a round (BBRLossThresh).
 const LOSS_PER_MILLE: u64 = 20;
-
-/// If so many thousandths of a round that was no faster than the one before are lost, start-up is over.
-const STARTUP_LOSS_PER_MILLE: u64 = 200;
 
 /// More than so much beyond twice what chance takes is too much in a round that probes, whether a queue is seen or not.
 const PROBE_LOSS_PER_MILLE: u64 = 50;
@@ -245,19 +243,6 @@ impl Bbr {
         self.rounds_of_rate = self.rounds_of_rate.saturating_add(1);
     }
 
-    /// Section 5.3.1.2, and the end of start-up.
-    fn check_full(&mut self, acked: &Acked) {
-        if self.full.reached || acked.rate.is_none_or(|sample| sample.is_app_limited) {
-            return;
-        }
-        if self.full.check(self.max_rate()) {
-            return;
-        }
-        // A queue says the same, and sooner, as does what the network writes on packets; so do many losses.
-        let loses = self.round.lost * 1_000 > (self.round.lost + self.round.delivered) * STARTUP_LOSS_PER_MILLE;
-        self.full.reached = self.full.rounds >= FULL_ROUNDS || self.has_queue() || loses || self.round.marked;
-    }
-
     /// Too much was in flight, as a full queue shows.
     fn lower(&mut self, now: Instant) {
         self.lowered_at = now;
@@ -318,7 +303,7 @@ impl Bbr {
                 self.enter(now, Phase::Cruise);
             }
             Phase::Refill if round_ended && now > self.phase_began => {
-                self.full = Full { reached: true, rate: self.max_rate(), rounds: 0 };
+                self.full = Full { reached: true, rate: self.max_rate(), ..Full::default() };
                 self.enter(now, Phase::Up);
             }
             Phase::Up => {
@@ -377,12 +362,12 @@ impl Bbr {
             return;
         }
         let target = self.target(self.gains().window);
-        // In start-up the pace decides: what it lets leave in a round is more than twice what it let in the one before.
-        let growth = if self.phase == Phase::Startup { acked.bytes.saturating_mul(3) } else { acked.bytes };
-        let grown = self.window.saturating_add(growth);
         self.window = match self.phase {
-            Phase::Startup => self.window.max(grown.min(target.max(INITIAL_PACKETS * self.packet))),
-            _ => grown.min(target),
+            Phase::Startup => {
+                let grown = self.window.saturating_add(self.growth_in_start_up(acked));
+                self.window.max(grown.min(target.max(INITIAL_PACKETS * self.packet)))
+            }
+            _ => self.window.saturating_add(acked.bytes).min(target),
         };
         let bound = match self.phase {
             Phase::Startup | Phase::Refill | Phase::Up => self.inflight_longterm.unwrap_or(u64::MAX),
@@ -441,6 +426,7 @@ impl Controller for Bbr {
             self.round.lost_at_rest = self.round.lost_at_rest.saturating_add(lost.bytes);
         }
         self.round.lost_in_flight = self.round.lost_in_flight.max(lost.in_flight);
+        self.look_for_overflow();
     }
 
     fn on_marked(&mut self, now: Instant, marked: Marked) {
@@ -454,6 +440,8 @@ impl Controller for Bbr {
     }
 
     fn on_spurious_loss(&mut self, bytes: u64) {
+        // It was late, and no queue has overflown.
+        self.full.overflows = false;
         self.round.lost = self.round.lost.saturating_sub(bytes);
         self.round.lost_at_rest = self.round.lost_at_rest.saturating_sub(bytes);
     }
@@ -489,10 +477,7 @@ impl Controller for Bbr {
         let rate = self.max_rate();
         let mut paced = rate.min(MAX_RATE) * gain / 100;
         if self.gains() == STARTUP {
-            // What is known of the rate is a round trip old; the window is not.
-            let nanos = smoothed_rtt.as_nanos().max(1_000);
-            let by_window = u128::from(self.window) * 2_000_000_000 / nanos;
-            paced = paced.max(u64::try_from(by_window).unwrap_or(u64::MAX).min(MAX_RATE));
+            paced = paced.max(self.pace_in_start_up(smoothed_rtt));
         }
         let margin = if self.full.reached && self.has_queue() { MARGIN_PERCENT } else { 100 };
         // So that as much arrives.

@@ -33,6 +33,8 @@ pub(super) struct Full {
     pub(super) rate: u64,
     /// Since then.
     pub(super) rounds: u32,
+    /// Start-up has lost much before a queue showed.
+    pub(super) overflows: bool,
 }
 
 impl Full {

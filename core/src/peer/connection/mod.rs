@@ -36,7 +36,7 @@ use crate::time::Instant;
 use crate::transfer::io::{Counters, SLOT_BYTES, SlotId};
 use crate::wire::ecn::EcnCounts;
 use crate::wire::packet::PACKET_OVERHEAD;
-use crate::wire::peer_frame::{CloseReason, FlowId, STREAM_HEADER_BYTES};
+use crate::wire::peer_frame::{CloseReason, FlowId, stream_header_bytes};
 
 /// A connection of which no packet ever arrived ends after so long: something is in the way, and waiting does not help.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -374,15 +374,21 @@ impl Connection {
         }
     }
 
-    /// How many bytes of file one packet carries.
-    pub fn data_per_packet(&self) -> usize {
-        self.mtu.current().saturating_sub(PACKET_OVERHEAD + STREAM_HEADER_BYTES).max(1)
+    /// How many bytes one packet carries of what comes next of an outgoing flow.
+    pub fn data_per_packet(&self, flow: FlowId) -> usize {
+        self.data_at(self.sending.get(&flow).map_or(0, SendFlow::next))
     }
 
-    /// How many bytes fill a burst with whole packets: the best length for a [`Chunk`].
-    pub fn data_per_burst(&self) -> usize {
+    /// How many bytes of that fill a burst with whole packets: the best length for a [`Chunk`].
+    pub fn data_per_burst(&self, flow: FlowId) -> usize {
         let packets = (MAX_BURST_BYTES / self.mtu.current()).clamp(1, MAX_BURST_PACKETS);
-        (packets * self.data_per_packet()).min(SLOT_BYTES)
+        (packets * self.data_per_packet(flow)).min(SLOT_BYTES)
+    }
+
+    /// How many bytes of a flow one packet carries from `offset` on.
+    fn data_at(&self, offset: u64) -> usize {
+        let room = self.mtu.current();
+        room.saturating_sub(PACKET_OVERHEAD + stream_header_bytes(offset, room)).max(1)
     }
 
     /// Takes the next range of an outgoing flow that must be read, of at most `most` bytes: what is lost

@@ -88,7 +88,11 @@ impl Connection {
         {
             // Only of the largest is it told how long the other end waited.
             let delay = if number == ack.largest.0 { Duration::from_micros(ack.delay_micros) } else { Duration::ZERO };
-            let latest = now.saturating_since(at);
+            let mut latest = now.saturating_since(at);
+            if newly.in_sequence.is_none() && has_overtaken(ack) {
+                // It is acknowledged at once, as a gap: many samples would be of such, though few packets are.
+                latest = latest.max(self.rtt.smoothed());
+            }
             self.rtt.sample(latest, delay);
             round_trip = Some(latest);
         }
@@ -272,4 +276,10 @@ impl Connection {
         let most = if is_patient { PATIENT_PROBE_INTERVAL } else { MAX_PROBE_INTERVAL };
         timeout.saturating_mul(backoff).min(most.max(timeout))
     }
+}
+
+/// Whether the newest packet has arrived before those that were sent right before it, or they are lost.
+fn has_overtaken(ack: &Ack<'_>) -> bool {
+    let mut ranges = ack.ranges();
+    ranges.next().is_some_and(|newest| newest.end - newest.start < SEQUENCE) && ranges.next().is_some()
 }

@@ -483,10 +483,10 @@ fn a_burst_is_filled_with_whole_packets() {
         };
         Connection::new(at(0), config)
     });
-    let packets = connection.data_per_burst() / connection.data_per_packet();
-    assert_eq!(connection.data_per_burst(), packets * connection.data_per_packet());
+    let packets = connection.data_per_burst(FLOW) / connection.data_per_packet(FLOW);
+    assert_eq!(connection.data_per_burst(FLOW), packets * connection.data_per_packet(FLOW));
     assert!((packets + 1) * 1_200 > MAX_BURST_BYTES.min(MAX_BURST_PACKETS * 1_200), "only {packets} packets");
-    assert_eq!(large.data_per_burst(), large.data_per_packet());
+    assert_eq!(large.data_per_burst(FLOW), large.data_per_packet(FLOW));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::time::Instant;
 use crate::wire::packet::{PACKET_OVERHEAD, PacketNumber};
 use crate::wire::peer_frame::{
-    STREAM_HEADER_BYTES, put_close, put_max_data, put_path_challenge, put_path_response, put_ping, put_stream_header,
-    put_verified,
+    MAX_STREAM_HEADER_BYTES, put_close, put_max_data, put_path_challenge, put_path_response, put_ping,
+    put_stream_header, put_verified, stream_header_bytes,
 };
 
 /// What an ACK leaves free in its packet for other frames.
@@ -161,7 +161,7 @@ impl Connection {
             if sending.inline_bytes().is_none() {
                 continue;
             }
-            let most = room.saturating_sub(draft.frames.len() + STREAM_HEADER_BYTES + 1);
+            let most = room.saturating_sub(draft.frames.len() + MAX_STREAM_HEADER_BYTES + 1);
             let Some((range, _)) = sending.claim(most as u64) else { continue };
             let (start, end) = (range.start as usize, range.end as usize);
             let fin = sending.ends_at(range.end);
@@ -214,7 +214,6 @@ impl Connection {
 
     /// Packets of file, all full but the last.
     fn data_packets(&mut self, now: Instant, chunks: &mut VecDeque<Chunk>) -> Option<Flight> {
-        let most = self.data_per_packet();
         let (mut packets, mut bytes, mut segment_size) = (Vec::new(), 0, 0);
         self.timers.window_limited = false;
         let rate = self.controller.pacing_rate(self.rtt.smoothed());
@@ -222,8 +221,9 @@ impl Connection {
             self.delivery.on_app_limited(self.sent.bytes_in_flight());
         }
         while let Some(chunk) = chunks.front_mut() {
+            let most = self.data_at(chunk.offset);
             let length = most.min(chunk.length);
-            let size = PACKET_OVERHEAD + STREAM_HEADER_BYTES + length;
+            let size = data_packet_bytes(chunk.offset, length);
             let fits = packets.len() < MAX_BURST_PACKETS && bytes + size <= MAX_BURST_BYTES;
             if !fits || !self.may_send_data(now, rate, size as u64) {
                 break;
@@ -260,6 +260,7 @@ impl Connection {
         }
         if self.sent.bytes_in_flight() + size > self.controller.window() {
             self.timers.window_limited = true;
+            self.pacer.give_way();
             return false;
         }
         if let Some(limit) = self.limit.as_ref().filter(|limit| !limit.allows(now)) {
@@ -281,7 +282,7 @@ impl Connection {
         let Chunk { flow, offset, slot, start, .. } = *chunk;
         let end = offset + length as u64;
         let fin = self.sending.get(&flow).is_some_and(|flow| flow.ends_at(end));
-        let bytes = (PACKET_OVERHEAD + STREAM_HEADER_BYTES + length) as u32;
+        let bytes = data_packet_bytes(offset, length) as u32;
         self.pacer.spend(u64::from(bytes));
         let content = Content::Data { flow, offset, length: length as u32 };
         let number =
@@ -304,4 +305,9 @@ impl Connection {
         self.sent.push(sent);
         number
     }
+}
+
+/// How large a packet with nothing but bytes of a flow is.
+fn data_packet_bytes(offset: u64, length: usize) -> usize {
+    PACKET_OVERHEAD + stream_header_bytes(offset, length) + length
 }

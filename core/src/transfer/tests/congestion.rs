@@ -47,6 +47,7 @@ fn a_link_is_filled_whatever_it_loses_at_random() {
         for seed in 0..2 {
             let (share, world) = share(quality, bytes, seed);
             assert!(share >= least, "{name}: {share}");
+            assert!(world.there.dropped < 600, "{name}: start-up overfilled the queue by {}", world.there.dropped);
             // What was lost is sent again, and hardly anything else.
             let lost = world.there.dropped + world.there.lost;
             let again = world.sender_counters().retransmitted_bytes;
@@ -60,14 +61,14 @@ fn a_link_is_filled_whatever_it_loses_at_random() {
 fn a_link_that_reorders_or_loses_in_bursts_is_filled_nearly_as_well() {
     let even = link(100 * MEGABIT, 50, 100, 0);
     let (expected, _) = share(even, 32 << 20, 1);
-    for (name, quality) in [
-        ("20 ms of jitter", Quality { jitter: Duration::from_millis(20), ..even }),
-        ("5 % without the delay", Quality { hurry: 50, ..even }),
-        ("bursts of losses", Quality { bursts: Some((10, 300, 300)), ..even }),
+    for (name, quality, percent) in [
+        ("20 ms of jitter", Quality { jitter: Duration::from_millis(20), ..even }, 95),
+        ("5 % without the delay", Quality { hurry: 50, ..even }, 90),
+        ("bursts of losses", Quality { bursts: Some((10, 300, 300)), ..even }, 90),
     ] {
         for seed in 0..3 {
             let (share, world) = share(quality, 32 << 20, seed);
-            assert!(share * 10 >= expected * 9, "{name}: {share} instead of {expected}");
+            assert!(share * 100 >= expected * percent, "{name}: {share} instead of {expected}");
             let again = world.sender_counters().retransmitted_bytes;
             let lost = (world.there.dropped + world.there.lost) * 1_472;
             // Until the first packets are known to have been overtaken, a few are taken for lost.
@@ -79,9 +80,9 @@ fn a_link_that_reorders_or_loses_in_bursts_is_filled_nearly_as_well() {
 #[test]
 fn a_queue_that_is_too_short_to_be_seen_is_not_flooded() {
     let (share, world) = share(link(100 * MEGABIT, 50, 5, 0), 32 << 20, 1);
-    assert!(share >= 750, "{share}");
+    assert!(share >= 850, "{share}");
     let sent = world.sender_counters().packets_sent;
-    assert!(world.there.dropped * 12 < sent, "{} of {sent}", world.there.dropped);
+    assert!(world.there.dropped * 11 < sent, "{} of {sent}", world.there.dropped);
 }
 
 #[test]

@@ -139,13 +139,13 @@ fn a_source_that_changes_while_it_is_read_fails_at_both_ends() {
 #[test]
 fn either_end_can_cancel() {
     let mut world = World::new(file(3_000_000), 1_200, BAD, 5);
-    world.run_for(200 * MILLISECOND);
+    world.run_for(100 * MILLISECOND);
     world.sender.cancel(world.now);
     assert!(world.run(MINUTE));
     world.assert_failed(TransferFailure::Cancelled, TransferFailure::CancelledByPeer);
 
     let mut world = World::new(file(3_000_000), 1_200, BAD, 6);
-    world.run_for(200 * MILLISECOND);
+    world.run_for(100 * MILLISECOND);
     world.receiver.cancel(world.now);
     assert!(world.run(MINUTE));
     world.assert_failed(TransferFailure::CancelledByPeer, TransferFailure::Cancelled);

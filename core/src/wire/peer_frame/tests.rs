@@ -6,6 +6,22 @@ fn decode(payload: &[u8]) -> Result<Vec<Frame<'_>>, Malformed> {
 }
 
 #[test]
+fn the_header_of_a_stream_frame_is_as_long_as_it_says_and_comes_back() {
+    let offsets = [0, (1 << 30) - 1, 1 << 30, u64::from(u32::MAX), MAX_VARINT - 70_000];
+    for (offset, length) in offsets.into_iter().flat_map(|offset| [0, 16_383, 16_384, 65_000].map(|it| (offset, it))) {
+        let mut out = Vec::new();
+        put_stream_header(&mut out, FlowId(9), offset, length, false);
+        let header = out.len();
+        assert_eq!(header, stream_header_bytes(offset, length));
+        assert!(header <= MAX_STREAM_HEADER_BYTES);
+        out.resize(header + length, 7);
+        let expected = Frame::Stream { flow: FlowId(9), offset, range: header..header + length, fin: false };
+        assert_eq!(decode(&out), Ok(vec![expected]));
+    }
+    assert_eq!((stream_header_bytes(0, 1_400), stream_header_bytes(1 << 30, 60_000)), (8, MAX_STREAM_HEADER_BYTES));
+}
+
+#[test]
 fn every_frame_comes_back() {
     let mut out = Vec::new();
     put_ping(&mut out);
@@ -14,7 +30,7 @@ fn every_frame_comes_back() {
     put_path_response(&mut out, [2; 8]);
     put_verified(&mut out, FlowId(3), [4; 32]);
     put_close(&mut out, CloseReason::Integrity);
-    let start = out.len() + STREAM_HEADER_BYTES;
+    let start = out.len() + stream_header_bytes(77, 5);
     put_stream_header(&mut out, FlowId(1), 77, 5, true);
     out.extend_from_slice(b"hello\0\0\0");
     let expected = vec![
