@@ -208,6 +208,9 @@ pub(super) fn data_packet(number: u64, offset: u64, start: usize, length: usize)
     Packet { data: Some(data), ..packet(number, Vec::new()) }
 }
 
+/// Where in a frame of this sort its bytes begin.
+pub(super) const STREAM_HEADER: usize = toom_core::wire::peer_frame::stream_header_bytes(0, 0);
+
 /// A frame with bytes of the file.
 pub(super) fn stream(offset: u64, bytes: &[u8]) -> Vec<u8> {
     let mut frame = stream_header(offset, bytes.len());

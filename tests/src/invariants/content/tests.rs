@@ -1,4 +1,4 @@
-use super::super::made_up::{CONTENT, ID, RECEIVER, SENDER, Story, address, data_packet, stream};
+use super::super::made_up::{CONTENT, ID, RECEIVER, SENDER, STREAM_HEADER, Story, address, data_packet, stream};
 use super::*;
 
 const SLOT: SlotId = SlotId(0);
@@ -34,7 +34,7 @@ fn asks(story: &mut Story, offset: u64, length: usize, slot: SlotId) {
 /// A datagram with these bytes arrives, and they are written.
 fn writes(story: &mut Story, offset: u64, bytes: &[u8]) {
     story.opens(RECEIVER, address(SENDER), 0, &stream(offset, bytes));
-    story.says(RECEIVER, Output::Write { transfer: ID, offset, range: 14..14 + bytes.len() });
+    story.says(RECEIVER, Output::Write { transfer: ID, offset, range: STREAM_HEADER..STREAM_HEADER + bytes.len() });
 }
 
 fn sends(story: &mut Story, offset: u64, start: usize, length: usize) {
@@ -81,7 +81,8 @@ fn packets_name_what_they_carry() {
 
 #[test]
 fn only_file_bytes_of_the_datagram_are_written_and_each_once() {
-    for (offset, range) in [(0, 13..26), (0, 14..27), (1, 14..26), (0, 20..26)] {
+    let (start, end) = (STREAM_HEADER, STREAM_HEADER + CONTENT.len());
+    for (offset, range) in [(0, start - 1..end), (0, start..end + 1), (1, start..end), (0, start + 6..end)] {
         let mut story = read();
         story.opens(RECEIVER, address(SENDER), 0, &stream(0, CONTENT));
         story.says(RECEIVER, Output::Write { transfer: ID, offset, range: range.clone() });
@@ -94,7 +95,7 @@ fn only_file_bytes_of_the_datagram_are_written_and_each_once() {
     writes(&mut beyond, 11, b"ex");
     assert_eq!(beyond.broken(), Some(WRITTEN_IN_BOUNDS));
     let mut from_nowhere = read();
-    from_nowhere.says(RECEIVER, Output::Write { transfer: ID, offset: 0, range: 14..15 });
+    from_nowhere.says(RECEIVER, Output::Write { transfer: ID, offset: 0, range: STREAM_HEADER..STREAM_HEADER + 1 });
     assert_eq!(from_nowhere.broken(), Some(WRITTEN_IN_BOUNDS));
 }
 

@@ -4,7 +4,9 @@ use toom_core::wire::ecn::{Ecn, EcnCounts};
 use toom_core::wire::packet::PacketNumber;
 use toom_core::wire::peer_frame::{put_ack, put_ping};
 
-use super::super::made_up::{ID, RECEIVER, SENDER, Story, address, datagram, index, listen, packet, start, stream};
+use super::super::made_up::{
+    ID, RECEIVER, SENDER, STREAM_HEADER, Story, address, datagram, index, listen, packet, start, stream,
+};
 use super::*;
 
 fn story() -> Story {
@@ -76,7 +78,7 @@ fn what_is_not_opened_is_not_heard_of() {
 #[test]
 fn a_replay_that_has_an_effect_is_found() {
     for output in [
-        Output::Write { transfer: ID, offset: 0, range: 14..15 },
+        Output::Write { transfer: ID, offset: 0, range: STREAM_HEADER..STREAM_HEADER + 1 },
         Output::Report(toom_core::client::io::Report {
             transfer: ID,
             progress: Progress::Moving { bytes: 1, rate_bps: 1, path: Default::default() },
@@ -109,7 +111,7 @@ fn what_was_not_taken_may_be_taken_when_it_comes_again() {
     let payload = stream(0, b"a");
     story.opens(RECEIVER, address(SENDER), 0, &payload);
     story.opens(RECEIVER, address(SENDER), 0, &payload);
-    story.says(RECEIVER, Output::Write { transfer: ID, offset: 0, range: 14..15 });
+    story.says(RECEIVER, Output::Write { transfer: ID, offset: 0, range: STREAM_HEADER..STREAM_HEADER + 1 });
     assert_eq!(story.broken(), None);
 }
 
