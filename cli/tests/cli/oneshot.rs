@@ -175,6 +175,31 @@ fn after_an_interruption_at_either_end_the_same_again_goes_on() {
 }
 
 #[test]
+fn a_sender_that_was_killed_and_begins_anew_goes_on_with_who_still_waits_for_it() {
+    for (runtime, conversation) in RUNTIMES.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+        let server = Server::start(runtime);
+        let (downloads, film) = (folder(&server, "downloads"), server.dir.path().join("film"));
+        fs::File::create(&film).and_then(|film| film.set_len(400_000_000)).expect("a long file");
+        let home = folder(&server, "yoda's home");
+        let begin = || Client::start_task(&home, &server, "yoda", &["send", path(&film), "--to", "luke"]);
+        let mut luke = if conversation {
+            Client::start(&server, "luke", &["--accept", "all", "--downloads", path(&downloads)])
+        } else {
+            Client::start_task(&folder(&server, "luke's"), &server, "luke", &["recv", "-o", path(&downloads)])
+        };
+        let yoda = begin();
+        luke.find("some of it", |event| event["state"] == "moving" && event["bytes"].as_u64() > Some(17_000_000));
+        yoda.interrupt("-KILL");
+        let yoda = begin();
+        let resumed = luke.find("where it goes on", |event| event["resumed_from"].is_u64());
+        assert!(resumed["resumed_from"].as_u64() >= Some(16 << 20), "{resumed}");
+        assert_eq!(luke.find("the end", |event| event["state"] == "done")["saved_as"], "yoda_film");
+        assert_eq!(yoda.end(), Some(0));
+        assert_eq!(fs::read_dir(&downloads).expect("a directory").count(), 1, "{runtime} {conversation}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_a_matter_of_usage() {
     for line in ["send film --server x", "send --to luke --server x", "recv", "recv --server x --from a;b"] {
         let output = run(&line.split(' ').collect::<Vec<_>>(), "");

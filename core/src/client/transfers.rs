@@ -206,10 +206,18 @@ impl Transfers {
         self.count(is_waiting) < MAX_WAITING_OFFERS
     }
 
-    /// The first offer that waits for an answer, of those of somebody `who`.
+    /// The first offer that waits for an answer, of those of somebody `who`; without those of whom has come back to
+    /// send again what has not ended here, because only then it can go on where it was.
     pub(super) fn first_waiting(&self, who: impl Fn(&UserName) -> bool) -> Option<OfferId> {
-        let waits = |entry: &Entry| is_waiting(&entry.stage) && who(&entry.peer);
+        let waits = |entry: &Entry| is_waiting(&entry.stage) && who(&entry.peer) && !self.is_sent_again(entry);
         self.entries.iter().find(|(_, entry)| waits(entry)).map(|(id, _)| *id)
+    }
+
+    /// Whether this was under way from the same user when they left, and is about to be given up.
+    fn is_sent_again(&self, offer: &Entry) -> bool {
+        let same = |entry: &Entry| is_incoming(&entry.stage) && entry.peer == offer.peer && entry.label == offer.label;
+        let is_deserted = |id: &OfferId| self.deserted.iter().any(|(_, deserted)| deserted == id);
+        self.entries.iter().any(|(id, entry)| same(entry) && (entry.ending.is_some() || is_deserted(id)))
     }
 
     /// Whether another file may be offered. Its transfer may start at any time, so that offers count like them.

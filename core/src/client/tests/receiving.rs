@@ -241,6 +241,24 @@ fn what_is_accepted_by_policy_beyond_the_limit_starts_when_something_has_ended()
 }
 
 #[test]
+fn what_somebody_who_was_away_sends_again_is_accepted_by_policy_when_the_first_one_has_ended() {
+    let mut world = World::logged_in(AcceptPolicy::All);
+    world.server(offer(1));
+    started(&mut world, 1);
+    world.answer(ReplyBody::Done);
+    world.server(wire::Event::Left { user: name("luke") });
+    world.server(offer(2));
+    assert_eq!((world.orders(), world.requests()), (vec![], vec![]));
+    world.wait(DESERTED_PATIENCE);
+    assert_eq!(world.orders(), [Output::Cancel { transfer: OfferId(1), keep: true }]);
+    // Its file is in use until it says that it has ended.
+    assert_eq!(world.requests().len(), 0);
+    world.report(1, Progress::Failed(TransferFailure::Cancelled));
+    let index = started(&mut world, 2);
+    assert_eq!(world.answer(ReplyBody::Done), RequestBody::AnswerOffer { offer: OfferId(2), index: Some(index) });
+}
+
+#[test]
 fn a_transfer_whose_other_end_has_left_is_given_up_after_a_while() {
     let left = || wire::Event::Left { user: name("luke") };
     let mut world = receiving();
