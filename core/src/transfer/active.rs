@@ -497,7 +497,7 @@ impl ActiveTransfer {
         if !done {
             return;
         }
-        let leave_at = *self.leave_at.get_or_insert(now + self.connection.linger());
+        let leave_at = *self.leave_at.get_or_insert(now + self.connection.settling_time());
         if leave_at <= now {
             self.connection.abandon();
         }

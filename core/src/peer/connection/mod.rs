@@ -49,9 +49,12 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(3_600);
 /// slow, or a file that takes a minute to hash, is not taken for a computer that sleeps, and one that does is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
-/// How long a connection that was closed here answers late packets: three probe timeouts
-/// (RFC 9000, section 10.2), and no more than this.
-const MAX_LINGER: Duration = Duration::from_secs(3);
+/// How long a connection that was closed here answers late packets, unless it hears that the other end knows: that one may
+/// have missed every CLOSE, and asks less and less often. Three probe timeouts are the least (RFC 9000, section 10.2).
+const LINGER: Duration = Duration::from_secs(3);
+
+/// And the most, however slow the path is.
+const MAX_LINGER: Duration = Duration::from_secs(15);
 
 /// What is closed here while the other end is not heard, it must learn when it is back: for so long its probes are
 /// answered, unless it hears of the end in another way.
@@ -178,8 +181,11 @@ enum State {
         until: Instant,
         copies: u32,
         next_copy: Instant,
-        /// Packets that came since.
-        late: u64,
+    },
+    /// The other end has closed. One CLOSE tells it that it need not say so again (RFC 9000, section 10.2.2).
+    Draining {
+        reason: CloseReason,
+        since: Instant,
     },
     Over,
 }
@@ -469,8 +475,13 @@ impl Connection {
     }
 
     /// How long packets of the other end may still be on their way.
-    pub fn linger(&self) -> Duration {
+    pub fn settling_time(&self) -> Duration {
         (self.rtt.probe_timeout() * 3).min(MAX_LINGER)
+    }
+
+    /// The least time between two CLOSE.
+    fn close_interval(&self) -> Duration {
+        self.settling_time() / 4
     }
 
     /// Ends the connection: says so a few times, and answers late packets for a while.
@@ -483,10 +494,10 @@ impl Connection {
             true if self.is_away(now) && must_be_told(reason) => MAX_FAREWELL,
             // It may have heard of this one, and wait for it to come back.
             true if self.was_never_heard() && reason == CloseReason::Silent => MAX_FAREWELL,
-            true => self.linger(),
-            false => MAX_LINGER,
+            true => self.settling_time().clamp(LINGER, MAX_LINGER),
+            false => LINGER,
         };
-        self.state = State::Closing { reason, until: now + linger, copies: CLOSE_COPIES, next_copy: now, late: 0 };
+        self.state = State::Closing { reason, until: now + linger, copies: CLOSE_COPIES, next_copy: now };
         self.wake(now);
     }
 
@@ -535,6 +546,7 @@ impl Connection {
         let timers = &self.timers;
         match &self.state {
             State::Over => None,
+            State::Draining { since, .. } => Some(*since),
             State::Closing { until, copies, next_copy, .. } => {
                 let next = if *copies > 0 && self.may_send() { *next_copy } else { *until };
                 earlier(Some(next), self.challenge_at())
@@ -556,6 +568,8 @@ impl Connection {
             State::Over => {}
             // However late it is: who is not told waits for long.
             State::Closing { copies, .. } if copies > 0 && self.may_send() => {}
+            State::Draining { .. } if self.may_send() => {}
+            State::Draining { .. } => self.state = State::Over,
             State::Closing { until, .. } => {
                 if until <= now {
                     self.state = State::Over;

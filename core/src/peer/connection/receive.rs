@@ -45,7 +45,7 @@ impl Connection {
         payload: &[u8],
         events: &mut Vec<Event>,
     ) {
-        if self.is_over() || self.epoch.is_none() {
+        if !matches!(self.state, State::Open | State::Closing { .. }) || self.epoch.is_none() {
             return;
         }
         self.counters.packets_received += 1;
@@ -64,7 +64,8 @@ impl Connection {
                 events.push(Event::Violation);
             }
             Ok(Contents { closed: Some(reason), .. }) => {
-                self.state = State::Over;
+                self.state = State::Draining { reason, since: now };
+                self.wake(now);
                 events.push(Event::Closed(reason));
             }
             Ok(contents) if contents.no_room => {}
@@ -112,7 +113,7 @@ impl Connection {
     /// We have closed, and the other end may not know yet.
     fn receive_late(&mut self, now: Instant, number: PacketNumber, payload: &[u8], events: &mut Vec<Event>) {
         self.received.record(now, number, payload.len(), false, false);
-        let mut close = None;
+        let (mut close, interval) = (None, self.close_interval());
         for frame in Frames::new(payload) {
             match frame {
                 Ok(Frame::Close(reason)) => close = Some(reason),
@@ -123,12 +124,11 @@ impl Connection {
         if let Some(reason) = close {
             self.state = State::Over;
             events.push(Event::Closed(reason));
-        } else if let State::Closing { until, copies, next_copy, late, .. } = &mut self.state {
-            *late += 1;
+        } else if let State::Closing { until, copies, .. } = &mut self.state {
             *until = (*until).min(now + FAREWELL_AFTER_RETURN);
-            // One answer for what comes together, and fewer and fewer (RFC 9000, section 10.2.1).
-            if *copies == 0 && late.is_power_of_two() {
-                (*copies, *next_copy) = (1, now);
+            // One answer for all that comes between two of them (RFC 9000, section 10.2.1), and none for ever.
+            if now + interval < *until {
+                *copies = (*copies).max(1);
             }
         }
     }

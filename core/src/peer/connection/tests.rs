@@ -236,31 +236,64 @@ fn an_end_that_sleeps_while_it_closes_still_says_so() {
 }
 
 #[test]
-fn a_closed_connection_answers_late_packets_for_a_moment_and_then_is_over() {
+fn both_ends_are_over_when_one_has_closed_and_the_other_has_said_that_it_knows() {
     let (mut a, mut b) = pair();
     a.close(at(10), CloseReason::Done);
     let events = exchange(at(10), (&mut a, 1), &mut b, &mut VecDeque::new());
-    assert_eq!((events, b.is_over(), a.is_over()), (vec![Event::Closed(CloseReason::Done)], true, false));
+    assert_eq!((events, b.is_over(), a.is_over()), (vec![Event::Closed(CloseReason::Done)], false, false));
+    assert_eq!(b.deadline(), Some(at(10)), "at once");
+    let events = exchange(at(10), (&mut b, 2), &mut a, &mut VecDeque::new());
+    assert_eq!((events, b.is_over(), a.is_over()), (vec![Event::Closed(CloseReason::Done)], true, true));
+    assert_eq!((a.deadline(), b.deadline()), (None, None));
+}
+
+/// Closes, and says so as often as it does unasked, to nobody.
+fn closed() -> (Connection, Instant) {
+    let (mut a, mut now) = (pair().0, at(10));
+    a.close(now, CloseReason::Done);
+    for _ in 0..CLOSE_COPIES {
+        now = a.deadline().unwrap();
+        assert_eq!(core::iter::from_fn(|| a.transmit(now, &mut VecDeque::new())).count(), 1);
+    }
+    assert_eq!(a.deadline(), Some(at(10) + LINGER));
+    (a, now)
+}
+
+#[test]
+fn who_has_missed_all_that_was_said_of_the_end_is_answered_for_some_seconds() {
+    let (mut a, mut now) = closed();
     let mut payload = Vec::new();
     put_ping(&mut payload);
-    let (mut answers, mut now) = (0, at(10));
-    for _ in 1..CLOSE_COPIES {
-        now = a.deadline().unwrap();
-        assert!(a.transmit(now, &mut VecDeque::new()).is_some());
-    }
-    for number in 1_000..2_000 {
+    let (mut answers, mut pause) = (0, a.close_interval());
+    now = now + pause;
+    for number in 1_000..1_004 {
+        assert!(!a.is_over());
         a.receive(now, address(2), (PacketNumber(number), Ecn::NotCapable), &payload, &mut Vec::new());
-        while a.transmit(now, &mut VecDeque::new()).is_some() {
-            answers += 1;
-        }
-    }
-    assert!((1..20).contains(&answers), "{answers}");
-    while !a.is_over() {
-        now = a.deadline().unwrap();
+        answers += core::iter::from_fn(|| a.transmit(now, &mut VecDeque::new())).count();
+        // Each probe waits twice as long as the one before.
+        (now, pause) = (now + pause, pause * 2);
         a.expire(now);
-        while a.transmit(now, &mut VecDeque::new()).is_some() {}
-        assert!(now < at(10) + MAX_LINGER);
     }
+    assert_eq!(answers, 4);
+    a.expire(at(10) + LINGER);
+    assert!(a.is_over());
+}
+
+#[test]
+fn a_closed_connection_answers_a_flood_now_and_then_and_is_over_in_time() {
+    let (mut a, mut now) = closed();
+    let mut payload = Vec::new();
+    put_ping(&mut payload);
+    let (mut answers, mut number, pause) = (0, 1_000, a.close_interval());
+    while !a.is_over() {
+        number += 1;
+        a.receive(now, address(2), (PacketNumber(number), Ecn::NotCapable), &payload, &mut Vec::new());
+        answers += core::iter::from_fn(|| a.transmit(now, &mut VecDeque::new())).count();
+        now = now + pause / 100;
+        a.expire(now);
+        assert!(now <= at(10) + LINGER + pause);
+    }
+    assert!((10..=(LINGER.as_micros() / pause.as_micros()) as usize).contains(&answers), "{answers}");
 }
 
 #[test]

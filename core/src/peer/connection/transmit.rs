@@ -12,7 +12,7 @@ use crate::peer::{MAX_BURST_BYTES, MAX_BURST_PACKETS};
 use crate::time::Instant;
 use crate::wire::packet::{PACKET_OVERHEAD, PacketNumber};
 use crate::wire::peer_frame::{
-    MAX_STREAM_HEADER_BYTES, put_close, put_max_data, put_path_challenge, put_path_response, put_ping,
+    CloseReason, MAX_STREAM_HEADER_BYTES, put_close, put_max_data, put_path_challenge, put_path_response, put_ping,
     put_stream_header, put_verified, stream_header_bytes,
 };
 
@@ -46,6 +46,7 @@ impl Connection {
             _ if self.epoch.is_none() => None,
             State::Over => None,
             State::Closing { .. } => self.challenge_packet(now).or_else(|| self.close_packet(now)),
+            State::Draining { reason, .. } => self.last_packet(now, reason),
             State::Open => {
                 let control = self.challenge_packet(now).or_else(|| self.control_packet(now));
                 control.or_else(|| self.mtu_probe(now)).or_else(|| self.data_packets(now, chunks))
@@ -80,17 +81,27 @@ impl Connection {
     }
 
     fn close_packet(&mut self, now: Instant) -> Option<Flight> {
-        let (allowed, interval) = (self.may_send(), self.linger() / 4);
+        let (allowed, interval) = (self.may_send(), self.close_interval());
         let State::Closing { reason, copies, next_copy, until, .. } = &mut self.state else { return None };
         if *copies == 0 || *next_copy > now || !allowed {
             return None;
         }
         (*copies, *next_copy) = (*copies - 1, now + interval);
         *until = (*until).max(now + interval);
+        let reason = *reason;
+        Some(self.close_flight(now, reason))
+    }
+
+    fn last_packet(&mut self, now: Instant, reason: CloseReason) -> Option<Flight> {
+        self.state = State::Over;
+        self.may_send().then(|| self.close_flight(now, reason))
+    }
+
+    fn close_flight(&mut self, now: Instant, reason: CloseReason) -> Flight {
         let mut draft = Draft::default();
-        put_close(&mut draft.frames, *reason);
+        put_close(&mut draft.frames, reason);
         self.put_ack(now, &mut draft, TransferConfig::MIN_PAYLOAD - PACKET_OVERHEAD);
-        Some(self.finish(now, draft, 0))
+        self.finish(now, draft, 0)
     }
 
     fn control_packet(&mut self, now: Instant) -> Option<Flight> {
