@@ -94,12 +94,12 @@ impl Pacer {
             .clamp(u128::from(MIN_BURST_PACKETS * self.packet) * NANOS, u128::from(MAX_BURST) * NANOS)
     }
 
-    /// When bytes may leave again.
     /// Something else than the pace keeps packets from leaving now: whatever comes next is not late.
     pub(super) fn give_way(&mut self) {
         self.closed_until = None;
     }
 
+    /// When bytes may leave again.
     pub(super) fn opens_at(&self) -> Option<Instant> {
         self.closed_until
     }
