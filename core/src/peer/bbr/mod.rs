@@ -284,7 +284,7 @@ impl Bbr {
     /// What may be in flight while there is to be room for others.
     fn with_headroom(&self) -> u64 {
         // Less than what the path holds would leave it idle: the pace leaves room for others as well.
-        let least = |bound: u64| bound.min(self.product(100));
+        let least = |bound: u64| bound.min(self.target(100));
         self.inflight_longterm.map_or(u64::MAX, |bound| (bound * HEADROOM_PERCENT / 100).max(least(bound)))
     }
 
@@ -299,7 +299,8 @@ impl Bbr {
                 self.growth = self.packet;
                 self.enter(now, Phase::Refill);
             }
-            Phase::Down if acked.in_flight <= self.product(100).min(self.with_headroom()) => {
+            // What acknowledgements hold up is in flight without a queue as well.
+            Phase::Down if acked.in_flight <= self.target(100).min(self.with_headroom()) => {
                 self.enter(now, Phase::Cruise);
             }
             Phase::Refill if round_ended && now > self.phase_began => {
